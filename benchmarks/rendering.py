@@ -67,7 +67,7 @@ def show(title: str, times: Mapping[str, float]) -> None:
 
 def _read_each_time(message: MessageTemplate) -> MessageTemplate:
     """The message as if nothing were known of it from its source: its text and its link are read in each HTML."""
-    return dataclasses.replace(message, text=None, seams=None, link=None, tail=None)
+    return dataclasses.replace(message, text=None, space_runs=None, link=None, footer_offset=None)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Messages from Liquid templates: read once per campaign, rendered for every recipient."""
+"""Rendering messages from Liquid templates, which are compiled once per campaign and rendered for each recipient."""

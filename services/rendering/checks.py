@@ -1,4 +1,4 @@
-"""Warnings about content that is valid but will surprise its author."""
+"""Warnings about content that is valid, but probably not what its author wants."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,39 +7,39 @@ from typing import Final
 from services.rendering.errors import RenderFailed
 from services.rendering.footers import UNSUBSCRIBE, page_shows, text_shows
 from services.rendering.messages import MessageTemplate
-from services.rendering.outline import Link
+from services.rendering.outline import LinkVisibility
 from services.rendering.problems import nearest
 from services.rendering.reading import read
 from services.rendering.templates import Template
 from services.rendering.variables import CUSTOM_FIELDS, KNOWN, is_known
 
-NO_LINK: Final = "The {part} has no unsubscribe link ({{{{ unsubscribeUrl }}}}), so a footer with one is added."
-NONE_SEES: Final = (
+_NO_LINK: Final = "The {part} has no unsubscribe link ({{{{ unsubscribeUrl }}}}), so a footer with one is added."
+_NONE_SEES: Final = (
     "The {part} mentions {{{{ unsubscribeUrl }}}}, but readers see no link to it, so a footer with one is added."
 )
-SOME_LACK: Final = (
+_SOME_LACK: Final = (
     "Some recipients see no unsubscribe link in the {part}, because {{{{ unsubscribeUrl }}}} depends on a condition: "
     "they get a footer with one."
 )
-NOT_A_NUMBER: Final = (
+_NOT_A_NUMBER: Final = (
     "{path} is a text for some contacts. They would get no message, because it is compared with a number. "
     "Convert it with {{% assign number = {path} | plus: 0 %}} and compare `number`."
 )
-TEXTS: Final = frozenset(
+_TEXTS: Final = frozenset(
     {"contact.firstName", "contact.lastName", "contact.email", "organization.name", "campaign.name"}
 )
-PROBE: Final = "https://unsubscribe.invalid/0"
-SAMPLE_VALUES: Final = ("Ada", 7, ["vip"])
-CLIPPED_AT: Final = 102 * 1024
-MOST_VARIABLES: Final = 20
-STRIPPED: Final = {
+_PROBE: Final = "https://unsubscribe.invalid/0"
+_SAMPLE_VALUES: Final = ("Ada", 7, ["vip"])
+_CLIPPED_AT: Final = 102 * 1024
+_MAX_VARIABLES: Final = 20
+_STRIPPED: Final = {
     "script": re.compile(r"<script\b", re.IGNORECASE),
     "form": re.compile(r"<form\b", re.IGNORECASE),
     "iframe": re.compile(r"<iframe\b", re.IGNORECASE),
     "object": re.compile(r"<(?:object|embed|applet)\b", re.IGNORECASE),
 }
-JAVASCRIPT_LINK: Final = re.compile(r"""\bhref\s{0,9}=\s{0,9}["']?\s{0,9}javascript:""", re.IGNORECASE)
-EVENT_HANDLER: Final = re.compile(r"""<[a-z][^<>]*\son[a-z]+\s*=""", re.IGNORECASE)
+_JAVASCRIPT_LINK: Final = re.compile(r"""\bhref\s{0,9}=\s{0,9}["']?\s{0,9}javascript:""", re.IGNORECASE)
+_EVENT_HANDLER: Final = re.compile(r"""<[a-z][^<>]*\son[a-z]+\s*=""", re.IGNORECASE)
 
 
 def check_content(
@@ -50,10 +50,10 @@ def check_content(
     custom_fields: frozenset[str] | None = None,
     text_fields: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """What `validateCampaign` should tell about a readable message, in sentences for its author.
+    """The warnings of `validateCampaign` about a valid message, as sentences for its author.
 
-    `message` is compiled from the two sources; `custom_fields` are the names in use, or None to accept any, and
-    `text_fields` those of them that hold a text for some contact.
+    `message` is compiled from the two sources. `custom_fields` are the names in use, or None to accept any, and
+    `text_fields` those of them that are text for some contact.
     """
     return [
         *_subject(subject),
@@ -77,14 +77,14 @@ def _variables(message: MessageTemplate, custom_fields: frozenset[str] | None) -
         if unknown_field or not is_known(path):
             hint = nearest(path, [*KNOWN, *names])
             warnings.append(f"There is no variable {path}, so it is rendered as empty.{f' {hint}' if hint else ''}")
-        if len(warnings) == MOST_VARIABLES:
+        if len(warnings) == _MAX_VARIABLES:
             break
     return warnings
 
 
 def _numbers(message: MessageTemplate, text_fields: frozenset[str]) -> list[str]:
-    texts = {*TEXTS, *(CUSTOM_FIELDS + name for name in text_fields)}
-    return [NOT_A_NUMBER.format(path=path) for path in sorted(message.numbers & texts)]
+    texts = {*_TEXTS, *(CUSTOM_FIELDS + name for name in text_fields)}
+    return [_NOT_A_NUMBER.format(path=path) for path in sorted(message.numbers & texts)]
 
 
 def _in_use(path: str, names: set[str]) -> bool:
@@ -92,40 +92,40 @@ def _in_use(path: str, names: set[str]) -> bool:
 
 
 def _footers(message: MessageTemplate) -> Iterator[str]:
-    """Say where a footer with the unsubscribe link is added, and when only some recipients get it."""
-    link = message.link or _link(message.html, lambda html: page_shows(read(html), PROBE))
+    """Warnings about footers with the unsubscribe link that are added for all or some recipients."""
+    link = message.link or _link(message.html, lambda html: page_shows(read(html), _PROBE))
     yield from _footer("HTML", message.html, link)
-    if message.text and message.seams is None:
-        yield from _footer("text", message.text, _link(message.text, lambda text: text_shows(text, PROBE)))
+    if message.text and message.space_runs is None:
+        yield from _footer("text", message.text, _link(message.text, lambda text: text_shows(text, _PROBE)))
 
 
-def _footer(part: str, template: Template, link: Link) -> list[str]:
+def _footer(part: str, template: Template, link: LinkVisibility) -> list[str]:
     if UNSUBSCRIBE not in template.variables:
-        return [NO_LINK.format(part=part)]
-    if link is Link.NEVER:
-        return [NONE_SEES.format(part=part)]
-    return [SOME_LACK.format(part=part)] if link is Link.SOMETIMES else []
+        return [_NO_LINK.format(part=part)]
+    if link is LinkVisibility.NEVER:
+        return [_NONE_SEES.format(part=part)]
+    return [_SOME_LACK.format(part=part)] if link is LinkVisibility.SOMETIMES else []
 
 
-def _link(template: Template, shows: Callable[[str], bool]) -> Link:
+def _link(template: Template, shows: Callable[[str], bool]) -> LinkVisibility:
     shown = {shows(text) for text in _rendered_samples(template)}
     if shown == {True}:
-        return Link.ALWAYS
-    return Link.SOMETIMES if len(shown) > 1 else Link.NEVER
+        return LinkVisibility.ALWAYS
+    return LinkVisibility.SOMETIMES if len(shown) > 1 else LinkVisibility.NEVER
 
 
 def _rendered_samples(template: Template) -> Iterator[str]:
     for sample in _samples(template.variables):
         try:
-            yield template.render({**sample, UNSUBSCRIBE: PROBE})
+            yield template.render({**sample, UNSUBSCRIBE: _PROBE})
         except RenderFailed:
             continue
 
 
 def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
-    """Nothing known of the recipient, and each kind of value for all that the template reads."""
+    """No values at all, and each kind of value for all variables of the template."""
     yield {}
-    for value in SAMPLE_VALUES:
+    for value in _SAMPLE_VALUES:
         sample: dict[str, object] = {}
         for path in sorted(variables):
             place = sample
@@ -139,15 +139,15 @@ def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
 
 def _size(html: Template) -> list[str]:
     size = len(html.source.encode())
-    if size <= CLIPPED_AT:
+    if size <= _CLIPPED_AT:
         return []
     return [f"The HTML has {size // 1024} KB; Gmail clips a message after 102 KB."]
 
 
 def _stripped(html: str) -> list[str]:
     warnings = [
-        f"Mail clients remove <{name}> elements." for name, pattern in STRIPPED.items() if pattern.search(html)
+        f"Mail clients remove <{name}> elements." for name, pattern in _STRIPPED.items() if pattern.search(html)
     ]
-    if JAVASCRIPT_LINK.search(html) or EVENT_HANDLER.search(html):
+    if _JAVASCRIPT_LINK.search(html) or _EVENT_HANDLER.search(html):
         warnings.append("Mail clients remove JavaScript from links and attributes.")
     return warnings

@@ -1,8 +1,8 @@
-"""Turns the common part of Liquid into one Python function, once per campaign.
+"""Generates one Python function for a template that uses the common part of Liquid, once per campaign.
 
-Nothing a template's author or a contact wrote ever becomes source code: literal text, names of variables and
-filters are constants, handed to the function by number (`k0`, `k1`...). What the generator does not know raises
-`Unsupported`, and the template stays with python-liquid.
+No text of a template's author or a contact becomes source code: literal text, names of variables and filters are
+constants (`k0`, `k1`...) in the function's namespace. Anything that the generator does not support raises
+`Unsupported`, and the template is rendered by python-liquid.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +34,7 @@ from liquid.expression import Expression
 
 from services.rendering import runtime, values
 from services.rendering.environment import TemplateEnvironment
-from services.rendering.escaping import USUAL_ADDRESSES, html_text, printer
+from services.rendering.escaping import COMMON_URL_PREFIXES, html_text, printer
 from services.rendering.filters.registry import work_on
 from services.rendering.limits import FILTER_WORK, MAX_WORK
 from services.rendering.nodes import MeteredFor, PrintedOutput
@@ -43,7 +43,7 @@ from services.rendering.places import Place
 Renderer = Callable[[Mapping[str, object]], str]
 
 SPECIAL_KEYS: Final = frozenset({"size", "first", "last"})
-FORLOOP: Final = {
+_FORLOOP: Final = {
     "index": "(j{0} + 1)",
     "index0": "j{0}",
     "rindex": "(n{0} - j{0})",
@@ -52,7 +52,7 @@ FORLOOP: Final = {
     "last": "(j{0} == n{0} - 1)",
     "length": "n{0}",
 }
-COMPARISONS: Final[dict[type[Expression], str]] = {
+_COMPARISONS: Final[dict[type[Expression], str]] = {
     EqExpression: "equal({0}, {1})",
     NeExpression: "(not equal({0}, {1}))",
     LtExpression: "less({0}, {1})",
@@ -61,14 +61,14 @@ COMPARISONS: Final[dict[type[Expression], str]] = {
     GeExpression: "less_or_equal({1}, {0})",
     ContainsExpression: "contains({0}, {1})",
 }
-USUAL: Final = {
+_FAST_PATHS: Final = {
     Place.ATTRIBUTE: "type(value) is str",
-    Place.ATTRIBUTE | Place.LINK: "type(value) is str and value.startswith(usual_addresses)",
+    Place.ATTRIBUTE | Place.LINK: "type(value) is str and value.startswith(url_prefixes)",
 }
 ORDERED: Final = (LtExpression, GtExpression, LeExpression, GeExpression)
-LITERALS: Final[tuple[tuple[type[Expression], str], ...]] = ((Blank, "blank({0})"), (Empty, "empty({0})"))
+_LITERALS: Final[tuple[tuple[type[Expression], str], ...]] = ((Blank, "blank({0})"), (Empty, "empty({0})"))
 
-CHECK: Final = f"if used > {MAX_WORK:d}: raise overspent()"
+_CHECK: Final = f"if used > {MAX_WORK:d}: raise work_limit_error()"
 
 
 class Unsupported(Exception):
@@ -98,7 +98,7 @@ class _Writer:
 
 
 def generate(nodes: Iterable[Node], environment: TemplateEnvironment) -> Renderer:
-    """A function from variables to text; raises `Unsupported` when python-liquid has to render instead."""
+    """A function from variables to text; raises `Unsupported` if python-liquid has to render instead."""
     writer = _Writer(environment)
     writer.line("out = []")
     writer.line("append = out.append")
@@ -109,7 +109,7 @@ def generate(nodes: Iterable[Node], environment: TemplateEnvironment) -> Rendere
     source = "def render(variables):\n" + "\n".join(writer.lines)
     namespace = {**_names(environment), **writer.constants}
     try:
-        exec(compile(source, "<template>", "exec"), namespace)  # noqa: S102  # only our own words, see above
+        exec(compile(source, "<template>", "exec"), namespace)  # noqa: S102  # only code of ours, see above
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise Unsupported("too deeply nested") from error
     return cast("Renderer", namespace["render"])
@@ -121,10 +121,10 @@ def _names(environment: TemplateEnvironment) -> dict[str, object]:
         "root_of": runtime.root_of,
         "follow": runtime.follow,
         "text": html_text if environment.html else runtime.plain_text,
-        "usual_addresses": USUAL_ADDRESSES,
+        "url_prefixes": COMMON_URL_PREFIXES,
         "truthy": runtime.truthy,
         "items": runtime.items,
-        "overspent": runtime.overspent,
+        "work_limit_error": runtime.work_limit_error,
         "work_on": work_on,
         "equal": values.equal,
         "less": values.less,
@@ -154,19 +154,19 @@ def _node(writer: _Writer, node: Node, *, muted: bool) -> None:
 
 def _output(writer: _Writer, node: PrintedOutput) -> None:
     value = _filtered(writer, node.expression)
-    if usual := USUAL.get(node.place):
-        # The common case is escaped as everywhere and spared a call.
+    if test := _FAST_PATHS.get(node.place):
+        # Fast path: the common case needs plain escaping only, which saves a call.
         writer.line(f"value = {value}")
-        writer.line(f"piece = text(value) if {usual} else {writer.constant(printer(node.place))}(value)")
+        writer.line(f"piece = text(value) if {test} else {writer.constant(printer(node.place))}(value)")
     else:
         writer.line(f"piece = {writer.constant(printer(node.place)) if node.place else 'text'}({value})")
     writer.line("used += len(piece)")
-    writer.line(CHECK)
+    writer.line(_CHECK)
     writer.line("append(piece)")
 
 
 def _block(writer: _Writer, block: BlockNode, *, muted: bool) -> None:
-    # Blocks of nothing but white space print nothing: python-liquid's `suppress_blank_control_flow_blocks`.
+    # Blocks of white space only print nothing: python-liquid's `suppress_blank_control_flow_blocks`.
     writer.depth += 1
     before = len(writer.lines)
     for node in block.nodes:
@@ -198,7 +198,7 @@ def _loop(writer: _Writer, node: MeteredFor, *, muted: bool) -> None:
     writer.line(f"s{number} = items({_path(writer, expression.iterable)})")
     writer.line(f"n{number} = len(s{number})")
     writer.line(f"used += n{number} * {node.body_size:d}")
-    writer.line(CHECK)
+    writer.line(_CHECK)
     writer.line(f"for j{number}, i{number} in enumerate(s{number}):")
     writer.loops.append((str(expression.identifier), number))
     _block(writer, node.block, muted=muted)
@@ -229,7 +229,7 @@ def _filter(writer: _Writer, value: str, step: Filter) -> str:
     writer.line(f"{name} = {value}")
     if writer.loops:
         writer.line(f"used += {FILTER_WORK:d} + (len({name}) if type({name}) is str else work_on({name}))")
-        writer.line(CHECK)
+        writer.line(_CHECK)
     if step.name == "default" and len(arguments) == 1:
         call = f"({name} if type({name}) is str and {name} else {call})"
     result = f"t{writer.number()}"
@@ -253,7 +253,7 @@ def _truth(writer: _Writer, expression: Expression) -> str:
 
 
 def _comparison(expression: Expression) -> str | None:
-    return next((code for kind, code in COMPARISONS.items() if isinstance(expression, kind)), None)
+    return next((code for kind, code in _COMPARISONS.items() if isinstance(expression, kind)), None)
 
 
 def _operand(writer: _Writer, expression: Expression) -> str:
@@ -271,9 +271,9 @@ def _operand(writer: _Writer, expression: Expression) -> str:
 
 
 def _question(writer: _Writer, left: Expression, right: Expression) -> str | None:
-    """What `== blank` or `== empty` asks of the other side."""
+    """The test of the other side for `== blank` or `== empty`."""
     for literal, other in ((left, right), (right, left)):
-        for kind, code in LITERALS:
+        for kind, code in _LITERALS:
             if isinstance(literal, kind):
                 return "False" if isinstance(other, (Blank, Empty)) else code.format(_operand(writer, other))
     return None
@@ -306,9 +306,9 @@ def _path(writer: _Writer, path: Path) -> str:
 
 
 def _loop_property(rest: list[object] | list[str | int | Path], number: int) -> str:
-    if len(rest) != 1 or rest[0] not in FORLOOP:
+    if len(rest) != 1 or rest[0] not in _FORLOOP:
         raise Unsupported("forloop")
-    return FORLOOP[str(rest[0])].format(number)
+    return _FORLOOP[str(rest[0])].format(number)
 
 
 def _follow(writer: _Writer, value: str, segments: list[str | int | Path]) -> str:

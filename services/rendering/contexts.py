@@ -1,7 +1,7 @@
-"""Where in the HTML each value of a template is printed: read from the template once, before anything is rendered.
+"""Contextual escaping: finds, once per template, the places in the HTML at which each value is printed.
 
-The text between the tags is scanned as a browser would, through every branch and loop. Where branches leave the
-scan in different states, each is followed, and a value is guarded for all the places that it may be printed at.
+The text between the tags is scanned as a browser would, through every branch and loop. If branches end in different
+states, the scan continues with each of them, and a value is escaped for all places at which it may be printed.
 """
 
 from collections.abc import Iterable
@@ -21,19 +21,19 @@ from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 
 from services.rendering.nodes import Printing
-from services.rendering.places import START, Findings, Place, State, behind_value, place_of, read
+from services.rendering.places import START, Findings, Place, State, after_value, place_of, read
 
 States = frozenset[State]
 
-MAX_STATES: Final = 8
-MAX_REPEATS: Final = 50
-"""Loops whose body is scanned twice, because it ends elsewhere in the HTML than it begins."""
-ONLY_IF_SURE: Final = Place.RAW | Place.ALONE
+_MAX_STATES: Final = 8
+_MAX_REPEATS: Final = 50
+"""Loops whose body is scanned twice, because it ends in another state than it begins in."""
+_ONLY_IF_SURE: Final = Place.RAW | Place.ALONE
 
 
 @dataclass(slots=True)
 class _Scan:
-    """The nodes that print, by number, and the places found for each."""
+    """The nodes that print values, by number, and the places found for each."""
 
     context: RenderContext
     printing: list[Printing] = field(default_factory=list)
@@ -51,7 +51,7 @@ class _Scan:
 
 
 def place_values(nodes: Iterable[Node], context: RenderContext) -> None:
-    """Tell each node that prints a value where it does."""
+    """Set the place of each node that prints a value."""
     scan = _Scan(context)
     _through(scan, nodes, frozenset({START}))
     for node, places in zip(scan.printing, scan.places, strict=True):
@@ -61,7 +61,7 @@ def place_values(nodes: Iterable[Node], context: RenderContext) -> None:
         scan.printing[number].place |= place
     for node, places in zip(scan.printing, scan.places, strict=True):
         if len(places) > 1:
-            node.place &= ~ONLY_IF_SURE
+            node.place &= ~_ONLY_IF_SURE
 
 
 def _through(scan: _Scan, nodes: Iterable[Node], states: States) -> States:
@@ -76,9 +76,9 @@ def _after(scan: _Scan, node: Node, states: States) -> States:
     if isinstance(node, Printing):
         number = scan.number(node)
         scan.places[number] |= {place_of(state) for state in states}
-        return _few(behind_value(state, number) for state in states)
+        return _few(after_value(state, number) for state in states)
     if isinstance(node, (CaptureNode, TablerowNode)):
-        # What is captured is guarded when it is printed; only an empty value leaves nothing to guard then.
+        # A captured text is escaped when it is printed, except for an empty value, which is handled here.
         _through(scan, [node.block], frozenset({START}))
     elif isinstance(node, ForNode):
         states = _loop(scan, node, states)
@@ -99,7 +99,7 @@ def _branches(scan: _Scan, node: Node, states: States) -> States:
 
 def _loop(scan: _Scan, node: ForNode, states: States) -> States:
     ends = _through(scan, [node.block], states)
-    if not ends <= states and scan.repeats < MAX_REPEATS:
+    if not ends <= states and scan.repeats < _MAX_REPEATS:
         scan.repeats += 1
         ends |= _through(scan, [node.block], _few(ends | states))
     if node.default:
@@ -109,6 +109,6 @@ def _loop(scan: _Scan, node: ForNode, states: States) -> States:
 
 def _few(states: Iterable[State]) -> States:
     found = frozenset(states)
-    if len(found) <= MAX_STATES:
+    if len(found) <= _MAX_STATES:
         return found
-    return frozenset(sorted(found, key=repr)[:MAX_STATES])
+    return frozenset(sorted(found, key=repr)[:_MAX_STATES])

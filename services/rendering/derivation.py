@@ -1,4 +1,4 @@
-"""The text part as a Liquid template, from the pieces of an HTML template and the text that was read in it."""
+"""Deriving the text part's Liquid template from the pieces of an HTML template and its visible text."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ MARK: Final = re.compile("\x01([0-9]+)\x02")
 OPENING: Final = frozenset({"if", "unless", "for"})
 BRANCHING: Final = frozenset({"else", "elsif"})
 CLOSING: Final = frozenset({"endif", "endunless", "endfor"})
-BRACE: Final = re.compile(r"\{(?=[{%]|\Z)")
+_BRACE: Final = re.compile(r"\{(?=[{%]|\Z)")
 ALWAYS_CLEAN: Final = frozenset({"unsubscribeUrl", "contact.email", "forloop.index", "forloop.index0"})
-"""Values that are never empty and hold no white space."""
-TEXT_SEAM: Final = "x"
-"""Any character but a space and a line's end."""
+"""Values that are never empty and contain no white space."""
+_WORD_CHARACTER: Final = "x"
+"""Stands for any character that is neither a space nor a line end."""
 
 
 class Piece(NamedTuple):
@@ -27,20 +27,21 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
-    """The source of a text part's template; `seams` are the runs of white space that its branches can leave."""
+class TextTemplate:
+    """The source of a text part's template; `space_runs` are the runs of white space that renderings may contain."""
 
     source: str
-    seams: tuple[str, ...]
+    space_runs: tuple[str, ...]
 
 
-def derived(pieces: list[Piece], marked: str) -> Derived:
-    """The template of a text in which marks stand for pieces."""
-    return Derived(source=liquid(pieces, marked), seams=tuple(sorted(_seams(pieces, MARK.split(marked)))))
+def derive_text_template(pieces: list[Piece], marked: str) -> TextTemplate:
+    """The template of a text in which marks stand for outputs and tags."""
+    runs = _space_runs(pieces, MARK.split(marked))
+    return TextTemplate(source=_to_liquid(pieces, marked), space_runs=tuple(sorted(runs)))
 
 
-def liquid(pieces: list[Piece], marked: str) -> str:
-    """The marked text as a Liquid template; a block that prints in the HTML prints in the text too."""
+def _to_liquid(pieces: list[Piece], marked: str) -> str:
+    """The marked text as a Liquid template; a block that prints something in the HTML does so in the text as well."""
     texts = MARK.split(marked)
     in_html = _printing(pieces, ((number, bool(piece.source.strip())) for number, piece in enumerate(pieces)))
     in_text = _printing(pieces, _marked_texts(texts))
@@ -50,15 +51,15 @@ def liquid(pieces: list[Piece], marked: str) -> str:
         is_plain = piece.kind == "tag" or piece.name in ALWAYS_CLEAN
         written.append(piece.source if is_plain else f"{EDGE}{piece.source}{EDGE}")
         if in_html.get(number) and not in_text.get(number):
-            # Liquid prints no block of nothing but white space.
+            # Liquid does not print blocks of white space only.
             written.append("{{ '' }}")
         written.append(_literal_liquid(text))
     return "".join(written)
 
 
 def _literal_liquid(text: str) -> str:
-    # A brace at the end may meet one of the next tag.
-    return BRACE.sub("{{ '{' }}", text)
+    # A brace at the end could combine with the brace of the next tag.
+    return _BRACE.sub("{{ '{' }}", text)
 
 
 def _marked_texts(texts: list[str]) -> Iterator[tuple[int | None, bool]]:
@@ -69,7 +70,10 @@ def _marked_texts(texts: list[str]) -> Iterator[tuple[int | None, bool]]:
 
 
 def _printing(pieces: list[Piece], parts: Iterator[tuple[int | None, bool]]) -> dict[int, bool]:
-    """By the tags that begin a branch, whether it holds more than white space; those of one `if` hold together."""
+    """For each tag that begins a branch, whether the branch prints more than white space.
+
+    All branches of an `if` have the same value: that of any of them.
+    """
     found: dict[int, bool] = {}
     blocks: list[_Printed] = [_Printed()]
     for number, prints in parts:
@@ -104,7 +108,7 @@ class _Printed:
 
 @dataclass(slots=True, kw_only=True)
 class _Flow:
-    """The ends that the text can have before an open block, after its branches, and where a loop is left."""
+    """The possible ends of the text before an open block, after its branches, and after `break` of a loop."""
 
     before: set[str]
     after: set[str] = field(default_factory=set)
@@ -112,11 +116,11 @@ class _Flow:
     has_else: bool = False
 
 
-def _seams(pieces: list[Piece], texts: list[str]) -> set[str]:
-    """Follow what the text can end with through branches and loops, taking every value for a word."""
+def _space_runs(pieces: list[Piece], texts: list[str]) -> set[str]:
+    """Trace the possible ends of the text through branches and loops, taking each value for a word."""
     found: set[str] = set()
     loops: dict[int, set[str]] = {}
-    for _ in range(3):  # what a loop's body ends with comes before its body: no end is longer than two lines
+    for _ in range(3):  # the end of a loop's body precedes its next round; an end has at most three characters
         _follow(pieces, texts, found, loops)
     return found
 
@@ -127,7 +131,7 @@ def _follow(pieces: list[Piece], texts: list[str], found: set[str], loops: dict[
     for number, text in zip(map(int, texts[1::2]), texts[2::2], strict=True):
         piece = pieces[number]
         if piece.kind != "tag":
-            ends = {TEXT_SEAM}
+            ends = {_WORD_CHARACTER}
         elif piece.name in OPENING:
             is_loop = piece.name == "for"
             blocks.append((number, _Flow(before=set(ends), is_loop=is_loop)))
@@ -154,16 +158,16 @@ def _follow(pieces: list[Piece], texts: list[str], found: set[str], loops: dict[
 
 
 def _joined(ends: set[str], text: str, found: set[str]) -> set[str]:
-    """What the text can end with after one more run, whose own white space is squeezed."""
+    """The possible ends of the text after another piece, within which white space is collapsed already."""
     if not text:
         return ends
     start = text[: len(text) - len(text.lstrip(f" {LINE}"))]
     after = set()
     for end in ends:
-        seam = end.removeprefix(TEXT_SEAM) + start if end else ""
-        found.update(run for run in ("  ", f" {LINE}", f"{LINE} ", LINE * 3) if run in seam)
+        run_at_join = end.removeprefix(_WORD_CHARACTER) + start if end else ""
+        found.update(run for run in ("  ", f" {LINE}", f"{LINE} ", LINE * 3) if run in run_at_join)
         if start == text:
-            after.add((end[:1].strip(f" {LINE}") + seam)[-3:] if end else "")
+            after.add((end[:1].strip(f" {LINE}") + run_at_join)[-3:] if end else "")
     if start != text:
-        after = {TEXT_SEAM + text[len(text.rstrip(f" {LINE}")) :]}
+        after = {_WORD_CHARACTER + text[len(text.rstrip(f" {LINE}")) :]}
     return after

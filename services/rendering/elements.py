@@ -1,4 +1,4 @@
-"""HTML's elements by how they are read (WHATWG HTML, 13.1.2 and 13.2.6)."""
+"""HTML elements, grouped by how they are parsed and shown (WHATWG HTML, 13.1.2 and 13.2.6)."""
 
 from typing import Final
 
@@ -45,7 +45,7 @@ LINES: Final = frozenset(
         "caption",
     }
 )
-"""What begins and ends a line of text."""
+"""Elements that begin and end a line of text."""
 PARAGRAPHS: Final = frozenset(
     {
         "p",
@@ -67,7 +67,7 @@ PARAGRAPHS: Final = frozenset(
         "plaintext",
     }
 )
-"""What has an empty line around it."""
+"""Elements with an empty line around them."""
 ENDS_PARAGRAPH: Final = (LINES | PARAGRAPHS | {"details", "dialog", "fieldset", "form", "menu"}) - {
     "br",
     "tr",
@@ -75,14 +75,14 @@ ENDS_PARAGRAPH: Final = (LINES | PARAGRAPHS | {"details", "dialog", "fieldset", 
 }
 CELLS: Final = frozenset({"td", "th", "caption"})
 SCOPES: Final = CELLS | {"table", "template", "object", "marquee", "svg"}
-"""Elements that an end tag of another name inside them cannot reach out of."""
+"""Elements inside which an end tag closes no element outside."""
 IN_TABLE: Final = CELLS | {"tr", "tbody", "thead", "tfoot", "table"}
 ENDED_BY: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(CELLS, ()),
     "tr": ("tr",),
     **dict.fromkeys(("tbody", "thead", "tfoot"), ("tr", "tbody", "thead", "tfoot")),
 }
-"""What a start tag in a table ends beside the cell that is open."""
+"""The elements that a start tag in a table closes in addition to an open cell."""
 ITEMS: Final = {"li": ("li",), "dt": ("dt", "dd"), "dd": ("dt", "dd"), "option": ("option",)}
 LISTS: Final = frozenset({"ul", "ol", "dl", "menu", "select"})
 FORMATTING: Final = frozenset(
@@ -103,7 +103,7 @@ FORMATTING: Final = frozenset(
         "u",
     }
 )
-"""Elements that a parent's end tag closes only for that parent."""
+"""Formatting elements, which are reopened after their parent's end tag."""
 UNSEEN: Final = frozenset(
     {
         "script",
@@ -120,7 +120,7 @@ UNSEEN: Final = frozenset(
         "datalist",
     }
 )
-"""Elements whose content is not read as text."""
+"""Elements whose content is not visible text."""
 NO_LINKS: Final = frozenset(
     {
         "textarea",
@@ -133,4 +133,4 @@ NO_LINKS: Final = frozenset(
         "button",
     }
 )
-"""Elements whose text may be seen, but where a link cannot be relied on."""
+"""Elements whose text may be visible, but in which a link may not work."""

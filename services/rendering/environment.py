@@ -1,4 +1,4 @@
-"""python-liquid as marketers get it: strict about tags and filters, no loading of other templates, metered."""
+"""The python-liquid environment: strict about tags and filters, no loading of other templates, metered."""
 
 from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
@@ -11,7 +11,7 @@ from liquid.stream import TokenStream
 from liquid.token import Token
 
 from services.rendering.contexts import place_values
-from services.rendering.expressions import adopt
+from services.rendering.expressions import replace_expressions
 from services.rendering.filters.registry import HTML_FILTERS, PLAIN_FILTERS, TEXT_FILTERS, Filter, bounded, metered
 from services.rendering.lexing import LEXER
 from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
@@ -27,7 +27,7 @@ from services.rendering.nodes import (
 )
 
 REMOVED_TAGS: Final = ("include", "render")
-OUR_TAGS: Final = (
+_CUSTOM_TAGS: Final = (
     CapturedIfChangedTag,
     CapturedTag,
     MeteredForTag,
@@ -45,12 +45,12 @@ class MeteredTemplate(BoundTemplate):
         return limited_buffer(0)
 
     def make_partial_namespace(self, partial: bool, render_args: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ARG002  # python-liquid's signature
-        """The variables alone: `partial`, which python-liquid adds, is no variable of Liquid."""
+        """The variables, without `partial`, which python-liquid adds and Liquid does not have."""
         return render_args
 
 
-def _placing(parse: Callable[[TokenStream], Node]) -> Callable[[TokenStream], Node]:
-    """Give errors without a place that of their tag: the end of an expression has none in python-liquid."""
+def _with_position(parse: Callable[[TokenStream], Node]) -> Callable[[TokenStream], Node]:
+    """Give errors without a position that of their tag: python-liquid has none for the end of an expression."""
 
     def get_node(stream: TokenStream) -> Node:
         token = stream.current
@@ -69,9 +69,9 @@ def _nil(*_args: object, **_hints: object) -> None:
 
 
 class TemplateEnvironment(Environment):
-    """Three exist: `HTML`, `PLAIN` and `TEXT`. With `html` values are escaped as they are printed.
+    """The environments are `HTML`, `PLAIN` and `TEXT`. With `html`, values are escaped when they are printed.
 
-    `plain_filters` are the filters without the meter, for generated code.
+    `plain_filters` are the filters without metering, for generated code.
     """
 
     loop_iteration_limit = MAX_ITERATIONS
@@ -82,36 +82,36 @@ class TemplateEnvironment(Environment):
     def __init__(self, filters: Mapping[str, Filter], *, html: bool = False) -> None:
         self.html = html
         self.plain_filters = {name: bounded(name, function) for name, function in filters.items()}
-        # Nil is what the reference has for a missing variable, so that nothing else needs to know of it.
+        # A missing variable is nil, as in the reference implementation; no other code has to deal with `Undefined`.
         super().__init__(undefined=cast("type[Undefined]", _nil))
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Take python-liquid's own tags, less what reaches outside the template, and our filters."""
+        """Use python-liquid's tags, except those that load other templates, and our filters."""
         super().setup_tags_and_filters(extra=extra)
         for name in REMOVED_TAGS:
             del self.tags[name]
-        for tag in OUR_TAGS:
+        for tag in _CUSTOM_TAGS:
             self.add_tag(tag)
         for each in self.tags.values():
-            each.get_node = _placing(each.get_node)  # type: ignore[assignment,method-assign]  # no hook
+            each.get_node = _with_position(each.get_node)  # type: ignore[assignment,method-assign]  # no hook
         self.filters = {name: metered(function) for name, function in self.plain_filters.items()}
 
     def tokenizer(self) -> Callable[[str], Iterator[Token]]:
-        """python-liquid's lexer, mended."""
+        """python-liquid's lexer, patched."""
         return LEXER
 
     def _parse(self, source: str) -> list[Node]:
         nodes = super()._parse(source)
         context = MeteredContext(MeteredTemplate(self, nodes=nodes))
-        adopt(nodes, context)
+        replace_expressions(nodes, context)
         if self.html:
             place_values(nodes, context)
         return nodes
 
 
 HTML: Final = TemplateEnvironment(HTML_FILTERS, html=True)
-"""Escapes what it prints, once, for the place in the HTML that it is printed at."""
+"""Escapes printed values for their place in the HTML."""
 PLAIN: Final = TemplateEnvironment(PLAIN_FILTERS)
-"""Prints values as they are, as the reference does."""
+"""Prints values without escaping, like the reference implementation."""
 TEXT: Final = TemplateEnvironment(TEXT_FILTERS)
-"""For text parts and subjects: as `PLAIN`, but `escape`, `escape_once` and `newline_to_br` make no HTML."""
+"""For text parts and subjects: like `PLAIN`, but `escape`, `escape_once` and `newline_to_br` produce no HTML."""

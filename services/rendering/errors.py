@@ -6,7 +6,7 @@ from core.errors import ErrorCode, NudgeError
 
 
 class TemplateInvalid(NudgeError):
-    """A template that cannot be used; `line` and `column` count from 1 and point at the fault."""
+    """A template is invalid; `line` and `column` (from 1) are the position of the error."""
 
     code: ClassVar[ErrorCode] = ErrorCode.TEMPLATE_INVALID
 
@@ -25,13 +25,13 @@ class TemplateInvalid(NudgeError):
 
 
 class RenderFailed(NudgeError):
-    """A valid template that fails with one contact's values, e.g. text compared with a number, or too much output."""
+    """A valid template fails with one contact's values, e.g. text compared with a number, or too much output."""
 
     code: ClassVar[ErrorCode] = ErrorCode.TEMPLATE_INVALID
 
 
 class ValueProblem(FilterArgumentError):
-    """A value that a filter, tag or comparison cannot work with; the message is a sentence for the author."""
+    """A filter, tag or comparison cannot use a value; the message is a sentence for the author."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, token=None)

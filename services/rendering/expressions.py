@@ -1,7 +1,7 @@
-"""python-liquid's expressions, computed as the reference computes them.
+"""python-liquid's expressions, evaluated like the reference implementation.
 
-python-liquid has no hook for what its parser makes, so `adopt` gives the parsed expressions of a template our
-classes. They have the same fields and differ in `evaluate` alone.
+python-liquid has no hook for the classes of its parser, so `replace_expressions` changes the classes of a template's
+expressions to ours. They have the same fields and differ in `evaluate` only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,16 +36,16 @@ class Equal(EqExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> bool:
-        """Whether both sides are the same; `blank` and `empty` ask for what the other side is like."""
-        return same(self.left, self.right, context)
+        """Whether both sides are equal, or the other side is `blank` or `empty`."""
+        return _same(self.left, self.right, context)
 
 
 class NotEqual(NeExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> bool:
-        """The contrary of `Equal`."""
-        return not same(self.left, self.right, context)
+        """The negation of `Equal`."""
+        return not _same(self.left, self.right, context)
 
 
 class Less(LtExpression):
@@ -84,24 +84,24 @@ class Contains(ContainsExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> bool:
-        """Whether left holds right."""
-        return values.contains(_held(self.left, context), self.right.evaluate(context))
+        """Whether left contains right."""
+        return values.contains(_comparable(self.left, context), self.right.evaluate(context))
 
 
 class AnyOf(_AnyExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> list[bool]:
-        """Which of the values of a `when` are that of the `case`."""
+        """For each value of a `when`, whether it equals that of the `case`."""
         left = self.left.evaluate(context)
-        return [matches(left, expression, context) for expression in self.expressions]
+        return [_matches(left, expression, context) for expression in self.expressions]
 
 
 class BlankLiteral(Blank):
     __slots__ = ()
 
     def evaluate(self, _: RenderContext) -> str:  # type: ignore[override]  # python-liquid gives the literal itself
-        """The empty text: what `blank` is outside of comparisons."""
+        """The empty text, which `blank` is outside of comparisons."""
         return ""
 
 
@@ -109,7 +109,7 @@ class EmptyLiteral(Empty):
     __slots__ = ()
 
     def evaluate(self, _: RenderContext) -> str:  # type: ignore[override]  # python-liquid gives the literal itself
-        """The empty text: what `empty` is outside of comparisons."""
+        """The empty text, which `empty` is outside of comparisons."""
         return ""
 
 
@@ -117,7 +117,7 @@ class Range(RangeLiteral):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> range:
-        """The whole numbers from start to stop; raises `ValueProblem` when they are too many."""
+        """The whole numbers from start to stop; raises `ValueProblem` if there are too many."""
         start, stop = self._bound(self.start, context), self._bound(self.stop, context)
         if stop - start >= MAX_ITERATIONS:
             raise ValueProblem(f"a range has more than {MAX_ITERATIONS} numbers")
@@ -135,7 +135,7 @@ class Loop(LoopExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> tuple[Iterator[object], int]:
-        """The items to go through, and how many they are."""
+        """The items to iterate over, and their number."""
         name = f"{self.identifier}-{self.iterable}"
         if isinstance(self.offset, StringLiteral) and self.offset.value == "continue":
             first = context.stopindex(name)
@@ -146,10 +146,10 @@ class Loop(LoopExpression):
         found = values.items(value)
         if not isinstance(value, str):
             found = self._part(found, first, limit)
-        self._remember(context, name, first + len(found))
+        self._store_stop(context, name, first + len(found))
         return iter(reversed(found) if self.reversed else found), len(found)
 
-    def _remember(self, context: RenderContext, name: str, stop: int) -> None:
+    def _store_stop(self, context: RenderContext, name: str, stop: int) -> None:
         context.stopindex(name, stop)
 
     @staticmethod
@@ -165,14 +165,14 @@ class Loop(LoopExpression):
 class TableLoop(Loop):
     __slots__ = ()
 
-    def _remember(self, context: RenderContext, name: str, stop: int) -> None:
-        """A table leaves alone where `offset: continue` goes on."""
+    def _store_stop(self, context: RenderContext, name: str, stop: int) -> None:
+        """A table does not change where `offset: continue` continues."""
 
     def _argument(self, expression: Expression | None, context: RenderContext, name: str) -> int | None:
         return values.truncated(expression.evaluate(context), name) if expression else None
 
 
-OURS: Final[dict[type[Expression], type[Expression]]] = {
+_REPLACEMENTS: Final[dict[type[Expression], type[Expression]]] = {
     EqExpression: Equal,
     NeExpression: NotEqual,
     LtExpression: Less,
@@ -196,28 +196,28 @@ def _ordered(
     context: RenderContext,
 ) -> bool:
     try:
-        return compare(_held(left, context), _held(right, context))
+        return compare(_comparable(left, context), _comparable(right, context))
     except ValueProblem as error:
         error.token = token
         raise
 
 
-def _held(expression: Expression, context: RenderContext) -> object:
-    """A value to compare by size, or to look into; `blank` and `empty` have no size and hold nothing."""
+def _comparable(expression: Expression, context: RenderContext) -> object:
+    """The value of an operand; `blank` and `empty` can be neither ordered nor searched."""
     return None if isinstance(expression, (Blank, Empty)) else expression.evaluate(context)
 
 
-def same(left: Expression, right: Expression, context: RenderContext) -> bool:
-    """Whether two expressions are equal, or the one is as `blank` or `empty` wants it."""
+def _same(left: Expression, right: Expression, context: RenderContext) -> bool:
+    """Whether two expressions are equal, also if one of them is `blank` or `empty`."""
     if isinstance(left, (Blank, Empty)):
         left, right = right, left
     if isinstance(left, (Blank, Empty)):
         return False
-    return matches(left.evaluate(context), right, context)
+    return _matches(left.evaluate(context), right, context)
 
 
-def matches(value: object, expression: Expression, context: RenderContext) -> bool:
-    """Whether a value equals an expression, or is as `blank` or `empty` wants it."""
+def _matches(value: object, expression: Expression, context: RenderContext) -> bool:
+    """Whether a value equals an expression, which may be `blank` or `empty`."""
     if isinstance(expression, Blank):
         return values.blank(value)
     if isinstance(expression, Empty):
@@ -225,18 +225,18 @@ def matches(value: object, expression: Expression, context: RenderContext) -> bo
     return values.equal(value, expression.evaluate(context))
 
 
-def adopt(nodes: Iterable[Node], context: RenderContext) -> None:
-    """Give the expressions of a template our classes."""
+def replace_expressions(nodes: Iterable[Node], context: RenderContext) -> None:
+    """Change the classes of a template's expressions to ours."""
     for node, expression in walk(nodes, context):
-        ours = OURS.get(type(expression))
-        if ours is Loop and isinstance(node, TablerowNode):
-            ours = TableLoop
-        if ours:
-            expression.__class__ = ours
+        replacement = _REPLACEMENTS.get(type(expression))
+        if replacement is Loop and isinstance(node, TablerowNode):
+            replacement = TableLoop
+        if replacement:
+            expression.__class__ = replacement
 
 
 def walk(nodes: Iterable[Node], context: RenderContext) -> Iterator[tuple[Node, Expression]]:
-    """Every expression of a template, with the node it belongs to."""
+    """All expressions of a template, each with its node."""
     for node in nodes:
         for expression in node.expressions():
             yield from ((node, inner) for inner in _nested(expression))

@@ -1,21 +1,21 @@
-"""Texts that remember which of their characters are the author's own markup.
+"""Texts with a mask of the characters that are the author's own markup.
 
-`{% capture %}` and `newline_to_br` make them, in HTML. Filters and comparisons see an ordinary text, the one that
-plain text would show; printing leaves the author's characters as they are and escapes all others. Filters that cut,
-trim, replace and join carry the memory along; whatever a filter makes anew is a value, and escaped.
+In HTML, `{% capture %}` and `newline_to_br` produce them. For filters and comparisons they are ordinary plain text;
+printing leaves the author's characters as they are and escapes all others. Filters that cut, trim, replace and join
+preserve the mask; other results of filters are values, and are escaped.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self, SupportsIndex
 
-RUN: Final = re.compile(b"\x00+|\x01+")
+_RUN: Final = re.compile(b"\x00+|\x01+")
 
 
 class MarkedText(str):
-    """A text with a mask of one byte a character: 1 for the author's markup, 0 for values.
+    """A text with a mask of one byte per character: 1 for the author's markup, 0 for values.
 
-    `form` is its HTML, and whether the markup in it is complete, once it is known.
+    `form` caches its HTML, and whether the markup in it is complete.
     """
 
     mask: bytes
@@ -23,7 +23,7 @@ class MarkedText(str):
     __slots__ = ("form", "mask")
 
     def __new__(cls, text: str, mask: bytes) -> Self:
-        """A text and its mask, which is as long."""
+        """A text and its mask of the same length."""
         made = super().__new__(cls, text)
         made.mask = mask
         made.form = None
@@ -36,24 +36,24 @@ class MarkedText(str):
 
 
 def marked(text: str, mask: bytes) -> str:
-    """The text with its mask, or an ordinary text when nothing in it is markup."""
+    """The text with its mask, or an ordinary text if nothing in it is markup."""
     return MarkedText(text, mask) if 1 in mask else text
 
 
 def markup(text: str) -> str:
-    """The text, all of it as the author's markup."""
+    """The text as markup of the author."""
     return MarkedText(text, b"\x01" * len(text)) if text else text
 
 
 def mask_of(text: str) -> bytes:
-    """One byte a character, 1 for the author's markup."""
+    """One byte per character, 1 for the author's markup."""
     return text.mask if isinstance(text, MarkedText) else bytes(len(text))
 
 
 def runs(text: MarkedText) -> Iterator[tuple[str, bool]]:
-    """The stretches of one kind, and whether they are the author's markup."""
+    """The maximal runs of markup and of values, each with whether it is the author's markup."""
     plain = str(text)
-    for run in RUN.finditer(text.mask):
+    for run in _RUN.finditer(text.mask):
         yield plain[run.start() : run.end()], run[0][0] == 1
 
 
@@ -79,22 +79,22 @@ def substituted(pattern: re.Pattern[str], text: str, replacement: str) -> str:
 
 
 def replaced(text: str, found: str, replacement: str, count: int = -1) -> str:
-    """As `str.replace`."""
+    """Like `str.replace`."""
     if not isinstance(text, MarkedText) and not isinstance(replacement, MarkedText):
         return text.replace(found, replacement, count)
     if not found:
-        # The replacement goes between all characters, so that no markup is left whole.
+        # The replacement goes between all characters, so that no markup stays intact.
         return str(text).replace(found, str(replacement), count)
     return joined(_pieces(text, found, count), replacement)
 
 
 def split(text: str, separator: str) -> list[str]:
-    """As `str.split` with a separator that is not empty."""
+    """Like `str.split` with a separator that is not empty."""
     return list(_pieces(text, separator, -1)) if isinstance(text, MarkedText) else text.split(separator)
 
 
 def mapped(text: str, function: Callable[[str], str]) -> str:
-    """The text with a function applied; the memory stays when each character became one."""
+    """The text with a function applied; keeps the mask if the length is unchanged."""
     result = function(str(text))
     if not isinstance(text, MarkedText) or len(result) != len(text):
         return result

@@ -1,4 +1,4 @@
-"""A campaign's three templates as one message, with the unsubscribe link that no bulk mail may lack."""
+"""A campaign's three templates as one message, which always has an unsubscribe link."""
 
 import re
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from services.rendering.footers import (
     text_shows,
     text_with_footer,
 )
-from services.rendering.outline import Link, outline
-from services.rendering.plain_text import finished, tidy
-from services.rendering.reading import Page, read
+from services.rendering.outline import LinkVisibility, outline
+from services.rendering.plain_text import finish_text, tidy
+from services.rendering.reading import HtmlPage, read
 from services.rendering.sources import check_size
 from services.rendering.templates import Template, read_template
 
-SUBJECT_FIELD: Final = ("input", "subject")
-HTML_FIELD: Final = ("input", "htmlContent")
-TEXT_FIELD: Final = ("input", "textContent")
+_SUBJECT_FIELD: Final = ("input", "subject")
+_HTML_FIELD: Final = ("input", "htmlContent")
+_TEXT_FIELD: Final = ("input", "textContent")
 
-LONG: Final = 20_000
-"""Characters of HTML that are read in a few milliseconds at most."""
-LOOP: Final = re.compile(r"\{%-?\s*(?:for|tablerow|liquid)\b")
+_LONG: Final = 20_000
+"""Characters of HTML that can be parsed in a few milliseconds at most."""
+_LOOP: Final = re.compile(r"\{%-?\s*(?:for|tablerow|liquid)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,42 +40,43 @@ class RenderedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTemplate:
-    """A checked message.
+    """A valid message.
 
-    `text` is the author's template or, with `seams`, one that was made from the HTML's source; None when only a
-    rendered HTML can give the text. `link` and `tail` are those of the HTML's `Outline`, None when only a rendered
-    HTML can tell.
+    `text` is the author's template or, with `space_runs`, one derived from the HTML's source; None if the text has to
+    be derived from each rendered HTML. `link` and `footer_offset` are those of the HTML's `Outline`, None if they
+    depend on the rendered HTML.
     """
 
     subject: Template
     html: Template
     text: Template | None
-    seams: tuple[str, ...] | None
-    link: Link | None
-    tail: int | None
+    space_runs: tuple[str, ...] | None
+    link: LinkVisibility | None
+    footer_offset: int | None
 
     @property
     def is_slow(self) -> bool:
-        """Whether a rendering may take milliseconds: each HTML has to be read, and it is long or made by loops."""
-        link_known = self.link is Link.ALWAYS or (self.link is Link.NEVER and self.tail is not None)
+        """Whether a rendering may take milliseconds: each rendered HTML has to be parsed, and it may be long."""
+        never_shown = self.link is LinkVisibility.NEVER and self.footer_offset is not None
+        link_known = self.link is LinkVisibility.ALWAYS or never_shown
         is_read = self.text is None or not link_known
-        return is_read and (len(self.html.source) > LONG or LOOP.search(self.html.source) is not None)
+        return is_read and (len(self.html.source) > _LONG or _LOOP.search(self.html.source) is not None)
 
     @property
     def variables(self) -> frozenset[str]:
-        """The paths any part reads, so that the caller can read only the columns they need."""
+        """The variables of all parts, so that the caller can load only the columns it needs."""
         text = self.text.variables if self.text else frozenset()
         return self.subject.variables | self.html.variables | text | FOOTER_VARIABLES
 
     @property
     def numbers(self) -> frozenset[str]:
-        """The paths that any part compares with a number: a contact for whom one is a text gets no message."""
+        """The variables that any part compares with a number: rendering fails for a contact for whom one is text."""
         return self.subject.numbers | self.html.numbers | (self.text.numbers if self.text else frozenset())
 
     def render(self, contact: Mapping[str, object], campaign: Mapping[str, object]) -> RenderedMessage:
         """The message for one recipient, from `contact_variables` and `campaign_variables`; raises `RenderFailed`.
 
-        A part in which this recipient sees no unsubscribe link gets a footer with one.
+        A part that does not show the unsubscribe link to this recipient gets a footer with one.
         """
         variables = {"contact": contact, **campaign}
         url = str(campaign.get(UNSUBSCRIBE) or "")
@@ -84,23 +85,23 @@ class MessageTemplate:
         page = read(html) if text is None else None
         if text is None and page:
             text = tidy(page.text)
-        if self.link is not Link.ALWAYS:
+        if self.link is not LinkVisibility.ALWAYS:
             html = self._with_link(html, page, url, campaign)
-        # What the source proves of the HTML may not hold here: an image's text may follow the address at once.
+        # That the HTML shows the link does not prove it for the text: an image's text may directly follow the URL.
         if not text_shows(text or "", url):
             text = text_with_footer(text or "", campaign)
         return RenderedMessage(subject=self.subject.render(variables), html=html, text=text or "")
 
     def _text(self, variables: Mapping[str, object]) -> str | None:
-        """The text part; None when it has to be made from the rendered HTML."""
+        """The text part; None if it has to be derived from the rendered HTML."""
         if self.text is None:
             return None
         text = self.text.render(variables)
-        return text if self.seams is None else finished(text, self.seams)
+        return text if self.space_runs is None else finish_text(text, self.space_runs)
 
-    def _with_link(self, html: str, page: Page | None, url: str, campaign: Mapping[str, object]) -> str:
-        if self.tail is not None and self.link is Link.NEVER:
-            return html_with_footer(html, len(html) - self.tail, campaign)
+    def _with_link(self, html: str, page: HtmlPage | None, url: str, campaign: Mapping[str, object]) -> str:
+        if self.footer_offset is not None and self.link is LinkVisibility.NEVER:
+            return html_with_footer(html, len(html) - self.footer_offset, campaign)
         page = page or read(html)
         if page_shows(page, url):
             return html
@@ -108,7 +109,7 @@ class MessageTemplate:
 
 
 def compile_message(*, subject: str, html_content: str, text_content: str | None) -> MessageTemplate:
-    """Read all parts of a message; raises `InputErrors` with every part that is invalid."""
+    """Compile all parts of a message; raises `InputErrors` with an error for each invalid part."""
     errors: list[NudgeError] = []
 
     def part(
@@ -121,9 +122,9 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
             errors.append(error)
             return None
 
-    subject_part = part(subject, SUBJECT_FIELD, TEXT, one_line=True)
-    html_part = part(html_content, HTML_FIELD, HTML)
-    text_part = part(text_content, TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
+    subject_part = part(subject, _SUBJECT_FIELD, TEXT, one_line=True)
+    html_part = part(html_content, _HTML_FIELD, HTML)
+    text_part = part(text_content, _TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
     if errors or subject_part is None or html_part is None:
         raise InputErrors(errors)
     known = outline(html_content)
@@ -131,14 +132,14 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
         subject=subject_part,
         html=html_part,
         text=text_part or (_derived(known.text.source) if known else None),
-        seams=known.text.seams if known and text_part is None else None,
+        space_runs=known.text.space_runs if known and text_part is None else None,
         link=known.link if known else None,
-        tail=known.tail if known else None,
+        footer_offset=known.footer_offset if known else None,
     )
 
 
 def _derived(source: str) -> Template | None:
     try:
-        return read_template(source, environment=TEXT, field=TEXT_FIELD)
+        return read_template(source, environment=TEXT, field=_TEXT_FIELD)
     except TemplateInvalid:
         return None

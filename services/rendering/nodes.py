@@ -1,4 +1,4 @@
-"""The tags that print values or loop, as python-liquid parses them, but metered and escaped by us."""
+"""Tags that print values or loop: python-liquid's, with our metering and escaping."""
 
 from typing import TextIO
 
@@ -22,7 +22,7 @@ from liquid.token import TOKEN_STRING, TOKEN_TAG, Token
 from services.rendering.escaping import html_text, marked_text, printer
 from services.rendering.limits import MAX_OUTPUT
 from services.rendering.markup import marked, mask_of
-from services.rendering.metering import SMALLEST_BODY, MeteredContext, limited_buffer, used_by
+from services.rendering.metering import MIN_BODY_SIZE, MeteredContext, limited_buffer, used_by
 from services.rendering.places import Place
 from services.rendering.values import printed, text_of, truncated, truthy
 
@@ -32,7 +32,7 @@ def _html(context: RenderContext) -> bool:
 
 
 class Captured(LimitedStringIO):
-    """The buffer of a `capture` in HTML: what is written to it is the author's markup, what is added a value."""
+    """The buffer of a `capture` in HTML: `write` takes the author's markup, `add` takes values."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit, newline="")
@@ -44,22 +44,22 @@ class Captured(LimitedStringIO):
         return super().write(text)
 
     def add(self, text: str) -> int:
-        """Write a value, which may hold markup of the author's."""
+        """Write a value, which may contain the author's own markup."""
         self._masks.append(mask_of(text))
         return super().write(text)
 
     def text(self) -> str:
-        """What was written, with what is the author's own."""
+        """The text, with its mask of the author's markup."""
         return marked(self.getvalue(), b"".join(self._masks))
 
 
 class Printing(Node):
-    """A node that prints values. `place` is where in the HTML; it stays `TEXT` where nothing is escaped."""
+    """A node that prints values. `place` is its place in the HTML; it stays `TEXT` if nothing is escaped."""
 
     place: Place
 
     def write(self, value: object, buffer: TextIO, *, html: bool) -> int:
-        """Print a value as the environment and the place want it."""
+        """Print a value, escaped as the environment and the place require."""
         if not html:
             return buffer.write(printed(value))
         if isinstance(buffer, Captured):
@@ -89,10 +89,10 @@ class PrintedEchoTag(EchoTag):
 
 
 class PrintedCycle(CycleNode, Printing):
-    """`{% cycle %}`, which prints one of its values after the other."""
+    """`{% cycle %}`, which prints the next of its values each time."""
 
     def __init__(self, token: Token, group: Expression | None, args: list[Expression]) -> None:
-        # The reference leaves a nil out of the values.
+        # The reference ignores nil among the values.
         super().__init__(token, group, [arg for arg in args if not isinstance(arg, Nil)])
         self.place = Place.TEXT
 
@@ -104,7 +104,7 @@ class PrintedCycle(CycleNode, Printing):
         return self.write(self.args[index].evaluate(context), buffer, html=_html(context))
 
     def _key(self, context: RenderContext) -> tuple[str, object]:
-        """What this cycle shares its place in the row with: its name, or the same texts and numbers."""
+        """Cycles with the same key share their position: the name, or the same texts and numbers."""
         if self.group:
             return "name", text_of(self.group.evaluate(context))
         if any(isinstance(arg, Path) for arg in self.args):
@@ -117,11 +117,11 @@ class PrintedCycleTag(CycleTag):
 
 
 class Capture(CaptureNode):
-    """`{% capture %}`, which in HTML keeps the author's markup apart from values."""
+    """`{% capture %}`, which in HTML distinguishes the author's markup from values."""
 
     def __init__(self, token: Token, name: Identifier, block: BlockNode) -> None:
         super().__init__(token, name, block)
-        # White space alone is worth keeping here, as opposed to the blocks of `if` and `for`.
+        # White space alone is kept here, unlike in blocks of `if` and `for`.
         block.blank = False
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
@@ -136,7 +136,7 @@ class CapturedTag(CaptureTag):
     node_class = Capture
 
     def parse(self, stream: TokenStream) -> CaptureNode:
-        """Read the tag; the name may stand in quotes."""
+        """Parse the tag; the name may be in quotes."""
         token = stream.eat(TOKEN_TAG)
         tokens = stream.into_inner(tag=token)
         name = (parse_name if tokens.current.kind == TOKEN_STRING else parse_identifier)(self.env, tokens)
@@ -150,7 +150,7 @@ class IfChanged(IfChangedNode):
     """`{% ifchanged %}`, also within a capture."""
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Render the block and write it unless it is what was written last, within a capture or outside."""
+        """Render the block, and write it unless it is the same as last time, within a capture or outside."""
         used = used_by(buffer)
         inner = Captured(MAX_OUTPUT - used) if isinstance(buffer, Captured) else limited_buffer(used)
         self.block.render(context, inner)
@@ -165,8 +165,8 @@ class CapturedIfChangedTag(IfChangedTag):
 
 
 def body_size(node: Node, block: BlockNode) -> int:
-    """How many characters of source one round of a loop renders."""
-    return max(block.token.start_index - node.token.start_index, SMALLEST_BODY)
+    """How many characters of source one iteration of a loop renders."""
+    return max(block.token.start_index - node.token.start_index, MIN_BODY_SIZE)
 
 
 def _set_body(context: RenderContext, size: int) -> None:
@@ -175,7 +175,7 @@ def _set_body(context: RenderContext, size: int) -> None:
 
 
 class MeteredFor(ForNode):
-    """A loop that knows how many characters of source one round renders."""
+    """A loop that counts its work."""
 
     def __init__(
         self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
@@ -184,7 +184,7 @@ class MeteredFor(ForNode):
         self.body_size = body_size(self, block)
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Tell the meter what a round costs, then loop as usual."""
+        """Set the work of one iteration, then loop as usual."""
         _set_body(context, self.body_size)
         return super().render_to_output(context, buffer)
 
@@ -194,10 +194,10 @@ class MeteredForTag(ForTag):
 
 
 class MeteredTablerow(TablerowNode):
-    """A table of the items of a list, row by row."""
+    """`{% tablerow %}`: a table of the items of a list."""
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Write the cells and rows; nothing at all for a missing list."""
+        """Write the cells and rows; nothing for a missing list."""
         if not truthy(self.expression.iterable.evaluate(context)):
             return 0
         rows, length = self.expression.evaluate(context)
@@ -219,7 +219,7 @@ class MeteredTablerow(TablerowNode):
         return buffer.write("</tr>\n")
 
     def _cell(self, context: RenderContext, buffer: TextIO) -> bool:
-        """Render one cell; whether it breaks off the table."""
+        """Render one cell; returns whether it breaks the loop."""
         try:
             self.block.render(context, buffer)
         except BreakLoop:

@@ -1,7 +1,7 @@
-"""What the source of an HTML template says of all its renderings, so that sending need not read each of them.
+"""Static analysis of an HTML template, so that sending does not have to parse each rendered HTML.
 
-Where the markup stands outside of branches, or each branch leaves it as it found it, the text part is a template too,
-and whether the unsubscribe link is seen is known. Anything else is `None`: then each rendered HTML is read.
+If no branch or loop changes the structure of the markup, the text part can be derived as a template, and it is known
+whether the unsubscribe link is visible. Otherwise the result is None, and each rendered HTML has to be parsed.
 """
 
 import re
@@ -12,35 +12,46 @@ from typing import Final
 
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG
 
-from services.rendering.derivation import ALWAYS_CLEAN, BRANCHING, CLOSING, MARK, OPENING, Derived, Piece, derived
+from services.rendering.derivation import (
+    ALWAYS_CLEAN,
+    BRANCHING,
+    CLOSING,
+    MARK,
+    OPENING,
+    Piece,
+    TextTemplate,
+    derive_text_template,
+)
 from services.rendering.environment import HTML
 from services.rendering.footers import UNSUBSCRIBE
-from services.rendering.plain_text import EDGE, LINE, host_and_path, readable_address, squeezed
-from services.rendering.reading import READABLE, OpenLink, Page, finish, take
+from services.rendering.plain_text import EDGE, LINE, collapse_spaces, host_and_path, readable_address
+from services.rendering.reading import READABLE, HtmlPage, OpenLink, finish_page, read_token
 from services.rendering.tokens import ATTRIBUTE, Comment, Start, Text, Token, Verbatim, tokens
 from services.rendering.visibility import LINK_HIDDEN, TEXT_HIDDEN
 
-PLAIN_TAGS: Final = frozenset({"#", "comment", "endcomment", "assign", "break", "continue"})
-HTML_FILTER: Final = re.compile(r"\|\s*(?:escape|newline_to_br|strip_html)")
-LAST_ESCAPE: Final = re.compile(r"([^|]*)\|\s*escape\s*")
-MARKUP: Final = re.compile("[<&\x84]")
-NAME_CHARACTERS: Final = "[^ \t\n\r\f/>\x01<]*"
-# What is tried for a name ends where the next could begin, so that a row of names is not read once for each of them.
-UNCLEAR: Final = re.compile(
-    f"<[/!?]?-?\x01|</?[a-zA-Z]{NAME_CHARACTERS}(?:<(?![a-zA-Z]){NAME_CHARACTERS})*\x01|&#?[a-zA-Z0-9]*\x01|\x02-?!?>"
+_PLAIN_TAGS: Final = frozenset({"#", "comment", "endcomment", "assign", "break", "continue"})
+_HTML_FILTER: Final = re.compile(r"\|\s*(?:escape|newline_to_br|strip_html)")
+_LAST_ESCAPE: Final = re.compile(r"([^|]*)\|\s*escape\s*")
+_MARKUP: Final = re.compile("[<&\x84]")
+_NAME_CHARACTERS: Final = "[^ \t\n\r\f/>\x01<]*"
+# A candidate for a name ends where the next could begin, so that the search is linear in a row of names.
+_UNCLEAR: Final = re.compile(
+    f"<[/!?]?-?\x01|</?[a-zA-Z]{_NAME_CHARACTERS}(?:<(?![a-zA-Z]){_NAME_CHARACTERS})*\x01|&#?[a-zA-Z0-9]*\x01|\x02-?!?>"
 )
-"""A value or branch that might complete a bracket, an end of a comment, the name of a tag, or an entity."""
-COUNTED: Final = frozenset({"style", "hidden", "width", "height", "usemap", "name", "open"})
-"""Attributes that decide what is seen."""
-SELECTED: Final = frozenset({"class", "id"})
-"""Attributes that decide it where a style sheet hides something."""
-HIDING: Final = re.compile("display|visibility|opacity", re.IGNORECASE)
-WEB_ADDRESS: Final = re.compile("https?://[^/\\s\x01\x02]+/", re.IGNORECASE)
-SHOWN_ADDRESS: Final = re.compile(r"(?:\A|[^\w\x01\x03])\x03(?:\Z|[^\w\x01\x03%~+=&@.:/-]|[.:/](?:\Z|[^\w\x01\x03]))")
-ADDRESS_MORE: Final = re.compile("(?:[?#][^\x01\x02]*)?\\Z")
+"""A value or tag that might complete a bracket, an end of a comment, the name of a tag, or an entity."""
+_COUNTED: Final = frozenset({"style", "hidden", "width", "height", "usemap", "name", "open"})
+"""Attributes that affect visibility."""
+_SELECTED: Final = frozenset({"class", "id"})
+"""Attributes that affect visibility if a style sheet hides something."""
+_HIDING: Final = re.compile("display|visibility|opacity", re.IGNORECASE)
+_WEB_ADDRESS: Final = re.compile("https?://[^/\\s\x01\x02]+/", re.IGNORECASE)
+_SHOWN_ADDRESS: Final = re.compile(
+    r"(?:\A|[^\w\x01\x03])\x03(?:\Z|[^\w\x01\x03%~+=&@.:/-]|[.:/](?:\Z|[^\w\x01\x03]))"
+)
+_ADDRESS_MORE: Final = re.compile("(?:[?#][^\x01\x02]*)?\\Z")
 
 
-class Link(Enum):
+class LinkVisibility(Enum):
     """Whether renderings of a template show the unsubscribe link."""
 
     ALWAYS = auto()
@@ -50,24 +61,24 @@ class Link(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """`text` is the template of the text part.
+    """The result: the template of the text part, and the visibility of the unsubscribe link.
 
-    `link` tells about the unsubscribe link, `tail` how many characters before the end of every rendering a footer is
-    seen; None when that depends on the values.
+    A footer inserted `footer_offset` characters before the end of any rendering is visible; None if the position
+    depends on the values.
     """
 
-    text: Derived
-    link: Link
-    tail: int | None
+    text: TextTemplate
+    link: LinkVisibility
+    footer_offset: int | None
 
 
-class Unplain(Exception):
-    """Only the rendered HTML can tell."""
+class NotAnalyzable(Exception):
+    """The result depends on the rendered HTML."""
 
 
 @dataclass(slots=True)
 class _Block:
-    """An open block: how the page stood when it began, and whether its branches show the link."""
+    """An open block: the state of the page at its start, and whether its branches show the link."""
 
     name: str
     before: object
@@ -78,10 +89,10 @@ class _Block:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far the reading has come. Of the open link: at which depth it began, and what its text holds."""
+    """The state of the analysis. `depth`, `marked` and `readable` are about the open link and its text."""
 
     pieces: list[Piece]
-    page: Page = field(default_factory=Page)
+    page: HtmlPage = field(default_factory=HtmlPage)
     blocks: list[_Block] = field(default_factory=lambda: [_Block("", None)])
     visited: int = 0
     may_show: bool = False
@@ -91,43 +102,43 @@ class _Walk:
 
 
 def outline(source: str) -> Outline | None:
-    """What the source of a template that `read_template` accepts says of all its renderings."""
+    """Analyze the source of a template that `read_template` accepts; None if the renderings have to be parsed."""
     if LINE in source or EDGE in source:
         return None
     try:
         pieces = list(_pieces(source))
         walk = _Walk(pieces)
         marked = "".join(_marked(pieces))
-        if UNCLEAR.search(marked):
+        if _UNCLEAR.search(marked):
             return None
         for token in tokens(marked):
             _take(walk, token)
         return _outlined(walk, marked)
-    except Unplain:
+    except NotAnalyzable:
         return None
 
 
 def _outlined(walk: _Walk, marked: str) -> Outline:
     page, link = walk.page, walk.page.link
     if len(walk.blocks) > 1 or walk.visited < sum(piece.kind == "tag" for piece in walk.pieces):
-        raise Unplain
+        raise NotAnalyzable
     if any(element.name == "head" for element in page.open):
-        raise Unplain
-    finish(page)
+        raise NotAnalyzable
+    finish_page(page)
     _closed(walk, link)
     end = len(marked) if page.end is None else page.end
     end = end if page.since is None else min(end, page.since)
     return Outline(
-        text=derived(walk.pieces, squeezed(page.text)),
+        text=derive_text_template(walk.pieces, collapse_spaces(page.text)),
         link=_link(walk),
-        tail=None if "\x01" in marked[end:] else len(marked) - end,
+        footer_offset=None if "\x01" in marked[end:] else len(marked) - end,
     )
 
 
-def _link(walk: _Walk) -> Link:
-    if walk.blocks[0].shown or SHOWN_ADDRESS.search(walk.page.seen_text):
-        return Link.ALWAYS
-    return Link.SOMETIMES if walk.may_show else Link.NEVER
+def _link(walk: _Walk) -> LinkVisibility:
+    if walk.blocks[0].shown or _SHOWN_ADDRESS.search(walk.page.seen_text):
+        return LinkVisibility.ALWAYS
+    return LinkVisibility.SOMETIMES if walk.may_show else LinkVisibility.NEVER
 
 
 def _pieces(source: str) -> Iterator[Piece]:
@@ -152,7 +163,7 @@ def _pieces(source: str) -> Iterator[Piece]:
 
 
 def _marked(pieces: list[Piece]) -> Iterator[str]:
-    """The source with marks for outputs and tags; outputs of the same have the same mark."""
+    """The source with marks in place of outputs and tags; equal outputs have the same mark."""
     first: dict[str, int] = {}
     for number, piece in enumerate(pieces):
         if piece.kind == "text":
@@ -164,20 +175,20 @@ def _marked(pieces: list[Piece]) -> Iterator[str]:
 
 def _checked(kind: str, name: str, expression: str) -> Piece:
     if kind == "output":
-        escape = LAST_ESCAPE.fullmatch(expression)
-        if MARKUP.search(expression) or (HTML_FILTER.search(expression) and not escape):
-            raise Unplain
+        escape = _LAST_ESCAPE.fullmatch(expression)
+        if _MARKUP.search(expression) or (_HTML_FILTER.search(expression) and not escape):
+            raise NotAnalyzable
         value = (escape[1] if escape else expression).strip()
-        # Filters make a text of any value: only what is one already prints the same without `escape`.
+        # Filters convert any value to text: only a value that is text already prints the same without `escape`.
         return Piece("output", value, f"{{{{ {value if value in ALWAYS_CLEAN else expression} }}}}")
     if name in {"#", "comment", "endcomment"}:
         return Piece("text", "", "")
-    if name not in PLAIN_TAGS | OPENING | BRANCHING | CLOSING or HTML_FILTER.search(expression):
-        raise Unplain
+    if name not in _PLAIN_TAGS | OPENING | BRANCHING | CLOSING or _HTML_FILTER.search(expression):
+        raise NotAnalyzable
     if UNSUBSCRIBE in expression and name in {"assign", "for"}:
-        raise Unplain
-    if name == "assign" and MARKUP.search(expression):
-        raise Unplain
+        raise NotAnalyzable
+    if name == "assign" and _MARKUP.search(expression):
+        raise NotAnalyzable
     return Piece("tag", name, f"{{% {name} {expression} %}}")
 
 
@@ -188,14 +199,14 @@ def _take(walk: _Walk, token: Token) -> None:
         return
     if isinstance(token, (Comment, Verbatim)) and "\x01" in token.source:
         if isinstance(token, Verbatim) and not page.hidden & TEXT_HIDDEN:
-            raise Unplain
-        if isinstance(token, Verbatim) and HIDING.search(token.source):
-            raise Unplain
+            raise NotAnalyzable
+        if isinstance(token, Verbatim) and _HIDING.search(token.source):
+            raise NotAnalyzable
         _unseen(walk, token.source, type(token).__name__)
         return
     if isinstance(token, Start) and "\x01" in token.attributes:
         _check_attributes(walk, token)
-    take(page, token)
+    read_token(page, token)
     if page.link is not link:
         _closed(walk, link)
         walk.marked = walk.readable = False
@@ -204,19 +215,19 @@ def _take(walk: _Walk, token: Token) -> None:
 
 def _check_attributes(walk: _Walk, tag: Start) -> None:
     walk.marked = True
-    counted = COUNTED | SELECTED if walk.page.sheet.count else COUNTED
+    counted = _COUNTED | _SELECTED if walk.page.sheet.count else _COUNTED
     for match in ATTRIBUTE.finditer(tag.attributes):
         if "\x01" not in match[0]:
             continue
         quoted = match[2] or match[3] or ""
         if "\x01" not in quoted or "\x01" in match[1] or match[1].lower() in counted:
-            raise Unplain
+            raise NotAnalyzable
         if any(walk.pieces[int(mark[1])].kind == "tag" for mark in MARK.finditer(quoted)):
-            raise Unplain
+            raise NotAnalyzable
         if tag.name == "area":
             walk.may_show |= any(_may_be_address(walk.pieces[int(mark[1])]) for mark in MARK.finditer(quoted))
         if match[1].lower() == "src" and not MARK.sub("", quoted).strip():
-            raise Unplain
+            raise NotAnalyzable
 
 
 def _text(walk: _Walk, source: str) -> None:
@@ -234,7 +245,7 @@ def _text(walk: _Walk, source: str) -> None:
 
 def _literal(walk: _Walk, text: str) -> None:
     if text:
-        take(walk.page, Text(text))
+        read_token(walk.page, Text(text))
         if READABLE.search(text) and not walk.page.hidden & TEXT_HIDDEN and len(walk.blocks) == walk.depth:
             walk.readable = True
 
@@ -279,13 +290,13 @@ def _tag(walk: _Walk, number: int, place: str) -> None:
     elif name in {"break", "continue"}:
         loop = next((block for block in reversed(walk.blocks) if block.name == "for"), None)
         if loop is None or loop.before != state:
-            raise Unplain
+            raise NotAnalyzable
 
 
 def _end_branch(walk: _Walk, state: object, name: str) -> None:
     block = walk.blocks[-1]
     if len(walk.blocks) == 1 or block.before != state:
-        raise Unplain
+        raise NotAnalyzable
     block.all_shown &= block.shown
     block.shown = False
     if name == "else":
@@ -298,7 +309,7 @@ def _end_branch(walk: _Walk, state: object, name: str) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Same:
-    """Equal for one and the same object alone, which it keeps alive."""
+    """Compares by identity, and keeps its object alive."""
 
     value: object
 
@@ -309,18 +320,18 @@ class _Same:
         return id(self.value)
 
 
-def _state(page: Page, place: str) -> object:
-    """What a branch must leave as it found it."""
+def _state(page: HtmlPage, place: str) -> object:
+    """The state of the page that a branch must not change."""
     top = page.open[-1] if page.open else None
     return (place, page.hidden, page.since, len(page.open), _Same(top), _Same(page.link), page.end, page.map_name)
 
 
 def _closed(walk: _Walk, link: OpenLink | None) -> None:
-    """Check that a link reads the same with whatever values, and note when it is the unsubscribe link."""
+    """Check that the text for a link does not depend on values, and record whether it is the unsubscribe link."""
     if link is None:
         return
     if walk.marked and not walk.readable:
-        raise Unplain
+        raise NotAnalyzable
     if not link.seen:
         return
     if walk.marked or "\x01" in link.href:
@@ -330,7 +341,7 @@ def _closed(walk: _Walk, link: OpenLink | None) -> None:
     mark = MARK.match(link.href)
     if mark is None or walk.pieces[int(mark[1])].name != UNSUBSCRIBE or not link.usable:
         return
-    if ADDRESS_MORE.match(link.href, mark.end()) and (walk.readable or not walk.marked):
+    if _ADDRESS_MORE.match(link.href, mark.end()) and (walk.readable or not walk.marked):
         walk.blocks[-1].shown = True
 
 
@@ -340,19 +351,19 @@ def _check_link(walk: _Walk, link: OpenLink) -> None:
     shown = written.removesuffix(f"({target})").strip(f" {LINE}")
     if written == shown:
         if shown != target:
-            raise Unplain
+            raise NotAnalyzable
         return
     mark = MARK.match(target)
     is_ours = mark is not None and walk.pieces[int(mark[1])].name == UNSUBSCRIBE
-    web = WEB_ADDRESS.match(target)
+    web = _WEB_ADDRESS.match(target)
     if not (is_ours or web):
-        raise Unplain
+        raise NotAnalyzable
     start, space, _ = shown.partition(" ")
     if space and not re.search("[\x01/]", start):
-        return  # no address holds a space in its host
+        return  # no URL has a space in its host
     if "\x01" in shown:
-        raise Unplain
+        raise NotAnalyzable
     if web and host_and_path(shown)[0] == host_and_path(target)[0]:
-        raise Unplain
+        raise NotAnalyzable
     if is_ours and "/" in shown:
-        raise Unplain
+        raise NotAnalyzable

@@ -1,6 +1,6 @@
-"""HTML as a browser reads it, as far as it matters for a value: where in it one stands, and what that asks for.
+"""Scanning HTML as a browser does, to find the place of a printed value and the escaping that it needs there.
 
-Conditional comments count as HTML, as Outlook reads what they hold.
+The content of conditional comments counts as HTML, because Outlook parses it.
 """
 
 import enum
@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-LINKS: Final = frozenset(
+_LINKS: Final = frozenset(
     [
         "href",
         "src",
@@ -26,17 +26,17 @@ LINKS: Final = frozenset(
         "dynsrc",
     ]
 )
-ENTITY_ELEMENTS: Final = frozenset({"title", "textarea"})
+_ENTITY_ELEMENTS: Final = frozenset({"title", "textarea"})
 
 _TAG: Final = re.compile(r"</?([a-zA-Z][^\s/>]*)")
-# Attributes that are complete, so that a value behind them has nothing to do with them. Groups are made possessive by
-# a look-ahead: before 3.11.5, Python matches a possessive group wrongly whose content can be matched in several ways.
+# Complete attributes, which a value after them does not affect. Groups are made possessive by a look-ahead: Python
+# before 3.11.5 matches a possessive group wrongly if its content can be matched in several ways.
 _COMPLETE: Final = (
     r"""(?=(?P<attributes>(?:[\s/]*+[^\s"'>/=]++"""
     r"""(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++(?=[\s>]))|(?=\s*+[^\s=])))*))(?P=attributes)"""
 )
 _ATTRIBUTES: Final = re.compile(_COMPLETE)
-# Text and whole tags, behind which one is in text again.
+# Text and complete tags, after which the scan is in text again.
 _WHOLE: Final = re.compile(
     rf"[^<]*+(?=(?P<tags>(?:</?(?!(?:style|script|title|textarea)\b)[a-z][^\s/>]*+{_COMPLETE}[\s/]*+>[^<]*+)*))(?P=tags)",
     re.IGNORECASE,
@@ -49,42 +49,42 @@ _JAVASCRIPT: Final = re.compile(r"\s*javascript\s*:", re.IGNORECASE)
 
 
 class Place(enum.Flag):
-    """What has to be done for a value beside escaping `&<>"'`, by the place that it is printed at."""
+    """The place at which a value is printed, and what it needs there in addition to escaping `&<>"'`."""
 
     TEXT = 0
     """Between tags, in a title or a comment: escaping is enough."""
     ATTRIBUTE = enum.auto()
-    """In the value of an attribute: the author's own quotes cannot end it."""
+    """In the value of an attribute: the author's own quotes in the value must not end it."""
     LINK = enum.auto()
-    """Where the scheme of an address is not decided yet: only the usual schemes may come from data."""
+    """In a URL whose scheme is not known yet: only the allowed schemes may come from data."""
     LATER = enum.auto()
-    """Behind another part of such an address."""
+    """After another part of such a URL."""
     SCHEME = enum.auto()
     """A part of the scheme itself, as in `href="{{ scheme }}://shop.example"`."""
     STYLE = enum.auto()
-    """In a style sheet or a style attribute: the value cannot leave the string or declaration it stands in."""
+    """In a style sheet or a style attribute: the value must not end its string or declaration."""
     SCRIPT = enum.auto()
-    """In a script (such as JSON for mail clients) or an event handler: the value cannot leave its string."""
+    """In a script (such as JSON for mail clients) or an event handler: the value must not end its string."""
     RAW = enum.auto()
-    """Within `<style>` or `<script>`, where browsers read no entities."""
+    """Within `<style>` or `<script>`, where browsers do not decode entities."""
     BARE = enum.auto()
     """In an attribute's value without quotes."""
     ALONE = enum.auto()
     """The whole of such a value."""
     NAME = enum.auto()
-    """Within a tag, where names of attributes stand."""
+    """Within a tag, at the place of an attribute's name."""
 
 
-RAW_ELEMENTS: Final = {"style": Place.STYLE, "script": Place.SCRIPT}
+_RAW_ELEMENTS: Final = {"style": Place.STYLE, "script": Place.SCRIPT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Where the scan stands.
+    """The state of the scan.
 
-    `part` is one of text, raw, comment, tag, name, equals and value; `element` the element that is being opened, or
-    whose raw text is read; `shown` the values that are printed in the attribute so far; `address` tells whether its
-    scheme is still open.
+    `part` is one of text, raw, comment, tag, name, equals and value. `element` is the element of the start tag or raw
+    text, `shown` are the values printed in the attribute so far, `written` is whether it has other text, `address` is
+    whether its URL scheme is still undecided.
     """
 
     part: str = "text"
@@ -98,19 +98,19 @@ class State:
 
 START: Final = State()
 Findings = list[tuple[int, Place]]
-"""What is learnt about values already passed: their number, and what they need."""
+"""Additional needs of values that the scan has passed already, by their number."""
 
 
 def place_of(state: State) -> Place:
-    """What a value needs that is printed here."""
+    """The place of a value that is printed in this state."""
     if state.part == "raw":
-        return RAW_ELEMENTS[state.element] | Place.RAW if state.element in RAW_ELEMENTS else Place.TEXT
+        return _RAW_ELEMENTS[state.element] | Place.RAW if state.element in _RAW_ELEMENTS else Place.TEXT
     if state.part in {"tag", "name"}:
         return Place.NAME
     if state.part not in {"equals", "value"}:
         return Place.TEXT
     place = Place.ATTRIBUTE if state.quote else Place.ATTRIBUTE | Place.BARE
-    if state.attribute in LINKS and state.address:
+    if state.attribute in _LINKS and state.address:
         place |= Place.LINK | Place.LATER if state.shown or state.written else Place.LINK
     if state.attribute == "style":
         place |= Place.STYLE
@@ -119,8 +119,8 @@ def place_of(state: State) -> Place:
     return place
 
 
-def behind_value(state: State, number: int) -> State:
-    """The state after a value."""
+def after_value(state: State, number: int) -> State:
+    """The state after a printed value."""
     if state.part in {"equals", "value"}:
         return replace(state, part="value", shown=state.shown | {number})
     if state.part in {"tag", "name"}:
@@ -129,7 +129,7 @@ def behind_value(state: State, number: int) -> State:
 
 
 def read(state: State, text: str, found: Findings) -> State:
-    """The state after a piece of the author's own text."""
+    """The state after a piece of the author's HTML."""
     position = 0
     while position < len(text):
         state, position = _STEPS[state.part](state, text, position, found)
@@ -143,7 +143,7 @@ def _text(state: State, text: str, position: int, _found: Findings) -> tuple[Sta
         return state, len(text)
     if text.startswith("<!--", start) and not text.startswith("<!--[if", start):
         after = start + 4
-        # `<!-->` and `<!--->` are comments already closed
+        # `<!-->` and `<!--->` are complete comments
         closed = next((after + len(end) for end in (">", "->") if text.startswith(end, after)), None)
         return (state, closed) if closed else (replace(state, part="comment"), after)
     if text.startswith(("<!", "<?"), start):
@@ -181,12 +181,12 @@ def _tag(state: State, text: str, position: int, _found: Findings) -> tuple[Stat
 def _closed(state: State, text: str, position: int) -> tuple[State, int]:
     if position >= len(text):
         return State(part="tag", element=state.element), position
-    raw = state.element in RAW_ELEMENTS or state.element in ENTITY_ELEMENTS
+    raw = state.element in _RAW_ELEMENTS or state.element in _ENTITY_ELEMENTS
     return (State(part="raw", element=state.element) if raw else State()), position + 1
 
 
 def _name(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
-    # The name may go on behind a value: data-{{ x }}-y
+    # The name may go on after a value: data-{{ x }}-y
     rest = re.compile(r"[^\s/>=]+").match(text, position)
     if rest:
         return replace(state, attribute=state.attribute + rest[0].lower()), rest.end()
@@ -227,11 +227,11 @@ def _value(state: State, text: str, position: int, found: Findings) -> tuple[Sta
 
 
 def _with(state: State, written: str, found: Findings) -> State:
-    """The state after a piece of an attribute's value, with the scheme of its address decided or not."""
+    """The state after a piece of an attribute's value, which may decide the scheme of its URL."""
     deciding = _DECIDING.search(written) if state.address else None
-    if state.attribute in LINKS and not state.shown and _JAVASCRIPT.match(written):
+    if state.attribute in _LINKS and not state.shown and _JAVASCRIPT.match(written):
         return replace(state, attribute="on", written=True)
-    if deciding and deciding[0] == ":" and state.attribute in LINKS:
+    if deciding and deciding[0] == ":" and state.attribute in _LINKS:
         found.extend((number, Place.SCHEME) for number in state.shown)
     return replace(state, address=state.address and not deciding, written=state.written or bool(written.strip()))
 

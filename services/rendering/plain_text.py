@@ -1,37 +1,38 @@
-"""What a text part is made of: lines, and addresses as a reader wants them."""
+"""White space and URLs in text parts."""
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
 LINE: Final = "\x84"
-"""A line's end in text before `tidy`. No source or value can hold it but as a stray character."""
+"""Line end in text before `tidy`. In sources and values it is only ever a stray control character."""
 EDGE: Final = "\x83"
-"""Before and after a value in text that `finished` has not seen; as rare as `LINE`."""
-SHORTER: Final = {"  ": " ", f" {LINE}": LINE, f"{LINE} ": LINE, LINE * 3: LINE * 2}
-RUNS: Final = tuple(SHORTER)
-"""Runs of white space that no reader needs, in the order in which they are made shorter."""
-SPACES: Final = re.compile(r"[ \t\n\r\f\xa0]+")
-UNSEEN_CHARACTERS: Final = re.compile(f"[{LINE}\xad\u200b-\u200f\u2060\ufeff]+")
-ADDRESS_START: Final = re.compile(r"\A(?:mailto:|tel:|sms:|(?:https?:)?//)?(?:www\.)?", re.IGNORECASE)
-TELEPHONE: Final = re.compile(r"\+?[0-9][0-9 ().-]{2,30}")
-NOT_DIGITS: Final = re.compile(r"[ ().\xa0-]+")
+"""Marks the start and end of a value in text before `finish_text`; as rare as `LINE`."""
+_SHORTER: Final = {"  ": " ", f" {LINE}": LINE, f"{LINE} ": LINE, LINE * 3: LINE * 2}
+_RUNS: Final = tuple(_SHORTER)
+"""Superfluous runs of white space, in the order in which they are shortened."""
+_SPACES: Final = re.compile(r"[ \t\n\r\f\xa0]+")
+_UNSEEN_CHARACTERS: Final = re.compile(f"[{LINE}\xad\u200b-\u200f\u2060\ufeff]+")
+_ADDRESS_START: Final = re.compile(r"\A(?:mailto:|tel:|sms:|(?:https?:)?//)?(?:www\.)?", re.IGNORECASE)
+_TELEPHONE: Final = re.compile(r"\+?[0-9][0-9 ().-]{2,30}")
+_NOT_DIGITS: Final = re.compile(r"[ ().\xa0-]+")
 
 
 def tidy(text: str) -> str:
-    """A page's text with single spaces, at most one empty line in a row, and a line end."""
-    return _lines(squeezed(text))
+    """A page's text with single spaces, single empty lines, and a line end at the end."""
+    return _lines(collapse_spaces(text))
 
 
-def squeezed(text: str) -> str:
-    """The text with no more white space than a reader needs, its lines still ended by `LINE`."""
-    return _squeezed(SPACES.sub(" ", text)).strip(" " + LINE)
+def collapse_spaces(text: str) -> str:
+    """The text without superfluous white space; its lines still end with `LINE`."""
+    return _collapse(_SPACES.sub(" ", text)).strip(" " + LINE)
 
 
-def finished(text: str, seams: Sequence[str]) -> str | None:
-    """A text rendered from a derived template, `EDGE` around each value, with the runs of white space it can leave.
+def finish_text(text: str, space_runs: Sequence[str]) -> str | None:
+    """Finish a text rendered from a derived template, with `EDGE` around each value.
 
-    None when its values hold white space that only the HTML can place.
+    `space_runs` are the superfluous runs of white space that it may contain. None if its values contain white space
+    that depends on the HTML.
     """
     parts = text.split(EDGE)
     if len(parts) > 1:
@@ -40,14 +41,14 @@ def finished(text: str, seams: Sequence[str]) -> str | None:
             return None
         text = "".join(parts)
         if "||" in values or "  " in values:
-            seams = RUNS
-    return _lines(_squeezed(text, seams) if seams else text)
+            space_runs = _RUNS
+    return _lines(_collapse(text, space_runs) if space_runs else text)
 
 
-def _squeezed(text: str, runs: Sequence[str] = RUNS) -> str:
-    # Each pass shortens every run by a third at least; substitution by a pattern takes five times as long.
+def _collapse(text: str, runs: Sequence[str] = _RUNS) -> str:
+    # Each pass shortens every run by at least a third; a regular expression would take five times as long.
     for run in runs:
-        shorter = SHORTER[run]
+        shorter = _SHORTER[run]
         while run in text:
             text = text.replace(run, shorter)
     return text
@@ -58,7 +59,7 @@ def _lines(text: str) -> str:
 
 
 def readable_address(href: str) -> str:
-    """An address as a reader wants it: nothing for a place in this message, an e-mail address without `mailto:`."""
+    """A URL for readers of plain text: empty for a fragment of this message, an e-mail address without `mailto:`."""
     scheme, colon, rest = href.partition(":")
     scheme = scheme.lower()
     if href.startswith("#") or (colon and scheme in {"javascript", "data", "vbscript"}):
@@ -68,18 +69,18 @@ def readable_address(href: str) -> str:
     return href
 
 
-def is_same(shown: str, target: str) -> bool:
-    """Whether a link's text says its address already, whatever of scheme, `www.` and last slash it leaves out."""
-    text = UNSEEN_CHARACTERS.sub("", shown).strip()
+def is_same_address(shown: str, target: str) -> bool:
+    """Whether a link's text is its URL already, with or without scheme, `www.` and last slash."""
+    text = _UNSEEN_CHARACTERS.sub("", shown).strip()
     return text == target or host_and_path(text) == host_and_path(target) or _is_number(text, target)
 
 
 def host_and_path(address: str) -> tuple[str, str]:
-    """What tells two addresses apart that are written with and without a scheme."""
-    host, slash, path = ADDRESS_START.sub("", UNSEEN_CHARACTERS.sub("", address)).partition("/")
+    """The host and path of a URL with or without a scheme, for comparison."""
+    host, slash, path = _ADDRESS_START.sub("", _UNSEEN_CHARACTERS.sub("", address)).partition("/")
     return host.lower(), (slash + path).rstrip("/")
 
 
 def _is_number(shown: str, target: str) -> bool:
-    """Whether both are one telephone number, written with other spaces and dashes."""
-    return TELEPHONE.fullmatch(target) is not None and NOT_DIGITS.sub("", shown) == NOT_DIGITS.sub("", target)
+    """Whether both are the same telephone number, with different spaces and dashes."""
+    return _TELEPHONE.fullmatch(target) is not None and _NOT_DIGITS.sub("", shown) == _NOT_DIGITS.sub("", target)

@@ -1,4 +1,4 @@
-"""From a fault in a template to a message its author can act on: where it is, and what was probably meant."""
+"""Error messages about templates for their authors: with the position of the error, and a suggestion if possible."""
 
 import inspect
 import re
@@ -22,12 +22,12 @@ from services.rendering.environment import PLAIN, REMOVED_TAGS
 from services.rendering.errors import TemplateInvalid, ValueProblem
 from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
 
-TAG: Final = re.compile(r"\{%-?\s*(\w+)")
-BLOCKS: Final = frozenset(
+_TAG: Final = re.compile(r"\{%-?\s*(\w+)")
+_BLOCKS: Final = frozenset(
     {"if", "unless", "for", "case", "capture", "comment", "raw", "doc", "ifchanged", "tablerow"}
 )
-QUOTES: Final = ("&quot;", "&#34;", "&#39;", "&apos;", "\u201c", "\u201d", "\u2018", "\u2019")
-ENTITIES: Final = {
+_QUOTES: Final = ("&quot;", "&#34;", "&#39;", "&apos;", "\u201c", "\u201d", "\u2018", "\u2019")
+_ENTITIES: Final = {
     "&nbsp;": "a plain space",
     "&#160;": "a plain space",
     "&gt;": ">",
@@ -37,7 +37,7 @@ ENTITIES: Final = {
     "&&": "and",
     "||": "or",
 }
-PARTS: Final = {
+_PARTS: Final = {
     "word": "a word",
     "eof": "the end",
     "float": "a number",
@@ -67,7 +67,7 @@ PARTS: Final = {
     "Blank": "blank",
     "Empty": "empty",
 }
-LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
+_LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
     (LoopIterationLimitError, f"a loop goes through more than {MAX_ITERATIONS} items"),
     (OutputStreamLimitError, f"the message is longer than {MAX_OUTPUT // 1024 // 1024} MiB"),
     (LocalNamespaceLimitError, f"the variables of the template hold more than {MAX_VALUE // 1024} KiB"),
@@ -75,43 +75,43 @@ LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
     (ContextDepthError, "the template is too deeply nested"),
     (ResourceLimitError, "the template does too much work; make its loops shorter"),
 )
-SENTENCES: Final = {
+_SENTENCES: Final = {
     "missing expression": "something is missing behind the name of the tag",
     "expected expression, found content": "something is missing behind the name of the tag",
     "expected content, found expression": "nothing may stand behind the name of the tag",
     "missing or unexpected path segment": "a name or a number is missing behind a dot or a bracket",
     "disallowed parentheses in logical expression": "a condition takes no parentheses",
 }
-COUNTS: Final = {0: "no value", 1: "one value"}
-MISSING: Final = "a value is of another kind than the template can work with"
+_COUNTS: Final = {0: "no value", 1: "one value"}
+_MISSING: Final = "a value is of another kind than the template can work with"
 
 
 def position(source: str, index: int) -> tuple[int, int]:
-    """Line and column of a character, both from 1; lines end at a line feed."""
+    """Line and column of a character, both from 1; only a line feed ends a line."""
     return source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)
 
 
 def invalid(
     message: str, source: str, index: int, *, field: tuple[str, ...], suggestion: str | None = None
 ) -> TemplateInvalid:
-    """The refusal that points at one character of the source."""
+    """The error at one character of the source."""
     line, column = position(source, index)
     return TemplateInvalid(message, line=line, column=column, field=field, suggestion=suggestion)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The question whether the nearest known word was meant, or None when none is near."""
+    """A suggestion of the most similar known word, or None."""
     folded = {name.casefold(): name for name in known}
     found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return f"Did you mean {folded[found[0]]}?" if found else None
 
 
-def unclosed_block(source: str) -> tuple[str, int] | None:
-    """The innermost block that is opened and never closed: its name and where it opens."""
+def _unclosed_block(source: str) -> tuple[str, int] | None:
+    """The innermost block that is never closed: its name and where it begins."""
     opened: list[tuple[str, int]] = []
-    for tag in TAG.finditer(source):
+    for tag in _TAG.finditer(source):
         name = tag[1]
-        if name in BLOCKS:
+        if name in _BLOCKS:
             opened.append((name, tag.start()))
         elif name.startswith("end") and opened and opened[-1][0] == name[3:]:
             opened.pop()
@@ -119,21 +119,21 @@ def unclosed_block(source: str) -> tuple[str, int] | None:
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in words about the template: never those of Python or of a library."""
+    """The message about an error, in terms of the template, never in those of Python or a library."""
     if isinstance(error, ValueProblem):
         return str(error.message)
-    return next((text for kind, text in LIMITS if isinstance(error, kind)), MISSING)
+    return next((text for kind, text in _LIMITS if isinstance(error, kind)), _MISSING)
 
 
 def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
-    """A parser's error as a refusal with line, column and, where it can be guessed, a remedy."""
+    """A parser's error as `TemplateInvalid` with line, column and, if possible, a suggestion."""
     message = str(error.message or "the template cannot be read")
     index = error.token.start_index if error.token else -1
     if isinstance(error.__cause__, RecursionError) or isinstance(error, BlockNestingError):
         return invalid("The template is too deeply nested", source, 0, field=field)
     if unexpected := re.fullmatch(r"unexpected tag '(\w*)'", message):
         return _unexpected_tag(unexpected[1], source, index, field)
-    if (block := unclosed_block(source)) and (index < 0 or "end" in message):
+    if (block := _unclosed_block(source)) and (index < 0 or "end" in message):
         name, start = block
         return invalid(
             f"{{% {name} %}} is never closed",
@@ -151,14 +151,14 @@ def _plain(message: str) -> str:
         return "a number has too many digits"
     if "unexpected liquid parsing error" in message:
         return "a tag or a value is not complete"
-    if message in SENTENCES:
-        return SENTENCES[message]
+    if message in _SENTENCES:
+        return _SENTENCES[message]
     message = re.sub(r"expected one of \('(\w+)'.*?\)", r"expected \1", message)
     message = message.replace("a primitive expression", "a value")
     message = message.replace("an identifier", "a name").replace("a path with multiple segments", "a name with dots")
     return re.sub(
         r"(expected|found|unexpected token) ([A-Za-z_]+(?: of \w+)?)\b",
-        lambda match: f"{match[1]} {PARTS.get(match[2], match[2])}",
+        lambda match: f"{match[1]} {_PARTS.get(match[2], match[2])}",
         message,
     )
 
@@ -166,28 +166,28 @@ def _plain(message: str) -> str:
 def _remedy(message: str, tag: str) -> str | None:
     if message.endswith("found '='"):
         return "Compare with == instead of =."
-    if any(quote in tag for quote in QUOTES):
+    if any(quote in tag for quote in _QUOTES):
         return "Use plain quotes (\" or ') inside {{ }} and {% %}; an editor may have replaced them."
-    for written, meant in ENTITIES.items():
+    for written, meant in _ENTITIES.items():
         if written in tag:
             return f"Write {meant} instead of {written} inside {{{{ }}}} and {{% %}}; an editor may have replaced it."
     return None
 
 
-def cannot_work(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
-    """The refusal of a template that fails whatever the contact, e.g. for a text compared with a number."""
+def always_fails(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
+    """The error for a template that fails for any contact, e.g. because it compares a text with a number."""
     index = max(error.token.start_index if error.token else 0, 0)
     return invalid(f"The template does not work: {sentence(error)}", source, index, field=field)
 
 
 def unknown_filter(name: str, source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
-    """The refusal of a filter that does not exist."""
+    """The error for a filter that does not exist."""
     suggestion = nearest(name, PLAIN.filters)
     return invalid(f"There is no filter called {name!r}", source, index, field=field, suggestion=suggestion)
 
 
 def check_arguments(step: Filter, source: str, field: tuple[str, ...]) -> None:
-    """Refuse a filter with too few or too many values, or one that it does not know by that name."""
+    """Raise `TemplateInvalid` for a filter with too few, too many or unknown arguments."""
     least, most, names = _signature(step.name)
     given = [argument for argument in step.args if not isinstance(argument, KeywordArgument)]
     unknown = [argument.name for argument in step.args if isinstance(argument, KeywordArgument)]
@@ -198,7 +198,7 @@ def check_arguments(step: Filter, source: str, field: tuple[str, ...]) -> None:
         values = ", ".join(['"value"'] * least)
         suggestion = f"Write it like {step.name}: {values}."
     elif len(given) > most:
-        message = f"{step.name} takes {COUNTS.get(most, f'at most {most} values')}"
+        message = f"{step.name} takes {_COUNTS.get(most, f'at most {most} values')}"
     elif unknown:
         message = f"{step.name} takes no value called {unknown[0]}"
     else:
@@ -209,7 +209,7 @@ def check_arguments(step: Filter, source: str, field: tuple[str, ...]) -> None:
 
 @cache
 def _signature(name: str) -> tuple[int, int, frozenset[str]]:
-    """How many values a filter needs and takes at most, and those it takes by name."""
+    """The minimum and maximum number of a filter's arguments, and its keyword arguments."""
     parameters = list(inspect.signature(PLAIN.plain_filters[name]).parameters.values())[1:]
     positional = [parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     needed = sum(parameter.default is parameter.empty for parameter in positional)
@@ -227,7 +227,7 @@ def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) 
             suggestion="Write the content here; a {% capture %} block can be shown in several places.",
         )
     known = {tag for tag in PLAIN.tags if tag.isalpha() and tag not in {"content", "output", "illegal"}}
-    inner = {"else", "elsif", "when", "raw", *(f"end{block}" for block in BLOCKS)}
+    inner = {"else", "elsif", "when", "raw", *(f"end{block}" for block in _BLOCKS)}
     if name in inner:
         return invalid(f"{{% {name} %}} closes or continues a block that is not open", source, index, field=field)
     suggestion = nearest(name, known | inner)

@@ -1,7 +1,7 @@
-"""HTML as its reader sees it: the text, the links with their addresses, and where one more line would be seen.
+"""Parsing HTML for what is visible: the text, the links with their URLs, and a position where a footer is visible.
 
-An approximation of how browsers build their tree (WHATWG HTML, 13.2.6) with a bounded cost for every tag: enough to
-know which elements are open. In doubt a link counts as unseen.
+An approximation of how browsers build their tree (WHATWG HTML, 13.2.6), with a bounded cost per tag: enough to know
+which elements are open. In doubt a link counts as invisible.
 """
 
 import re
@@ -24,7 +24,7 @@ from services.rendering.elements import (
     SCOPES,
     VOID,
 )
-from services.rendering.plain_text import LINE, is_same, readable_address, tidy
+from services.rendering.plain_text import LINE, is_same_address, readable_address, tidy
 from services.rendering.stylesheets import Hidden
 from services.rendering.tokens import End, Start, Text, Token, Unclosed, Verbatim, attributes, tokens
 from services.rendering.visibility import (
@@ -40,16 +40,16 @@ from services.rendering.visibility import (
     within,
 )
 
-LINE_ENDS: Final = re.compile(r"\r\n?|\n")
+_LINE_ENDS: Final = re.compile(r"\r\n?|\n")
 READABLE: Final = re.compile(
     "[^\\s\x84\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff]"
 )
-NEAR: Final = 8
-"""How many open elements are looked at for an item that the next one ends."""
+_NEAR: Final = 8
+"""How many open elements are searched for an item that the next one closes."""
 
 
-class Open(NamedTuple):
-    """An open element: what held around it, and where hiding began."""
+class OpenElement(NamedTuple):
+    """An open element, with the values of `HtmlPage.hidden` and `HtmlPage.since` outside of it."""
 
     name: str
     outside: int
@@ -58,7 +58,7 @@ class Open(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class OpenLink:
-    """An open link: its address, where its text begins, in how many scopes, and whether a reader can follow it."""
+    """An open link: its URL, the start of its text, the number of scopes, and whether a reader can follow it."""
 
     href: str
     start: int
@@ -68,10 +68,12 @@ class OpenLink:
 
 
 @dataclass(slots=True, kw_only=True)
-class Page:
-    """What was read, and how far the reading has come.
+class HtmlPage:
+    """The result, and the state of the parser.
 
-    `links` are the addresses that a reader sees and can follow, `end` is where one more line of HTML would be seen.
+    `links` are the URLs of visible links that a reader can follow, `end` is a position at which inserted HTML is
+    visible. `hidden` are the bits of `visibility` at the current position, `since` is the start of the element that
+    hides it.
     """
 
     pieces: list[str] = field(default_factory=list)
@@ -80,7 +82,7 @@ class Page:
     end: int | None = None
     hidden: int = SEEN
     since: int | None = None
-    open: list[Open] = field(default_factory=list)
+    open: list[OpenElement] = field(default_factory=list)
     scopes: list[tuple[str, Counter[str]]] = field(default_factory=lambda: [("", Counter())])
     link: OpenLink | None = None
     areas: list[tuple[str, str]] = field(default_factory=list)
@@ -93,42 +95,42 @@ class Page:
 
     @property
     def text(self) -> str:
-        """All that a text part should say, as `tidy` takes it."""
+        """The content for a text part, before `tidy`."""
         return "".join(self.pieces)
 
     @property
     def seen_text(self) -> str:
-        """The characters that are seen on the page itself: no addresses of links, no texts for images."""
+        """The visible characters of the page itself, without URLs of links and texts of images."""
         return "".join(self.seen)
 
 
-def read(html: str) -> Page:
-    """What a reader of the HTML sees; linear in its length."""
-    page = _read(html, Page())
-    if any(element.name == "head" for element in page.open[:NEAR]):
-        # A head that nothing ends: browsers end it with the first element that does not belong there.
-        page = _read(html, Page(ignores_head=True))
+def read(html: str) -> HtmlPage:
+    """Parse HTML for what is visible, in linear time."""
+    page = _read(html, HtmlPage())
+    if any(element.name == "head" for element in page.open[:_NEAR]):
+        # A head that is never closed: browsers close it at the first element that does not belong there.
+        page = _read(html, HtmlPage(ignores_head=True))
     return page
 
 
 def plain_text(html: str) -> str:
-    """The text part for rendered HTML: links as "text (address)", nothing that is not seen."""
+    """The text part for rendered HTML: its visible text, with links as "text (URL)"."""
     return tidy(read(html).text)
 
 
-def _read(html: str, page: Page) -> Page:
+def _read(html: str, page: HtmlPage) -> HtmlPage:
     if LINE in html:
         html = html.replace(LINE, "\x85")
     for token in tokens(html):
-        take(page, token)
+        read_token(page, token)
     end = len(html) if page.end is None else page.end
     page.end = end if page.since is None else min(end, page.since)
-    finish(page)
+    finish_page(page)
     return page
 
 
-def take(page: Page, token: Token) -> None:
-    """Read the next token."""
+def read_token(page: HtmlPage, token: Token) -> None:
+    """Process the next token."""
     if isinstance(token, Text):
         _write(page, unescape(token.source) if "&" in token.source else token.source)
     elif isinstance(token, Start):
@@ -143,17 +145,17 @@ def take(page: Page, token: Token) -> None:
         page.since = token.position
 
 
-def finish(page: Page) -> None:
-    """Close what the end of the HTML closes."""
+def finish_page(page: HtmlPage) -> None:
+    """Close what is open at the end of the HTML."""
     _close_link(page)
     page.links.update(href for name, href in page.areas if name in page.maps)
 
 
-def _write(page: Page, text: str) -> None:
+def _write(page: HtmlPage, text: str) -> None:
     if page.hidden & TEXT_HIDDEN:
         return
     if page.hidden & PREFORMATTED:
-        text = LINE_ENDS.sub(LINE, text)
+        text = _LINE_ENDS.sub(LINE, text)
     page.pieces.append(text)
     if not page.hidden & LINKLESS:
         page.seen.append(text)
@@ -161,7 +163,7 @@ def _write(page: Page, text: str) -> None:
         page.link.seen = True
 
 
-def _start(page: Page, tag: Start) -> None:
+def _start(page: HtmlPage, tag: Start) -> None:
     name = tag.name
     found = page.attributes.get(tag.attributes)
     if found is None:
@@ -178,9 +180,9 @@ def _start(page: Page, tag: Start) -> None:
         return
     inside = _inside(page, tag, found)
     if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
-        # `<style/>` hides the rest in browsers and nothing elsewhere: no text is lost, but no link counts.
+        # `<style/>` hides the rest in browsers and nothing elsewhere: its text is kept, but its links do not count.
         inside, name = page.hidden | LINKLESS, f"{name}/"
-    # A hidden element that this tag ends is not over before it.
+    # A hidden element that this tag closes ends only here.
     _push(page, name, inside, tag.position if since is None else since)
     if name == "a":
         _open_link(page, found)
@@ -193,16 +195,16 @@ def _start(page: Page, tag: Start) -> None:
         page.map_name = found.get("name", "")
 
 
-def _inside(page: Page, tag: Start, found: Mapping[str, str]) -> int:
+def _inside(page: HtmlPage, tag: Start, found: Mapping[str, str]) -> int:
     key = (page.hidden, tag.name, tag.attributes)
     inside = page.insides.get(key)
     if inside is None:
         inside = page.insides[key] = within(page.hidden, tag.name, found)
-    # Not kept: a style sheet may come later.
+    # Not cached: a style sheet may follow.
     return inside | LINKLESS if page.sheet.matches(tag.name, found) else inside
 
 
-def _void(page: Page, name: str, found: Mapping[str, str]) -> None:
+def _void(page: HtmlPage, name: str, found: Mapping[str, str]) -> None:
     hidden = within(page.hidden, name, found)
     if name == "img" and not hidden & IMAGE_HIDDEN:
         _mark(page, found.get("alt", ""))
@@ -214,12 +216,12 @@ def _void(page: Page, name: str, found: Mapping[str, str]) -> None:
         page.areas.append((page.map_name, _address(found)))
 
 
-def _mark(page: Page, text: str) -> None:
+def _mark(page: HtmlPage, text: str) -> None:
     if not page.hidden & IMAGE_HIDDEN:
         page.pieces.append(text)
 
 
-def _break(page: Page, name: str) -> None:
+def _break(page: HtmlPage, name: str) -> None:
     if page.hidden & IMAGE_HIDDEN:
         return
     if name in PARAGRAPHS:
@@ -230,7 +232,7 @@ def _break(page: Page, name: str) -> None:
         page.seen.append(LINE)
 
 
-def _end(page: Page, tag: End) -> None:
+def _end(page: HtmlPage, tag: End) -> None:
     name = tag.name
     if name in {"body", "html"}:
         if name == "body" and not page.hidden & LINK_HIDDEN:
@@ -248,8 +250,8 @@ def _end(page: Page, tag: End) -> None:
     _break(page, name)
 
 
-def _push(page: Page, name: str, inside: int, position: int) -> None:
-    page.open.append(Open(name, page.hidden, page.since))
+def _push(page: HtmlPage, name: str, inside: int, position: int) -> None:
+    page.open.append(OpenElement(name, page.hidden, page.since))
     page.scopes[-1][1][name] += 1
     if name in SCOPES:
         page.scopes.append((name, Counter()))
@@ -258,8 +260,8 @@ def _push(page: Page, name: str, inside: int, position: int) -> None:
         page.since = position
 
 
-def _pop(page: Page, name: str) -> None:
-    """Close the innermost open element of a name, and all in it; nothing when its scope has none."""
+def _pop(page: HtmlPage, name: str) -> None:
+    """Close the innermost open element of a name in the current scope, if any, and all elements in it."""
     if name in IN_TABLE and page.scopes[-1][0] in CELLS and name != page.scopes[-1][0]:
         if not page.scopes[-2][1][name] and page.scopes[-2][0] != name:
             return
@@ -280,17 +282,17 @@ def _pop(page: Page, name: str) -> None:
         page.since = element.since
         if element.name == name:
             break
-        if element.name in FORMATTING and added & LINK_HIDDEN and len(hiding) < NEAR:
+        if element.name in FORMATTING and added & LINK_HIDDEN and len(hiding) < _NEAR:
             hiding.append((element.name, added))
     if page.link and len(page.scopes) < page.link.scope:
         _close_link(page)
     for again, added in reversed(hiding):
-        # Browsers open a formatting element again that its parent's end has closed.
+        # Browsers reopen a formatting element that the end of its parent has closed.
         _push(page, again, page.hidden | added, since or 0)
 
 
-def _end_head(page: Page) -> None:
-    for position, element in enumerate(page.open[:NEAR]):
+def _end_head(page: HtmlPage) -> None:
+    for position, element in enumerate(page.open[:_NEAR]):
         if element.name == "head":
             page.hidden, page.since, page.link = element.outside, element.since, None
             del page.open[position:]
@@ -298,8 +300,8 @@ def _end_head(page: Page) -> None:
             return
 
 
-def _end_implied(page: Page, name: str) -> None:
-    """Close the elements whose end tags may be left out before this one."""
+def _end_implied(page: HtmlPage, name: str) -> None:
+    """Close the elements whose end tags may be omitted before this one."""
     if name in ENDS_PARAGRAPH and page.scopes[-1][1]["p"]:
         _pop(page, "p")
     if name == "a":
@@ -311,7 +313,7 @@ def _end_implied(page: Page, name: str) -> None:
         for ended in ENDED_BY[name]:
             _pop(page, ended)
     if items := ITEMS.get(name):
-        for element in page.open[: -NEAR - 1 : -1]:
+        for element in page.open[: -_NEAR - 1 : -1]:
             if element.name in items:
                 _pop(page, element.name)
                 break
@@ -319,7 +321,7 @@ def _end_implied(page: Page, name: str) -> None:
                 break
 
 
-def _open_link(page: Page, found: Mapping[str, str]) -> None:
+def _open_link(page: HtmlPage, found: Mapping[str, str]) -> None:
     if address := _address(found):
         usable = not page.hidden & LINK_HIDDEN & ~TINY
         page.link = OpenLink(href=address, start=len(page.pieces), scope=len(page.scopes), usable=usable)
@@ -329,7 +331,7 @@ def _address(found: Mapping[str, str]) -> str:
     return re.sub(r"[\t\n\r\f]+", "", found.get("href", "")).strip()
 
 
-def _close_link(page: Page) -> None:
+def _close_link(page: HtmlPage) -> None:
     link, page.link = page.link, None
     if link is None or not link.seen:
         return
@@ -337,7 +339,7 @@ def _close_link(page: Page) -> None:
         page.links.add(link.href)
     shown = page.pieces[link.start :]
     target = readable_address(link.href)
-    if not target or is_same("".join(shown), target):
+    if not target or is_same_address("".join(shown), target):
         return
     tail: list[str] = []
     while shown and not shown[-1].strip(" " + LINE):

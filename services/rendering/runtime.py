@@ -1,4 +1,4 @@
-"""What generated code calls beside the comparisons of `values`; each gives what python-liquid's rendering gives."""
+"""Functions for generated code, in addition to those of `values`; their results are the same as python-liquid's."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from services.rendering.limits import MAX_ITERATIONS, MAX_WORK
 
 
 def lookup(variables: Mapping[str, object], root: str, key: str) -> object:
-    """The value at a path of two ordinary names, by far the commonest."""
+    """The value at a path of two ordinary names, by far the most frequent kind."""
     try:
         return variables[root][key]  # type: ignore[index]  # whatever cannot be indexed is a missing variable
     except (KeyError, TypeError, IndexError):
@@ -34,18 +34,18 @@ def plain_text(value: object) -> str:
 
 
 def truthy(value: object) -> bool:
-    """Everything is true in Liquid but false and nil."""
+    """Whether a value is true in Liquid: everything except false and nil."""
     return value is not None and value is not False
 
 
 def items(value: object) -> Sequence[object]:
-    """What a `for` loop goes through; raises `LoopIterationLimitError` when it is too long."""
+    """The items of a `for` loop; raises `LoopIterationLimitError` if there are too many."""
     found = values.items(value)
     if len(found) > MAX_ITERATIONS:
         raise LoopIterationLimitError("loop iteration limit reached", token=None)
     return found
 
 
-def overspent() -> ResourceLimitError:
-    """The refusal to go on with a rendering that has used up its share of work."""
+def work_limit_error() -> ResourceLimitError:
+    """The error for a rendering that has reached its limit of work."""
     return ResourceLimitError(f"the template does more work than {MAX_WORK} characters", token=None)

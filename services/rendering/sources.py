@@ -1,4 +1,4 @@
-"""What is refused before python-liquid reads a source: its lexer takes quadratic time on tags that never close."""
+"""Checks before python-liquid parses a source: its lexer takes quadratic time on tags that never close."""
 
 import re
 from typing import Final
@@ -12,24 +12,24 @@ from services.rendering.limits import (
 )
 from services.rendering.problems import invalid
 
-CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-OPENING: Final = re.compile(r"\{[{%]")
-LIQUID: Final = re.compile(r"\{%-?\s{0,100}liquid\b")
-VERBATIM: Final = re.compile(r"\{%-?\s*(raw|doc)\s*-?%\}")
-ENDS: Final = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
-DOC: Final = re.compile(r"\{%-?\s*doc\b")
-GAP: Final = re.compile(rf"\s{{{MAX_GAP + 1}}}")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_OPENING: Final = re.compile(r"\{[{%]")
+_LIQUID: Final = re.compile(r"\{%-?\s{0,100}liquid\b")
+_VERBATIM: Final = re.compile(r"\{%-?\s*(raw|doc)\s*-?%\}")
+_ENDS: Final = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
+_DOC: Final = re.compile(r"\{%-?\s*doc\b")
+_GAP: Final = re.compile(rf"\s{{{MAX_GAP + 1}}}")
 
 
 def check_size(source: str, field: tuple[str, ...], *, one_line: bool) -> None:
-    """Refuse what is too long or has too many tags."""
+    """Raise `TemplateInvalid` for a source that is too long or has too many tags."""
     limit = MAX_SUBJECT if one_line else MAX_SOURCE
     if len(source) > limit:
         raise invalid(f"The template is longer than {limit} characters", source, limit, field=field)
     count = 0
-    for opening in OPENING.finditer(source):
+    for opening in _OPENING.finditer(source):
         count += 1
-        if LIQUID.match(source, opening.start()):
+        if _LIQUID.match(source, opening.start()):
             # Each line of {% liquid %} is a tag.
             count += source.count("\n", opening.start(), opening.start() + MAX_TAG)
         if count > MAX_TAGS:
@@ -37,12 +37,12 @@ def check_size(source: str, field: tuple[str, ...], *, one_line: bool) -> None:
 
 
 def check_tags(source: str, field: tuple[str, ...]) -> None:
-    """Refuse control characters and tags that do not close; linear in the length of the source."""
-    if control := CONTROL.search(source):
+    """Raise `TemplateInvalid` for control characters and tags that never close; takes linear time."""
+    if control := _CONTROL.search(source):
         name = f"U+{ord(control[0]):04X}"
         raise invalid(f"The template contains the control character {name}", source, control.start(), field=field)
     position = 0
-    while opening := OPENING.search(source, position):
+    while opening := _OPENING.search(source, position):
         position = _end_of_tag(source, opening.start(), field)
 
 
@@ -55,21 +55,21 @@ def _end_of_tag(source: str, start: int, field: tuple[str, ...]) -> int:
         message = f"A tag is longer than {MAX_TAG} characters" if closed else f"{opening} is never closed"
         suggestion = f"Add {closing} where the tag should end."
         raise invalid(message, source, start, field=field, suggestion=suggestion)
-    if gap := GAP.search(source, start, end):
+    if gap := _GAP.search(source, start, end):
         message = f"A tag contains more than {MAX_GAP} spaces in a row"
         raise invalid(message, source, gap.start(), field=field)
-    if verbatim := VERBATIM.match(source, start):
+    if verbatim := _VERBATIM.match(source, start):
         return _end_of_verbatim(source, start, end, verbatim[1], field)
-    if DOC.match(source, start):
+    if _DOC.match(source, start):
         raise invalid("{% doc %} takes nothing but its name", source, start, field=field)
     return end + 2
 
 
 def _end_of_verbatim(source: str, start: int, end: int, name: str, field: tuple[str, ...]) -> int:
-    closing = ENDS[name].search(source, end + 2)
+    closing = _ENDS[name].search(source, end + 2)
     if closing is None:
         suggestion = f"Add {{% end{name} %}} where the block should end."
         raise invalid(f"{{% {name} %}} is never closed", source, start, field=field, suggestion=suggestion)
-    if name == "doc" and (nested := DOC.search(source, end + 2, closing.start())):
+    if name == "doc" and (nested := _DOC.search(source, end + 2, closing.start())):
         raise invalid("{% doc %} cannot stand in another one", source, nested.start(), field=field)
     return closing.end()

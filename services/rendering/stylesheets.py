@@ -1,7 +1,7 @@
-"""What style sheets hide: enough to know which links a reader may not see.
+"""Elements that style sheets hide, as far as needed to know which links may be invisible.
 
-Only selectors of one element with a class or an id are looked at, outside of rules for some clients alone (`@media`,
-`@supports`). Of these each counts, even where another one shows the element again: in doubt a link counts as unseen.
+Only selectors of one element with a class or an id are considered, and no conditional rules (`@media`, `@supports`).
+Each of these counts, even if another rule shows the element again: in doubt a link counts as invisible.
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Final
 
 from services.rendering.visibility import hides, without_comments
 
-BRACE: Final = re.compile(r"([^{}]*+)([{}])")
-SELECTOR: Final = re.compile(r"(\*|[a-z][a-z0-9-]*+)?((?:[.#][^\s.#:>+~\[\]\"'\\]++)*)")
-PART: Final = re.compile(r"[.#][^.#]+")
-MAX_SELECTORS: Final = 100
-"""Selectors of a message that are looked at; each is compared with each tag."""
+_BRACE: Final = re.compile(r"([^{}]*+)([{}])")
+_SELECTOR: Final = re.compile(r"(\*|[a-z][a-z0-9-]*+)?((?:[.#][^\s.#:>+~\[\]\"'\\]++)*)")
+_PART: Final = re.compile(r"[.#][^.#]+")
+_MAX_SELECTORS: Final = 100
+"""Selectors of a message that are considered; each is compared with each tag."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Hidden:
-    """What is hidden: by the classes and the id that an element must have, `.a` or `#a`, and perhaps its name."""
+    """Selectors that hide elements: the classes and id that an element must have, `.a` or `#a`, and its name."""
 
     parts: dict[str, list[tuple[str, frozenset[str]]]] = field(default_factory=dict)
     count: int = 0
 
     def add(self, style_sheet: str) -> None:
-        """Read one more `<style>`; linear in its length."""
+        """Add the rules of a `<style>` element, in linear time."""
         depth, rule = 0, ""
-        for match in BRACE.finditer(without_comments(style_sheet.lower())):
+        for match in _BRACE.finditer(without_comments(style_sheet.lower())):
             text, brace = match[1], match[2]
             if brace == "{":
                 depth += 1
@@ -51,9 +51,9 @@ class Hidden:
 
     def _add_selectors(self, rule: str) -> None:
         for selector in rule.split(","):
-            found = SELECTOR.fullmatch(selector.strip())
-            if found is None or not found[2] or self.count >= MAX_SELECTORS:
+            found = _SELECTOR.fullmatch(selector.strip())
+            if found is None or not found[2] or self.count >= _MAX_SELECTORS:
                 continue
             self.count += 1
-            parts = PART.findall(found[2])
+            parts = _PART.findall(found[2])
             self.parts.setdefault(parts[0], []).append((found[1] or "*", frozenset(parts)))

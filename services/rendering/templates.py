@@ -1,4 +1,4 @@
-"""One Liquid template, read once and rendered for every recipient."""
+"""One Liquid template, compiled once and rendered for each recipient."""
 
 import dataclasses
 import re
@@ -23,22 +23,22 @@ from services.rendering.limits import (
     MAX_OUTPUT,
     MAX_SUBJECT,
 )
-from services.rendering.problems import cannot_work, check_arguments, explain, invalid, sentence, unknown_filter
+from services.rendering.problems import always_fails, check_arguments, explain, invalid, sentence, unknown_filter
 from services.rendering.sources import check_size, check_tags
 
 Renderer = Callable[[Mapping[str, object]], str]
 
-NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
+_NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A checked template.
+    """A valid template.
 
-    `variables` are the paths it reads, e.g. `contact.firstName`; `numbers` those that it compares with a number by
-    size, and that must not be texts. `compiled` says whether generated code renders it;
-    python-liquid does otherwise, with the same output.
+    `variables` are the paths that it reads, e.g. `contact.firstName`; `numbers` those that it compares with a number
+    by <, >, <= or >=, and that must not be text. `compiled` is whether generated code renders it; otherwise
+    python-liquid does, with the same output.
     """
 
     source: str
@@ -50,10 +50,10 @@ class Template:
     _render: Renderer = dataclasses.field(repr=False)
 
     def render(self, variables: Mapping[str, object]) -> str:
-        """The text for one recipient; raises `RenderFailed` when these values do not work with the template."""
+        """The text for one recipient; raises `RenderFailed` if the template fails with these values."""
         try:
             text = self._render(variables)
-        except Exception as error:  # whatever one contact's values break is that contact's failure alone
+        except Exception as error:  # any error with one contact's values must affect that contact only
             raise RenderFailed(_reason(error), field=self.field) from error
         if len(text) > MAX_OUTPUT:
             raise RenderFailed("The message is longer than 2 MiB", field=self.field)
@@ -61,10 +61,10 @@ class Template:
 
 
 def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> Template:
-    """Read a Liquid template; raises `TemplateInvalid` with line, column and, where possible, a suggestion.
+    """Compile a Liquid template; raises `TemplateInvalid` with line, column and, if possible, a suggestion.
 
-    With `html` every value is escaped. With `one_line` (a subject) line ends and control characters of values become
-    spaces, so that no contact's name can add a header, and the result is at most 998 characters.
+    With `html` all values are escaped. With `one_line` (a subject) line ends and control characters in values become
+    spaces, so that no contact's name can inject a header, and the result has at most 998 characters.
     """
     check_size(source, field, one_line=one_line)
     environment = HTML if html else TEXT if one_line else PLAIN
@@ -74,7 +74,7 @@ def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_lin
 def read_template(
     source: str, *, environment: TemplateEnvironment, field: tuple[str, ...], one_line: bool = False
 ) -> Template:
-    """As `compile_template`, without its limit of length: for sources that we have made ourselves."""
+    """Like `compile_template`, without its limit of length: for derived sources."""
     check_tags(source, field)
     try:
         bound = environment.from_string(source)
@@ -117,7 +117,7 @@ def _check_expressions(bound: BoundTemplate, source: str, field: tuple[str, ...]
 
 
 def _check_breaks(nodes: Iterable[Node], context: RenderContext, source: str, field: tuple[str, ...]) -> None:
-    """Refuse what would otherwise fail for those contacts alone whose values lead there."""
+    """Raise `TemplateInvalid` for a `break` or `continue` outside a loop, which may fail for some contacts only."""
     for node in nodes:
         if isinstance(node, (BreakNode, ContinueNode)):
             message = f"{node} is outside of a loop"
@@ -144,7 +144,7 @@ def _numbers(bound: BoundTemplate) -> Iterator[str]:
 
 
 def _paths(analysis: TemplateAnalysis) -> Iterator[str]:
-    """The variables from outside, as far as their path is made of names."""
+    """The global variables, as far as their paths consist of names."""
     for variables in analysis.globals.values():
         for variable in variables:
             names: list[str] = []
@@ -156,10 +156,10 @@ def _paths(analysis: TemplateAnalysis) -> Iterator[str]:
 
 
 def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
-    """Values to try a template with: nothing at all, and each kind of value at every path it reads."""
+    """Values to test a template with: none at all, and each kind of value at every path that it reads."""
     yield {}
-    paths = sorted(filter(None, map(_valued, variables)))
-    for value in SAMPLE_VALUES:
+    paths = sorted(filter(None, map(_value_path, variables)))
+    for value in _SAMPLE_VALUES:
         sample: dict[str, object] = {}
         for path in paths:
             *parents, last = path.split(".")
@@ -173,8 +173,8 @@ def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
         yield sample
 
 
-def _valued(path: str) -> str:
-    """The path that holds a value: `size`, `first` and `last` are asked of a list or a text."""
+def _value_path(path: str) -> str:
+    """The path of a value, without `size`, `first` and `last`, which belong to a list or a text."""
     parent, _, last = path.rpartition(".")
     return parent if parent and last in SPECIAL_KEYS else path
 
@@ -182,10 +182,10 @@ def _valued(path: str) -> str:
 def _try_samples(
     bound: BoundTemplate, variables: frozenset[str], source: str, field: tuple[str, ...]
 ) -> list[str | None]:
-    """What python-liquid makes of the samples, None for a failure.
+    """python-liquid's output for each sample, None for a failure.
 
-    A template that fails at the same place on all of them is refused. Where the places differ, the values were to
-    blame: each sample gives all variables the same kind of value.
+    Raises `TemplateInvalid` if the template fails on all of them at the same position. If the positions differ, the
+    values are the cause: each sample gives all variables the same kind of value.
     """
     results: list[str | None] = []
     failures: dict[int, LiquidError] = {}
@@ -199,28 +199,28 @@ def _try_samples(
             results.append(None)  # some filters let Python's own errors through; `render` reports them per contact
     if len(failures) == 1 and not any(result is not None for result in results):
         failure = next(iter(failures.values()))
-        raise cannot_work(failure, source, field) from failure
+        raise always_fails(failure, source, field) from failure
     return results
 
 
 def _compiled(
-    bound: BoundTemplate, environment: TemplateEnvironment, variables: frozenset[str], expected: list[str | None]
+    bound: BoundTemplate, environment: TemplateEnvironment, variables: frozenset[str], outputs: list[str | None]
 ) -> Renderer | None:
-    """Generated code, if the template allows it and the code agrees with python-liquid on every sample."""
+    """Generated code, if the template is supported and the output is the same as python-liquid's for all samples."""
     try:
         code = generate(bound.nodes, environment)
     except Unsupported:
         return None
-    for sample, wanted in zip(_samples(variables), expected, strict=True):
-        if wanted is not None and not _agrees(code, sample, wanted):
+    for sample, expected in zip(_samples(variables), outputs, strict=True):
+        if expected is not None and not _same_output(code, sample, expected):
             return None
     return code
 
 
-def _agrees(code: Renderer, sample: Mapping[str, object], wanted: str) -> bool:
+def _same_output(code: Renderer, sample: Mapping[str, object], expected: str) -> bool:
     try:
-        return code(sample) == wanted
-    except Exception:  # noqa: BLE001  # python-liquid did not fail, so whatever it is, the code is not the same
+        return code(sample) == expected
+    except Exception:  # noqa: BLE001  # python-liquid did not fail, so any error is a difference
         return False
 
 
@@ -236,7 +236,7 @@ def _one_line(text: str) -> str:
 
 
 def _flattened(text: str) -> str:
-    return NOT_ONE_LINE.sub(" ", text).strip()[:MAX_SUBJECT]
+    return _NOT_ONE_LINE.sub(" ", text).strip()[:MAX_SUBJECT]
 
 
 def _reason(error: Exception) -> str:

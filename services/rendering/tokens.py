@@ -1,7 +1,7 @@
-"""HTML read into tags and texts as browsers do it (WHATWG HTML, 13.2.5), in time linear in its length.
+"""Tokenizing HTML as browsers do (WHATWG HTML, 13.2.5), in linear time.
 
-The standard library's parser takes quadratic time on tags that never close, and its reading of comments differs
-between Python's releases. The patterns here never run back.
+The standard library's parser takes quadratic time on tags that never close, and parses comments differently in
+different Python releases. The patterns here never backtrack.
 """
 
 import re
@@ -9,34 +9,34 @@ from collections.abc import Iterator
 from html import unescape
 from typing import Final, NamedTuple
 
-SPACE: Final = r"[ \t\n\r\f]"
-VALUE: Final = rf"""{SPACE}*+=(?:{SPACE}*+(?:"[^"]*+"|'[^']*+'|[^ \t\n\r\f>"'][^ \t\n\r\f>]*+|(?=>)))"""
-NAME: Final = r"(?:=[^ \t\n\r\f/>=]*+|[^ \t\n\r\f/>=]++)"
+_SPACE: Final = r"[ \t\n\r\f]"
+_VALUE: Final = rf"""{_SPACE}*+=(?:{_SPACE}*+(?:"[^"]*+"|'[^']*+'|[^ \t\n\r\f>"'][^ \t\n\r\f>]*+|(?=>)))"""
+_NAME: Final = r"(?:=[^ \t\n\r\f/>=]*+|[^ \t\n\r\f/>=]++)"
 # The look-ahead makes the group possessive: before 3.11.5, Python matches some groups with `*+` wrongly.
-TAG: Final = re.compile(
-    rf"<(/?)([a-zA-Z][^ \t\n\r\f/>]*+)(?=((?:[ \t\n\r\f/]++|{NAME}(?:{VALUE}|(?!{SPACE}*+=)))*))\3>", re.ASCII
+_TAG: Final = re.compile(
+    rf"<(/?)([a-zA-Z][^ \t\n\r\f/>]*+)(?=((?:[ \t\n\r\f/]++|{_NAME}(?:{_VALUE}|(?!{_SPACE}*+=)))*))\3>", re.ASCII
 )
 ATTRIBUTE: Final = re.compile(
-    rf"({NAME})(?:{SPACE}*+={SPACE}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\r\f>\"'][^ \t\n\r\f>]*+))?)?"
+    rf"({_NAME})(?:{_SPACE}*+={_SPACE}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\r\f>\"'][^ \t\n\r\f>]*+))?)?"
 )
-OPENING: Final = re.compile(r"<(?:[a-zA-Z!?]|/(?!\Z))")
-COMMENT_END: Final = re.compile(r"--!?>")
-BARE_AMPERSAND: Final = re.compile(r"&(?!#|[a-zA-Z][a-zA-Z0-9]*+;)")
-RAW: Final = {
+_OPENING: Final = re.compile(r"<(?:[a-zA-Z!?]|/(?!\Z))")
+_COMMENT_END: Final = re.compile(r"--!?>")
+_BARE_AMPERSAND: Final = re.compile(r"&(?!#|[a-zA-Z][a-zA-Z0-9]*+;)")
+_RAW: Final = {
     name: re.compile(rf"</{name}(?=[ \t\n\r\f/>])", re.IGNORECASE | re.ASCII)
     for name in ("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 } | {"plaintext": re.compile(r"(?!)")}
-"""Elements whose content holds no tags, and where each ends (`plaintext` nowhere)."""
+"""Elements whose content has no tags, with the patterns of their ends (`plaintext` never ends)."""
 
 
 class Text(NamedTuple):
-    """Characters between tags, as they stand in the source."""
+    """Characters between tags, as in the source."""
 
     source: str
 
 
 class Start(NamedTuple):
-    """A start tag, where it begins, and its attributes as they stand in the source."""
+    """A start tag, its position, and its attributes as in the source."""
 
     name: str
     attributes: str
@@ -44,27 +44,27 @@ class Start(NamedTuple):
 
 
 class End(NamedTuple):
-    """An end tag and where it begins."""
+    """An end tag and its position."""
 
     name: str
     position: int
 
 
 class Verbatim(NamedTuple):
-    """The content of an element that holds no tags."""
+    """The content of an element without tags, such as `<style>`."""
 
     name: str
     source: str
 
 
 class Comment(NamedTuple):
-    """A comment of any form, delimiters included."""
+    """A comment of any form, including its delimiters."""
 
     source: str
 
 
 class Unclosed(NamedTuple):
-    """Where a tag, comment or element begins that never ends: nobody reads anything from there on."""
+    """The start of a tag, comment or element that never ends; nothing after it is visible."""
 
     position: int
 
@@ -73,13 +73,13 @@ Token = Text | Start | End | Verbatim | Comment | Unclosed
 
 
 def tokens(html: str) -> Iterator[Token]:
-    """What the source consists of, in its order."""
+    """The tokens of the source, in order."""
     position = 0
-    while found := OPENING.search(html, position):
+    while found := _OPENING.search(html, position):
         opening = found.start()
         if opening > position:
             yield Text(html[position:opening])
-        tag = TAG.match(html, opening)
+        tag = _TAG.match(html, opening)
         position = tag.end() if tag else _end_of_other(html, opening)
         if position < 0:
             yield Unclosed(opening)
@@ -91,8 +91,8 @@ def tokens(html: str) -> Iterator[Token]:
         else:
             name = tag[2].lower()
             yield Start(name, tag[3], opening)
-            if name in RAW and not tag[3].endswith("/"):
-                closing = RAW[name].search(html, position)
+            if name in _RAW and not tag[3].endswith("/"):
+                closing = _RAW[name].search(html, position)
                 end = closing.start() if closing else len(html)
                 yield Verbatim(name, html[position:end])
                 if closing is None:
@@ -104,7 +104,7 @@ def tokens(html: str) -> Iterator[Token]:
 
 
 def _end_of_other(html: str, opening: int) -> int:
-    """Where what begins here and is no whole tag ends; -1 when it never ends."""
+    """The end of a comment or declaration that begins here; -1 if it, or a tag, never ends."""
     if html.startswith("<!--", opening):
         return _end_of_comment(html, opening + 4)
     first = html[opening + 1 : opening + 3].removeprefix("/")[:1]
@@ -117,16 +117,16 @@ def _end_of_comment(html: str, position: int) -> int:
     for abrupt in (">", "->"):
         if html.startswith(abrupt, position):
             return position + len(abrupt)
-    end = COMMENT_END.search(html, position)
+    end = _COMMENT_END.search(html, position)
     return end.end() if end else -1
 
 
 def attributes(source: str) -> dict[str, str]:
-    """The attributes of a tag by their names in lower case; of two with one name the first counts."""
+    """The attributes of a tag by their lower-case names; of two with the same name the first counts."""
     found: dict[str, str] = {}
     for match in ATTRIBUTE.finditer(source):
         name = match[1].lower()
         if name not in found:
             value = match[2] or match[3] or match[4] or ""
-            found[name] = unescape(BARE_AMPERSAND.sub("&amp;", value)) if "&" in value else value
+            found[name] = unescape(_BARE_AMPERSAND.sub("&amp;", value)) if "&" in value else value
     return found

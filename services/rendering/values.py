@@ -1,7 +1,7 @@
-"""Values as Liquid sees them: their text, their truth, their parts, and how they compare.
+"""The semantics of Liquid's values: text, truth, parts and comparisons.
 
-The measure is the reference implementation (Shopify/liquid 5.13: `utils.rb`, `condition.rb`, `variable_lookup.rb`).
-A missing variable is nil, as there.
+As in the reference implementation (Shopify/liquid 5.13: `utils.rb`, `condition.rb`, `variable_lookup.rb`). A missing
+variable is nil.
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import Final
 
 from services.rendering.errors import ValueProblem
 
-LEADING: Final = re.compile(r"\s*([+-]?\d+(?:_\d+)*)", re.ASCII)
+_LEADING: Final = re.compile(r"\s*([+-]?\d+(?:_\d+)*)", re.ASCII)
 NUMBERS: Final = (int, float, Decimal)
 LISTS: Final = (list, tuple)
 LIST_LIKE: Final = (list, tuple, range)
-INTEGER: Final = re.compile(
+_INTEGER: Final = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7_]*|[1-9][0-9]*(?:_[0-9]+)*)\s*", re.ASCII
 )
-LONG_FLOAT: Final = 1e15
+_LONG_FLOAT: Final = 1e15
 MAX_DIGITS: Final = 300
 """Digits of a number that is written as text."""
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e", "\x07": "\\a"}
@@ -26,7 +26,7 @@ _INSPECTED: Final = re.compile(r'["\\\x00-\x1f\x7f]|#(?=[{$@])')
 
 
 def text_of(value: object) -> str:
-    """A value as filters and comparisons see its text; lists and hashes are written as Ruby does."""
+    """The text of a value for filters and comparisons; lists and hashes are formatted as in Ruby."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool):
@@ -39,7 +39,7 @@ def text_of(value: object) -> str:
 
 
 def printed(value: object) -> str:
-    """A value as plain text shows it: the items of a list one after the other."""
+    """The text of a value for printing: the items of a list are concatenated."""
     if isinstance(value, LISTS):
         return "".join(map(printed, value))
     return text_of(value)
@@ -50,9 +50,9 @@ def _float_text(value: float) -> str:
     if text in {"inf", "-inf", "nan"}:
         return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[text]
     mantissa, _, power = text.partition("e")
-    if not power and abs(value) < LONG_FLOAT:
+    if not power and abs(value) < _LONG_FLOAT:
         return text
-    # As Ruby writes it: always with a point, and with a power of ten from 1e15 on.
+    # As in Ruby: always with a point, and with an exponent from 1e15 on.
     sign, digits = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
     whole, _, fraction = digits.partition(".")
     exponent = int(power or 0) + len(whole) - 1
@@ -76,7 +76,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def truthy(value: object) -> bool:
-    """Everything is true in Liquid but false and nil."""
+    """Whether a value is true in Liquid: everything except false and nil."""
     return value is not None and value is not False
 
 
@@ -88,7 +88,7 @@ def blank(value: object) -> bool:
 
 
 def empty(value: object) -> bool:
-    """Whether `value == empty`: a text, list or hash without anything in it."""
+    """Whether `value == empty`: a text, list or hash without content."""
     return isinstance(value, (str, *LIST_LIKE, dict)) and not value
 
 
@@ -127,7 +127,7 @@ def _order(value: object) -> str | None:
 
 
 def contains(left: object, right: object) -> bool:
-    """Whether a text holds another, a list an item or a hash a key; false for anything else."""
+    """Whether a text contains another, a list an item, or a hash a key; false for anything else."""
     if not truthy(left) or not truthy(right):
         return False
     if isinstance(left, str):
@@ -142,7 +142,7 @@ def contains(left: object, right: object) -> bool:
 
 
 def item_of(value: object, key: object) -> object:
-    """The part of a value that a path names: by key, by position, or Liquid's own `size`, `first` and `last`."""
+    """The part of a value: by key, by position, or Liquid's own `size`, `first` and `last`."""
     if isinstance(value, (dict, Mapping)):
         if isinstance(key, (str, int, float)) and key in value:
             return value[key]
@@ -172,14 +172,14 @@ def first_of(value: object) -> object:
 
 
 def last_of(value: object) -> object:
-    """The last item or character; a hash has none."""
+    """The last item or character; nil for a hash."""
     if isinstance(value, str):
         return value[-1:]
     return value[-1] if isinstance(value, LIST_LIKE) and value else None
 
 
 def items(value: object) -> Sequence[object]:
-    """What a loop goes through; a text is one item, and what cannot be looped over is none."""
+    """The items of a loop; a text is one item, and a value that cannot be iterated over has none."""
     if isinstance(value, LIST_LIKE):
         return value
     if isinstance(value, str):
@@ -190,11 +190,11 @@ def items(value: object) -> Sequence[object]:
 
 
 def whole_number(value: object, what: str) -> int:
-    """A whole number, also one written as text; raises `ValueProblem` for anything else, fractions included."""
+    """A whole number, which may be text; raises `ValueProblem` for anything else, including fractions."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = text_of(value)
-    match = INTEGER.fullmatch(text) if len(text) <= MAX_DIGITS else None
+    match = _INTEGER.fullmatch(text) if len(text) <= MAX_DIGITS else None
     if match is None:
         raise ValueProblem(f"{what} needs a whole number")
     digits = match[2].replace("_", "")
@@ -204,15 +204,15 @@ def whole_number(value: object, what: str) -> int:
 
 
 def leading_number(text: str) -> int:
-    """The whole number that a text begins with, or 0; raises `ValueProblem` for one of more than `MAX_DIGITS`."""
-    match = LEADING.match(text)
+    """The whole number at the start of a text, or 0; raises `ValueProblem` for more than `MAX_DIGITS` digits."""
+    match = _LEADING.match(text)
     if match and len(match[1]) > MAX_DIGITS:
         raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
     return int(match[1]) if match else 0
 
 
 def truncated(value: object, what: str) -> int:
-    """A number without its fraction, the one a text begins with, or 0 for nil; raises `ValueProblem` for the rest."""
+    """The integer part of a number or of the number at the start of a text, 0 for nil; else raises `ValueProblem`."""
     if isinstance(value, str):
         return leading_number(value)
     if value is None:

@@ -1,4 +1,4 @@
-"""What a template can read: the contact, and what is the same for a whole campaign."""
+"""The variables of templates: those of the contact, and those of the campaign."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -14,9 +14,9 @@ KNOWN: Final = (
     "unsubscribeUrl",
 )
 CUSTOM_FIELDS: Final = "contact.customFields."
-DEEPEST: Final = 20
+_MAX_DEPTH: Final = 20
 
-# Controls but tab and line ends, lone surrogates, and the two overrides that turn the text after a name around.
+# Control characters except tab and line ends, lone surrogates, and the two overrides of the text direction.
 _UNSAFE: Final = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x202D, 0x202E, *range(0xD800, 0xE000)]
 )
@@ -30,18 +30,18 @@ def contact_variables(
     custom_fields: Mapping[str, object] | None = None,
     tags: Sequence[str] = (),
 ) -> dict[str, object]:
-    """One contact as templates see it, without control characters and text direction overrides."""
+    """The variables of one contact, without control characters and text direction overrides."""
     return {
         "firstName": first_name and _clean_text(first_name),
         "lastName": last_name and _clean_text(last_name),
         "email": _clean_text(email),
-        "customFields": _clean(custom_fields, DEEPEST) if custom_fields else {},
+        "customFields": _clean(custom_fields, _MAX_DEPTH) if custom_fields else {},
         "tags": [_clean_text(tag) for tag in tags],
     }
 
 
 def campaign_variables(*, organization_name: str, campaign_name: str, unsubscribe_url: str) -> dict[str, object]:
-    """Everything a message's template reads beside the contact; only the URL differs between recipients."""
+    """The other variables of a message; only the URL differs between recipients."""
     return {
         "organization": {"name": _clean_text(organization_name)},
         "campaign": {"name": _clean_text(campaign_name)},
@@ -50,7 +50,7 @@ def campaign_variables(*, organization_name: str, campaign_name: str, unsubscrib
 
 
 def is_known(path: str) -> bool:
-    """Whether a path names a variable, a part of one, or the whole that holds it."""
+    """Whether a path is a variable, a part of one, or contains one."""
     return any(path == name or path.startswith(f"{name}.") or name.startswith(f"{path}.") for name in KNOWN)
 
 

@@ -1,6 +1,6 @@
-"""Whether a reader sees an element: by its name, its attributes and its inline style.
+"""Whether an element is visible, by its name, its attributes and its inline style.
 
-Many mail clients drop style sheets: see `stylesheets` for what becomes of links that one hides.
+Many mail clients drop style sheets; for links that a style sheet hides see `stylesheets`.
 """
 
 import re
@@ -9,40 +9,40 @@ from typing import Final
 
 from services.rendering.elements import NO_LINKS, UNSEEN
 
-CSS_COMMENT: Final = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-ZERO: Final = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
-NUMBER: Final = re.compile(r"(-?[0-9]{0,9}(?:\.[0-9]{0,9})?)([a-z]+|%)?")
-# The size within the shorthand `font`: what has a unit or a line height behind it. A weight has neither.
-FONT_SIZE: Final = re.compile(r"(?<![\w.])[0-9]{1,9}(?:\.[0-9]{0,9})?(?:(?:[a-z]{2,4}|%)|(?=\s*/))")
-IMPORTANT: Final = re.compile(r"\s*!\s*important\Z")
-# What leaves no pixel of an element; some of it is used to hide text from all but screen readers.
-GONE: Final = {
+_CSS_COMMENT: Final = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_ZERO: Final = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
+_NUMBER: Final = re.compile(r"(-?[0-9]{0,9}(?:\.[0-9]{0,9})?)([a-z]+|%)?")
+# The size within the shorthand `font` is followed by a unit or a line height, unlike a weight.
+_FONT_SIZE: Final = re.compile(r"(?<![\w.])[0-9]{1,9}(?:\.[0-9]{0,9})?(?:(?:[a-z]{2,4}|%)|(?=\s*/))")
+_IMPORTANT: Final = re.compile(r"\s*!\s*important\Z")
+# Declarations that leave no pixel of an element; some are used to hide text from all but screen readers.
+_REMOVING: Final = {
     "display": re.compile("none"),
-    "opacity": ZERO,
+    "opacity": _ZERO,
     "clip": re.compile(r"rect\(\s*([0-9]{1,4}(?:px)?)(?:[\s,]+\1){3}\s*\)"),
     "clip-path": re.compile(r"inset\(\s*(?:50|100)%\s*\)|circle\(\s*0(?:px|%)?\s*\)"),
     "transform": re.compile(r".*scale(?:3d|x|y)?\(\s*0(?:\.0*)?\s*[,)].*"),
-    "zoom": ZERO,
+    "zoom": _ZERO,
 }
-SMALLEST: Final = 1.0
+_MAX_TINY_SIZE: Final = 1.0
 """Pixels or points: text of this size is a way to hide it."""
-FAR_AWAY: Final = -900
-RELATIVE: Final = frozenset({"em", "%", "ex", "ch", "inherit", "unset", "smaller", "larger"})
-# Why what comes now is not seen, as bits: plain numbers, because this is asked for every tag of every message.
+_OFF_SCREEN: Final = -900
+_RELATIVE: Final = frozenset({"em", "%", "ex", "ch", "inherit", "unset", "smaller", "larger"})
+# Reasons why content is hidden, as bits: plain integers, because this is computed for each tag of each message.
 SEEN: Final = 0
 REMOVED: Final = 1
 TINY: Final = 2
-INVISIBLE: Final = 4
+_INVISIBLE: Final = 4
 LINKLESS: Final = 8
 PREFORMATTED: Final = 16
-"""Hides nothing, but line ends count there."""
-TEXT_HIDDEN: Final = REMOVED | TINY | INVISIBLE
-IMAGE_HIDDEN: Final = REMOVED | INVISIBLE
+"""Hides nothing, but preserves line ends."""
+TEXT_HIDDEN: Final = REMOVED | TINY | _INVISIBLE
+IMAGE_HIDDEN: Final = REMOVED | _INVISIBLE
 LINK_HIDDEN: Final = TEXT_HIDDEN | LINKLESS
 
 
 def within(outside: int, name: str, attributes: Mapping[str, str]) -> int:
-    """What holds inside an element, given what holds around it."""
+    """The bits inside an element, given those outside."""
     inside = outside
     if name in UNSEEN or "hidden" in attributes or (name == "dialog" and "open" not in attributes):
         inside |= REMOVED
@@ -62,13 +62,13 @@ def is_blank(attributes: Mapping[str, str]) -> bool:
 
 
 def hides(declarations: str) -> bool:
-    """Whether a rule of a style sheet hides what it matches, whatever stands in it."""
-    return _styled(SEEN, _declarations(declarations)) & (REMOVED | INVISIBLE) != SEEN
+    """Whether the declarations of a rule hide an element, whatever its content."""
+    return _styled(SEEN, _declarations(declarations)) & (REMOVED | _INVISIBLE) != SEEN
 
 
 def without_comments(style: str) -> str:
     """CSS with a space for each comment."""
-    return CSS_COMMENT.sub(" ", style) if "/*" in style else style
+    return _CSS_COMMENT.sub(" ", style) if "/*" in style else style
 
 
 def _declarations(style: str) -> dict[str, str]:
@@ -78,7 +78,7 @@ def _declarations(style: str) -> dict[str, str]:
     for declaration in text.split(";"):
         name, _, value = declaration.partition(":")
         name, value = name.strip(), value.strip()
-        plain = IMPORTANT.sub("", value) if "!" in value else value
+        plain = _IMPORTANT.sub("", value) if "!" in value else value
         if name in important and plain == value:
             continue
         if plain != value:
@@ -88,16 +88,16 @@ def _declarations(style: str) -> dict[str, str]:
 
 
 def _styled(hidden: int, style: Mapping[str, str]) -> int:
-    if _is_gone(style) or _is_clipped(style) or _is_away(style):
+    if _is_removed(style) or _is_clipped(style) or _is_off_screen(style):
         hidden |= REMOVED
     visibility = style.get("visibility")
     if visibility in ("hidden", "collapse"):
-        hidden |= INVISIBLE
+        hidden |= _INVISIBLE
     elif visibility in ("visible", "initial"):
-        hidden &= ~INVISIBLE
+        hidden &= ~_INVISIBLE
     size = style.get("font-size")
     if size is None and "font" in style:
-        short = FONT_SIZE.search(style["font"])
+        short = _FONT_SIZE.search(style["font"])
         size = short[0] if short else None
     if size:
         hidden = _sized(hidden, size)
@@ -107,24 +107,24 @@ def _styled(hidden: int, style: Mapping[str, str]) -> int:
 def _sized(hidden: int, size: str) -> int:
     if _is_zero(size) or _is_tiny(size):
         return hidden | TINY
-    number = NUMBER.fullmatch(size)
+    number = _NUMBER.fullmatch(size)
     unit = (number[2] or "") if number and number[1] else size
-    return hidden if unit in RELATIVE else hidden & ~TINY
+    return hidden if unit in _RELATIVE else hidden & ~TINY
 
 
 def _is_zero(value: str | None) -> bool:
-    return value is not None and ZERO.fullmatch(value) is not None
+    return value is not None and _ZERO.fullmatch(value) is not None
 
 
 def _is_tiny(value: str) -> bool:
-    number = NUMBER.fullmatch(value)
+    number = _NUMBER.fullmatch(value)
     if number is None or number[1] in ("", "-", ".", "-.") or number[2] not in (None, "px", "pt"):
         return False
-    return float(number[1]) <= SMALLEST
+    return float(number[1]) <= _MAX_TINY_SIZE
 
 
-def _is_gone(style: Mapping[str, str]) -> bool:
-    return any(name in style and pattern.fullmatch(style[name]) for name, pattern in GONE.items())
+def _is_removed(style: Mapping[str, str]) -> bool:
+    return any(name in style and pattern.fullmatch(style[name]) for name, pattern in _REMOVING.items())
 
 
 def _is_clipped(style: Mapping[str, str]) -> bool:
@@ -135,10 +135,10 @@ def _is_clipped(style: Mapping[str, str]) -> bool:
     return any(_is_zero(style.get(name)) for name in ("height", "max-height", "width", "max-width"))
 
 
-def _is_away(style: Mapping[str, str]) -> bool:
+def _is_off_screen(style: Mapping[str, str]) -> bool:
     names = ("text-indent", "left", "top") if style.get("position") in ("absolute", "fixed") else ("text-indent",)
     for name in names:
-        number = NUMBER.fullmatch(style.get(name, ""))
-        if number and number[1] not in ("", "-", ".", "-.") and float(number[1]) < FAR_AWAY:
+        number = _NUMBER.fullmatch(style.get(name, ""))
+        if number and number[1] not in ("", "-", ".", "-.") and float(number[1]) < _OFF_SCREEN:
             return True
     return False

@@ -212,7 +212,7 @@ def _blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def _stateful(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Blocks that generated code leaves to python-liquid."""
+    """Blocks that generated code does not support."""
     body = st.lists(inner, max_size=3).map("".join)
     return st.one_of(
         st.builds("{{% capture item %}}{}{{% endcapture %}}{{{{ item }}}}".format, body),
@@ -234,7 +234,7 @@ def _stateful(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def templates(text: st.SearchStrategy[str], *, stateful: bool = False) -> st.SearchStrategy[str]:
-    """Templates whose own text is of one kind; with `stateful` also with assignments, captures and the like."""
+    """Templates with one kind of literal text; with `stateful` also with assignments, captures and the like."""
 
     def extend(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         return st.one_of(inner, _blocks(inner), *([_stateful(inner)] if stateful else []))

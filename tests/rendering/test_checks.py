@@ -1,4 +1,4 @@
-"""Warnings about content that is valid but will surprise its author."""
+"""Warnings about content that is valid, but probably not what its author wants."""
 
 import time
 
@@ -17,16 +17,16 @@ def warnings(html: str = GOOD, *, subject: str = "News", custom_fields: frozense
 
 
 def test_good_content_has_no_warnings() -> None:
-    """Nothing to say is an empty list."""
+    """The list of warnings is empty."""
     assert warnings() == []
 
 
-def test_an_empty_subject_is_pointed_out() -> None:
-    """White space is no subject."""
+def test_an_empty_subject_is_a_warning() -> None:
+    """A subject of white space counts as empty."""
     assert warnings(subject=" \t") == ["The subject is empty."]
 
 
-def test_an_unknown_variable_names_the_nearest() -> None:
+def test_an_unknown_variable_is_a_warning_with_a_suggestion() -> None:
     """A misspelt variable would silently stay empty."""
     assert warnings(GOOD + "{{ contact.fristName }}") == [
         "There is no variable contact.fristName, so it is rendered as empty. Did you mean contact.firstName?"
@@ -35,7 +35,7 @@ def test_an_unknown_variable_names_the_nearest() -> None:
 
 
 def test_custom_fields_are_checked_when_their_names_are_known() -> None:
-    """With the organization's field names, a misspelt one is pointed out; without, any passes."""
+    """With the organization's field names a misspelt one is a warning; without them any name passes."""
     html = GOOD + "{{ contact.customFields.ctiy }}{{ contact.customFields.city.size }}"
     assert warnings(html) == []
     assert warnings(html, custom_fields=frozenset({"city"})) == [
@@ -46,8 +46,8 @@ def test_custom_fields_are_checked_when_their_names_are_known() -> None:
     ]
 
 
-def test_a_text_compared_with_a_number_is_pointed_out() -> None:
-    """Names are texts; a custom field may be one. What is computed first, or compared with a text, is fine."""
+def test_a_text_compared_with_a_number_is_a_warning() -> None:
+    """Names are text; a custom field may be. Computed numbers, and comparisons with text, are fine."""
     html = (
         GOOD
         + "{% if contact.lastName > 3 or 2.5 >= contact.customFields.qty %}{% endif %}"
@@ -75,12 +75,12 @@ LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
         '<p class="{% if contact.lastName %}a{% endif %}">' + LINK + "</p>",
     ],
 )
-def test_a_link_that_everybody_sees_needs_no_warning(html: str) -> None:
-    """Also where only rendering it for samples can tell."""
+def test_a_link_that_is_always_visible_needs_no_warning(html: str) -> None:
+    """Also if that is only known from rendered samples."""
     assert warnings(html) == []
 
 
-def test_a_missing_unsubscribe_link_is_announced() -> None:
+def test_a_missing_unsubscribe_link_is_a_warning() -> None:
     """The author learns that a footer is added."""
     assert warnings("<p>Hi</p>") == [
         "The HTML has no unsubscribe link ({{ unsubscribeUrl }}), so a footer with one is added."
@@ -99,7 +99,7 @@ def test_a_missing_unsubscribe_link_is_announced() -> None:
         "{% if contact.lastName %}<!-- " + LINK + " -->{% endif %}",
     ],
 )
-def test_a_mention_that_nobody_sees_is_announced(html: str) -> None:
+def test_an_invisible_unsubscribe_link_is_a_warning(html: str) -> None:
     """The author may believe that there is a link."""
     assert warnings(html) == [
         "The HTML mentions {{ unsubscribeUrl }}, but readers see no link to it, so a footer with one is added."
@@ -118,8 +118,8 @@ def test_a_mention_that_nobody_sees_is_announced(html: str) -> None:
         '<div {% if contact.lastName %}style="display:none"{% endif %}>' + LINK + "</div>",
     ],
 )
-def test_a_link_that_some_do_not_see_is_announced(html: str) -> None:
-    """The author learns that these get a footer, whichever recipients the samples are like."""
+def test_a_link_that_is_sometimes_invisible_is_a_warning(html: str) -> None:
+    """The author learns that some recipients get a footer, whichever samples lack the link."""
     (warning,) = warnings(html)
     assert warning.startswith(
         "Some recipients see no unsubscribe link in the HTML, because {{ unsubscribeUrl }} depends"
@@ -127,21 +127,21 @@ def test_a_link_that_some_do_not_see_is_announced(html: str) -> None:
     assert warning.endswith(": they get a footer with one.")
 
 
-def test_an_authored_text_without_the_address_is_announced() -> None:
-    """Both parts need a way out."""
+def test_a_text_part_without_the_unsubscribe_url_is_a_warning() -> None:
+    """Both parts need an unsubscribe link."""
     message = compile_message(subject="x", html_content=GOOD, text_content="{% if contact.lastName %}Hi{% endif %}")
     assert check_content(subject="x", html_content=GOOD, message=message) == [
         "The text has no unsubscribe link ({{ unsubscribeUrl }}), so a footer with one is added."
     ]
 
 
-def test_long_html_is_clipped() -> None:
-    """Gmail hides what comes after 102 KB."""
+def test_long_html_is_a_warning() -> None:
+    """Gmail clips a message after 102 KB."""
     assert any("clips" in warning for warning in warnings(GOOD + "x" * 105_000))
 
 
-def test_what_mail_clients_remove_is_pointed_out() -> None:
-    """Scripts, forms, frames and JavaScript links do nothing in an inbox."""
+def test_elements_that_mail_clients_remove_are_warnings() -> None:
+    """Scripts, forms, frames and JavaScript links do not work in an inbox."""
     text = " ".join(warnings(GOOD + "<script></script><FORM></FORM><iframe></iframe><a href=' javascript:x'>x</a>"))
     for word in ("<script>", "<form>", "<iframe>", "JavaScript"):
         assert word in text
@@ -150,7 +150,7 @@ def test_what_mail_clients_remove_is_pointed_out() -> None:
 
 @pytest.mark.parametrize("piece", ["href=", "href ", " ", "<a on", "<script", "<1", "<a<1", "{{ a%d }}"])
 def test_hostile_html_is_read_and_checked_quickly(piece: str) -> None:
-    """The patterns are linear, and only so many variables are compared with the known ones."""
+    """The patterns are linear, and the number of variables compared with the known ones is limited."""
     count = MAX_TAGS if "{{" in piece else 50_000
     html = "".join(piece % i if "%" in piece else piece for i in range(count)) + " " * 100_000
     started = time.process_time()

@@ -1,4 +1,4 @@
-"""The `date` filter beside the reference, whose results (in UTC) are the expected ones here."""
+"""The `date` filter: the expected results are those of the reference implementation (in UTC)."""
 
 import datetime as dt
 from typing import Final
@@ -48,7 +48,7 @@ MOMENT: Final = "2026-03-04T15:06:07.123456+02:00"
         ("1990-12-31t24:00", "1991-01-01 00:00:00 +0000"),
     ],
 )
-def test_dates_are_read_as_the_reference_reads_them(text: str, expected: str) -> None:
+def test_dates_are_parsed_like_the_reference(text: str, expected: str) -> None:
     """ISO, words, digits (day first) and times, completed by today's date."""
     moment = read_moment(text.lower(), TODAY)
     assert moment
@@ -72,33 +72,33 @@ def test_dates_are_read_as_the_reference_reads_them(text: str, expected: str) ->
         "-1",
     ],
 )
-def test_what_names_no_date_stays_as_it_is(text: str) -> None:
-    """Neither a weekday alone nor a day that does not exist is a date."""
+def test_text_without_a_date_is_returned_unchanged(text: str) -> None:
+    """A weekday alone, or a day that does not exist, is no date."""
     assert date(text, "%Y") == text
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"], {"a": 1}, 10**20])
-def test_other_values_stay_as_they_are(value: object) -> None:
+def test_other_values_are_returned_unchanged(value: object) -> None:
     """Only texts, whole numbers and dates can be dates."""
     assert date(value, "%Y") is value
 
 
 @pytest.mark.parametrize("pattern", [None, "", False])
-def test_without_a_pattern_the_value_stays(pattern: object) -> None:
-    """`date: nil` gives the value back; false is a pattern without directives."""
+def test_without_a_pattern_the_value_is_returned(pattern: object) -> None:
+    """`date: nil` returns the value; false is a pattern without directives."""
     assert date(MOMENT, pattern) == ("false" if pattern is False else MOMENT)
 
 
 @pytest.mark.parametrize("value", [1152098955, "1152098955", dt.datetime(2006, 7, 5, 11, 29, 15, tzinfo=dt.UTC)])
 def test_seconds_and_dates_are_utc(value: object) -> None:
-    """Seconds since 1970, as a number or a text, do not depend on where the server stands."""
+    """Seconds since 1970, as a number or text, do not depend on the server's time zone."""
     assert date(value, ISO) == "2006-07-05 11:29:15 +0000"
     assert date(dt.date(2006, 7, 5), "%F %Z") == "2006-07-05 UTC"
 
 
 @pytest.mark.parametrize("value", ["now", "Today", "NOW"])
 def test_now_is_today(value: str) -> None:
-    """`now` and `today` are the moment of rendering."""
+    """`now` and `today` are the time of rendering."""
     before = dt.datetime.now(dt.UTC)
     found = dt.datetime.fromisoformat(str(date(value, "%FT%T%:z")))
     assert before - dt.timedelta(seconds=1) <= found <= dt.datetime.now(dt.UTC)
@@ -122,13 +122,13 @@ def test_now_is_today(value: str) -> None:
         ("day %d of %B", "day 04 of March"),
     ],
 )  # fmt: skip
-def test_directives_are_written_as_the_reference_writes_them(pattern: str, expected: str) -> None:
-    """Each directive, with its flags and widths; what is none stays."""
+def test_directives_are_formatted_like_the_reference(pattern: str, expected: str) -> None:
+    """Each directive, with its flags and widths; unknown directives are kept."""
     assert date(MOMENT, pattern) == expected
 
 
 @pytest.mark.parametrize("pattern", ["%101d", "%99999999999Y", "%1000N"])
 def test_widths_are_bounded(pattern: str) -> None:
-    """A width cannot make a message endless."""
+    """A width cannot make a message extremely long."""
     with pytest.raises(RenderFailed, match="at most 100 characters wide"):
         compile_template("{{ d | date: p }}", html=False, field=()).render({"d": MOMENT, "p": pattern})

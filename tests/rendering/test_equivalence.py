@@ -1,4 +1,4 @@
-"""Generated code and python-liquid's rendering give the same bytes, whatever the template and the values."""
+"""Generated code and python-liquid produce the same bytes, for any template and values."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,7 +21,7 @@ def _outcome(render: Callable[[Mapping[str, object]], str], variables: Mapping[s
 
 
 def check(environment: TemplateEnvironment, source: str, variables: dict[str, object]) -> None:
-    """Fail unless both renderings give the same, or both fail."""
+    """Fail unless both produce the same output, or both fail."""
     bound = environment.from_string(source)
     try:
         code = generate(bound.nodes, environment)
@@ -36,5 +36,5 @@ def check(environment: TemplateEnvironment, source: str, variables: dict[str, ob
 def test_generated_code_is_byte_equal(
     environment: TemplateEnvironment, source: str, variables: dict[str, object]
 ) -> None:
-    """Every template in the subset renders, or fails, exactly as python-liquid does it."""
+    """Each template in the supported subset renders, or fails, exactly as with python-liquid."""
     check(environment, source, variables)

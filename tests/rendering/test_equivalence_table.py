@@ -1,4 +1,4 @@
-"""Every operator, loop property and kind of value of the subset, once each, beside python-liquid."""
+"""Each operator, loop property and kind of value of the supported subset, compared with python-liquid."""
 
 import datetime as dt
 from itertools import product
@@ -33,7 +33,7 @@ ENVIRONMENTS = pytest.mark.parametrize("environment", [HTML, PLAIN], ids=["html"
 
 
 def outcomes(environment: TemplateEnvironment, source: str, variables: dict[str, object]) -> tuple[str, str]:
-    """What generated code and python-liquid give; a failure by its type."""
+    """The results of generated code and of python-liquid; a failure by its type."""
     bound = environment.from_string(source)
     results = []
     for render in (generate(bound.nodes, environment), bound.render):
@@ -47,7 +47,7 @@ def outcomes(environment: TemplateEnvironment, source: str, variables: dict[str,
 @ENVIRONMENTS
 @pytest.mark.parametrize("operator", ["==", "!=", "<>", "<", ">", "<=", ">=", "contains", "and", "or"])
 def test_operators_agree(environment: TemplateEnvironment, operator: str) -> None:
-    """Each pair of values compares alike, as variables of the contact."""
+    """Each pair of values has the same result."""
     condition = f"c.l {operator} c.r"
     source = f"{{% if {condition} %}}yes{{% else %}}no{{% endif %}}{{% unless {condition} %}}x{{% endunless %}}"
     for left, right in product(VALUES, repeat=2):
@@ -58,7 +58,7 @@ def test_operators_agree(environment: TemplateEnvironment, operator: str) -> Non
 @ENVIRONMENTS
 @pytest.mark.parametrize("name", ["index", "index0", "rindex", "rindex0", "first", "last", "length"])
 def test_loops_agree(environment: TemplateEnvironment, name: str) -> None:
-    """Each kind of value is looped over alike, with each of the loop's properties."""
+    """Each kind of value gives the same loop, with each of the loop's properties."""
     source = f"{{% for i in c.v %}}[{{{{ i }}}}:{{{{ forloop.{name} }}}}]{{% else %}}none{{% endfor %}}"
     for value in ITERABLES:
         ours, theirs = outcomes(environment, source, {"c": {"v": value}})
@@ -70,7 +70,7 @@ def test_loops_agree(environment: TemplateEnvironment, name: str) -> None:
     "path", ["c.v", "c.v.size", "c.v.first", "c.v.last", "c.v[0]", "c.v[-1]", "c.v.a", "c.v['a'].b"]
 )
 def test_paths_agree(environment: TemplateEnvironment, path: str) -> None:
-    """Each kind of value is followed and printed alike."""
+    """Each kind of value gives the same parts and output."""
     for value in ITERABLES:
         ours, theirs = outcomes(
             environment, f"{{{{ {path} }}}}|{{{{ {path} | default: 'd<' }}}}", {"c": {"v": value}}

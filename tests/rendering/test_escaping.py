@@ -1,4 +1,4 @@
-"""Escaping happens once, where a value is printed: what HTML shows is the plain text, escaped."""
+"""Values are escaped once, when they are printed: the HTML shows the plain text."""
 
 import json
 from html import unescape
@@ -25,14 +25,14 @@ TOM: Final[dict[str, object]] = {
 
 
 def html(source: str, variables: dict[str, object] = TOM) -> str:
-    """The template in HTML, by generated code where there is any, and surely by python-liquid."""
+    """The template rendered as HTML, by generated code if supported, and always by python-liquid."""
     rendered = compile_template(source, html=True, field=()).render(variables)
     assert HTML.from_string(source).render(variables) == rendered
     return rendered
 
 
 def check(source: str, variables: dict[str, object]) -> None:
-    """Fail unless the HTML is the escaped text, or both cannot be rendered."""
+    """Fail unless the HTML is the escaped text, or both fail to render."""
     outcomes: list[str | None] = []
     for environment in (HTML, TEXT):
         try:
@@ -46,7 +46,7 @@ def check(source: str, variables: dict[str, object]) -> None:
 @examples(long=5_000)
 @given(source=templates(WORDS, stateful=True), variables=VARIABLES)
 def test_html_is_the_escaped_text(source: str, variables: dict[str, object]) -> None:
-    """Without markup of the author's, HTML says what plain text says, whatever filters and tags did to the values."""
+    """Without markup of the author's, the HTML shows the plain text, whatever filters and tags did to the values."""
     check(source, variables)
 
 
@@ -55,7 +55,7 @@ def test_html_is_the_escaped_text(source: str, variables: dict[str, object]) -> 
     [(source, result) for source, result in CASES if source.startswith("{{") and "newline_to_br" not in source],
 )
 def test_html_is_the_escaped_result_of_the_reference(source: str, result: str) -> None:
-    """What the reference prints is what a reader of the HTML sees; nothing is escaped twice."""
+    """A reader of the HTML sees what the reference prints; nothing is escaped twice."""
     shown = unescape(result) if "| escape" in source or "| h" in source else result
     assert unescape(html(source, RECORDED)) == shown
     assert html(source, RECORDED) == str(escape(shown))
@@ -101,7 +101,7 @@ CHANGED: Final = "{% ifchanged %}{{ first }}{% endifchanged %}"
     ],
 )
 def test_filters_and_comparisons_see_values_not_entities(source: str, expected: str) -> None:
-    """What a filter, a comparison or a tag works on is the value; entities are made when it is printed."""
+    """Filters, comparisons and tags process the value; entities result only when it is printed."""
     assert html(source) == expected
 
 
@@ -119,7 +119,7 @@ def test_filters_and_comparisons_see_values_not_entities(source: str, expected: 
     ],
 )
 def test_line_breaks_are_elements_between_escaped_lines(source: str, expected: str) -> None:
-    """`newline_to_br` makes elements; a filter that leaves half of one makes it a text again."""
+    """`newline_to_br` makes elements; if a filter leaves half of one, it becomes text."""
     assert html(source) == expected
 
 
@@ -164,12 +164,12 @@ def test_a_capture_keeps_the_authors_markup(source: str, expected: str) -> None:
     ],
 )
 def test_markup_cannot_be_made_of_values(source: str, expected: str) -> None:
-    """What filters put into a capture is guarded for the place it comes to stand at; half a tag is a text."""
+    """Values that filters add to a capture are escaped for their place in it; half a tag is text."""
     assert html(source, {"link": "javascript:x", "img": "img src=x onerror=y"}) == expected
 
 
 def test_json_within_a_script_stays_json() -> None:
-    """Structured data for mail clients holds the values themselves."""
+    """Structured data for mail clients contains the values themselves."""
     source = (
         '<script type="application/ld+json">{"name": "{{ first }} {{ last }}", "n": "{{ note }}"}</script>{{ html }}'
     )

@@ -1,4 +1,4 @@
-"""A way out in every message: whether its reader sees the unsubscribe link, and where the footer goes."""
+"""Every message has an unsubscribe link: whether it is visible, and where the footer is added."""
 
 import pytest
 
@@ -57,8 +57,8 @@ SEEN = [
 
 
 @pytest.mark.parametrize("html", SEEN)
-def test_a_link_that_readers_see_needs_no_footer(html: str) -> None:
-    """What the author wrote goes out as it is."""
+def test_a_visible_link_needs_no_footer(html: str) -> None:
+    """The HTML is sent as the author wrote it."""
     made = rendered(html)
     assert FOOTER not in made.html
     assert page_shows(read(made.html), URL)
@@ -151,8 +151,8 @@ ENDS = ["", "</body></html>", "</BODY >\n", "<!-- </body> -->", "<script></body>
 
 
 @pytest.mark.parametrize("html", UNSEEN)
-def test_a_mention_that_nobody_sees_counts_for_nothing(html: str) -> None:
-    """The footer is added, and it is seen."""
+def test_an_invisible_link_does_not_count(html: str) -> None:
+    """A footer is added, and it is visible."""
     for end in ENDS:
         made = rendered(f"<p>Hi</p>{html}{end}")
         assert made.html.count(FOOTER) == 1
@@ -162,20 +162,20 @@ def test_a_mention_that_nobody_sees_counts_for_nothing(html: str) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), [("a", False), ("b", True)])
 @pytest.mark.parametrize("style", ["display: none", "display: {{ contact.customFields.style }}"])
-def test_a_class_may_be_a_contacts(name: str, style: str, *, shown: bool) -> None:
-    """What the style sheet and the class turn out to be decides for each message."""
+def test_a_class_may_come_from_a_contact(name: str, style: str, *, shown: bool) -> None:
+    """The rendered style sheet and class of each message decide."""
     source = f"<style>.a {{ {style} }}</style><p class='{{{{ contact.customFields.name }}}}'>{LINK}</p>"
     assert (FOOTER not in rendered(source, name=name, style="none").html) is shown
 
 
 def test_the_footer_stands_before_the_end_of_the_body() -> None:
-    """The last `</body>` that is one, not those in comments, styles and attributes."""
+    """Before the last real `</body>`, not one in a comment, style sheet or attribute."""
     made = rendered("<body><p title='</body>'>Hi</p></body ><!-- </body> --><style></body></style></html>")
     assert made.html.partition(FOOTER_END)[2] == "</body ><!-- </body> --><style></body></style></html>"
 
 
 @pytest.mark.parametrize(
-    "swallow",
+    "unclosed",
     [
         "<!--",
         "<!-- x --",
@@ -188,15 +188,15 @@ def test_the_footer_stands_before_the_end_of_the_body() -> None:
         "</p x='",
     ],
 )
-def test_the_footer_stands_before_what_would_swallow_it(swallow: str) -> None:
-    """What never ends hides all that comes after it."""
-    made = rendered(f"<p>Hi</p>{swallow} Yours")
-    assert made.html.partition(FOOTER_END)[2] == f"{swallow} Yours"
+def test_the_footer_stands_before_an_unclosed_element(unclosed: str) -> None:
+    """An element that never ends hides everything after it."""
+    made = rendered(f"<p>Hi</p>{unclosed} Yours")
+    assert made.html.partition(FOOTER_END)[2] == f"{unclosed} Yours"
     assert page_shows(read(made.html), URL)
 
 
 def test_the_footer_depends_on_the_recipient() -> None:
-    """Whoever sees the author's link gets no second one."""
+    """A recipient who sees the author's link gets no second one."""
     html = "{% if contact.customFields.vip %}<p>VIP</p>{% else %}" + LINK + "{% endif %}"
     assert FOOTER not in rendered(html).html
     assert FOOTER in rendered(html, vip=True).html
@@ -215,15 +215,15 @@ def test_the_footer_depends_on_the_recipient() -> None:
         ("{{ unsubscribeUrl }}x {{ unsubscribeUrl | upcase }}", False),
     ],
 )
-def test_a_text_part_shows_the_address_or_gets_a_footer(text: str, seen: bool) -> None:
-    """What counts in an authored text part is the address in what was rendered."""
+def test_a_text_part_shows_the_url_or_gets_a_footer(text: str, seen: bool) -> None:
+    """For an authored text part, the URL in the rendered text decides."""
     made = rendered(LINK, f"Hi\n{text}")
     assert ("\n-- \n" in made.text) is not seen
     assert text_shows(made.text, URL)
 
 
-def test_nothing_of_ours_is_read_as_a_template_or_as_markup() -> None:
-    """An organization's name is escaped in the HTML and printed as it is in the text."""
+def test_the_footer_is_neither_template_nor_markup() -> None:
+    """An organization's name is escaped in the HTML and unescaped in the text."""
     campaign = campaign_variables(
         organization_name="<b>{{ x }}</b> {organization}", campaign_name="x", unsubscribe_url=URL + "?a='<"
     )

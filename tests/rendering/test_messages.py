@@ -1,4 +1,4 @@
-"""Whole messages: three parts, all refusals at once, an unsubscribe link in each body."""
+"""Whole messages: three parts, all errors at once, an unsubscribe link in each body."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def rendered(html: str, text: str | None = None) -> RenderedMessage:
 
 
 def test_a_message_has_three_parts() -> None:
-    """Subject, HTML and text carry the contact's and the campaign's values, each escaped as it needs."""
+    """Subject, HTML and text have the contact's and the campaign's values, escaped as each part needs."""
     made = compile_message(
         subject="{{ campaign.name }}: {{ contact.firstName | default: 'you' }} {{ contact.lastName }}",
         html_content="<p>{{ contact.lastName }} {{ contact.tags | join: ', ' }} {{ unsubscribeUrl }}</p>",
@@ -43,7 +43,7 @@ def test_a_message_has_three_parts() -> None:
 
 
 def test_all_invalid_parts_are_reported_at_once() -> None:
-    """A form shows the fault of every field, each with its place."""
+    """There is an error for each invalid part, with its position."""
     with pytest.raises(InputErrors) as caught:
         compile_message(subject="{{ a", html_content="\n{{ a | b }}", text_content="{% if a %}")
     errors = [error for error in caught.value.errors if isinstance(error, TemplateInvalid)]
@@ -65,7 +65,7 @@ def test_a_footer_is_added_where_the_link_is_missing() -> None:
 
 
 def test_no_footer_is_added_to_a_template_with_the_link() -> None:
-    """A template that uses `unsubscribeUrl` stays as its author wrote it."""
+    """A template that uses `unsubscribeUrl` is sent as its author wrote it."""
     made = message('<a href="{{ unsubscribeUrl }}">Bye</a>', "Bye: {{ unsubscribeUrl }}")
     assert made.html.source == '<a href="{{ unsubscribeUrl }}">Bye</a>'
     assert made.text is not None
@@ -84,19 +84,19 @@ def test_no_footer_is_added_to_a_template_with_the_link() -> None:
         "",
     ],
 )
-def test_the_footer_shows_wherever_the_body_ends(html: str) -> None:
-    """A `</body>` that is not plain markup does not swallow the link."""
+def test_the_footer_is_visible_wherever_the_body_ends(html: str) -> None:
+    """Also if `</body>` is not plain markup."""
     assert URL in rendered(html, "x").html
 
 
-def test_a_source_at_the_limits_still_takes_a_footer() -> None:
-    """The limits hold for what the author wrote, not for what we add."""
+def test_a_source_at_its_limits_can_get_a_footer() -> None:
+    """The limits apply to the author's source, not to what we add."""
     assert URL in rendered("<p>Hi</p>" + " " * (MAX_SOURCE - 9), "x").html
     assert URL in rendered("{{ contact.email }}" * MAX_TAGS, "x").html
 
 
-def test_the_text_is_made_from_the_html_when_there_is_none() -> None:
-    """Merge tags, loops and conditions survive; the text shows values unescaped."""
+def test_the_text_is_derived_from_the_html_if_there_is_none() -> None:
+    """Variables, loops and conditions work; the text shows values unescaped."""
     html = (
         "<h1>Hi {{ contact.firstName }}</h1>{% if contact.tags contains 'vip' %}<p>Dear {{ contact.lastName }}</p>"
         "{% endif %}<ul>{% for tag in contact.tags %}<li>{{ tag }}</li>{% endfor %}</ul>"
@@ -113,7 +113,7 @@ def test_the_text_is_made_from_the_html_when_there_is_none() -> None:
 
 
 def test_hostile_fields_do_no_harm_in_any_part() -> None:
-    """Control characters, line ends and markup of a contact neither break headers nor enter the HTML."""
+    """Control characters, line ends and markup of a contact neither inject headers nor enter the HTML."""
     evil = "Eve\r\nBcc: x@y.z\x00\x1b[2J<img src=x onerror=alert(1)>{{ contact.email }}\u202e"
     made = message("<p>{{ contact.firstName }} {{ contact.customFields.a }}</p>").render(
         contact(first_name=evil, a=[evil, {"b": evil}]), CAMPAIGN
@@ -127,7 +127,7 @@ def test_hostile_fields_do_no_harm_in_any_part() -> None:
 
 
 def test_variables_are_those_of_all_parts() -> None:
-    """The caller reads only the columns that some part needs."""
+    """The caller loads only the columns that some part needs."""
     made = message("<p>{{ contact.lastName }}</p>", "{{ contact.customFields.city }}")
     assert made.variables == {
         "contact.firstName",
@@ -139,7 +139,7 @@ def test_variables_are_those_of_all_parts() -> None:
 
 
 def test_filters_that_make_html_are_neutral_in_text() -> None:
-    """Readers of the subject and of the text part see no entity and no <br />."""
+    """Subject and text part have no entities and no <br />."""
     line = "{{ contact.lastName | escape }} {{ contact.firstName | escape_once }}"
     note = "{{ contact.customFields.note | newline_to_br }}"
     contact = contact_variables(

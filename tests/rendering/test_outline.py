@@ -1,4 +1,4 @@
-"""What is known of a template from its source: it must agree with what reading each rendered message gives."""
+"""Static analysis of templates: its results are the same as those of parsing each rendered message."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.errors import InputErrors
 from services.rendering.errors import RenderFailed
 from services.rendering.messages import MessageTemplate, compile_message
-from services.rendering.outline import Link, outline
+from services.rendering.outline import LinkVisibility, outline
 from services.rendering.variables import campaign_variables, contact_variables
 from tests.properties import examples
 
@@ -22,9 +22,9 @@ def message(html: str) -> MessageTemplate:
     return compile_message(subject="x", html_content=html, text_content="")
 
 
-def read_each_time(template: MessageTemplate) -> MessageTemplate:
-    """The same message, whose parts are found by reading each rendered HTML."""
-    return dataclasses.replace(template, text=None, seams=None, link=None, tail=None)
+def parse_each_rendering(template: MessageTemplate) -> MessageTemplate:
+    """The same message, whose results come from parsing each rendered HTML."""
+    return dataclasses.replace(template, text=None, space_runs=None, link=None, footer_offset=None)
 
 
 VALUES = st.one_of(
@@ -228,8 +228,8 @@ TEMPLATES = st.lists(st.recursive(st.one_of(WORDS, OUTPUTS, TAGS, SINGLE), _nest
 
 @examples(long=5_000)
 @given(html=TEMPLATES, contact=CONTACTS)
-def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: dict[str, object]) -> None:
-    """The derived template, the proof of the link and the footer's place give what reading the HTML gives."""
+def test_the_analysis_agrees_with_every_rendering(html: str, contact: dict[str, object]) -> None:
+    """The derived template, the link's visibility and the footer's position are the same as from the HTML."""
     _agrees(html, contact)
 
 
@@ -260,8 +260,8 @@ def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: d
         "<ul><li>{{ unsubscribeUrl }}<ul><li>a</ul></ul><table><td>x<td>{{ unsubscribeUrl }}<td>y</table>",
     ],
 )
-def test_what_is_hard_to_tell_from_the_source_agrees(html: str, last_name: str | None) -> None:
-    """Branches that open or close markup, blank blocks, values at edges of white space, addresses, comments."""
+def test_the_analysis_agrees_in_difficult_cases(html: str, last_name: str | None) -> None:
+    """Branches that open or close markup, blank blocks, values at edges of white space, URLs, comments."""
     contact = contact_variables(first_name="Zoë", last_name=last_name, email="zoe@example.test", tags=["a", "b"])
     _agrees(html, contact)
 
@@ -269,7 +269,7 @@ def test_what_is_hard_to_tell_from_the_source_agrees(html: str, last_name: str |
 def _agrees(html: str, contact: dict[str, object]) -> None:
     try:
         template = message(html)
-        expected = read_each_time(template).render(contact, CAMPAIGN)
+        expected = parse_each_rendering(template).render(contact, CAMPAIGN)
     except (RenderFailed, InputErrors):
         return
     assert template.render(contact, CAMPAIGN) == expected
@@ -288,21 +288,21 @@ def _agrees(html: str, contact: dict[str, object]) -> None:
         "<table><td title='{{ contact.email }}'>a</td></table><a href='{{ unsubscribeUrl | escape }}?x=1'>Bye</a>",
     ],
 )
-def test_usual_templates_are_known_from_their_source(html: str) -> None:
-    """Sending needs not read each message: there is a template of the text, and the link is proved."""
+def test_common_templates_can_be_analyzed(html: str) -> None:
+    """There is a template of the text, and the link is always visible, so that no rendered message has to be parsed."""
     known = outline(html)
     assert known
-    assert known.link is Link.ALWAYS
+    assert known.link is LinkVisibility.ALWAYS
     template = message(html)
     assert template.text
     assert template.text.compiled
 
 
-def test_a_footer_has_its_place_in_a_template_without_a_link() -> None:
-    """Before the end of the body, counted from the end of whatever is rendered."""
+def test_a_template_without_a_link_has_a_footer_position() -> None:
+    """Before the end of the body, counted from the end of the rendered HTML."""
     known = outline("<body><p>{{ contact.firstName }}</p></body></html>")
     assert known
-    assert (known.link, known.tail) == (Link.NEVER, len("</body></html>"))
+    assert (known.link, known.footer_offset) == (LinkVisibility.NEVER, len("</body></html>"))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_footer_has_its_place_in_a_template_without_a_link() -> None:
         "<!-- {{ contact.lastName }}> " + LINK + " -->",
     ],
 )
-def test_what_depends_on_values_is_not_taken_for_known(html: str) -> None:
-    """A link in a branch, or behind something that a value can change, is looked for in each message."""
+def test_results_that_depend_on_values_are_not_assumed(html: str) -> None:
+    """A link in a branch, or after something that a value can change, is searched for in each message."""
     known = outline(html)
-    assert not (known and known.link is Link.ALWAYS)
+    assert not (known and known.link is LinkVisibility.ALWAYS)

@@ -1,4 +1,4 @@
-"""What is told from a template's source, against simple readers of what is rendered."""
+"""Static analysis of templates, compared with simple parsers of the rendered HTML."""
 
 import dataclasses
 import re
@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rendering.outline import Link
+from services.rendering.outline import LinkVisibility
 from tests.properties import examples
 from tests.rendering.test_outline import CAMPAIGN, CONTACTS, LINK, URL, message
 
 
 class Reader(HTMLParser):
-    """A slow and simple reader of well-formed HTML: what is seen, and the addresses of links that show something."""
+    """A slow and simple parser of well-formed HTML: visible text, and the URLs of links with visible content."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -24,7 +24,7 @@ class Reader(HTMLParser):
         self.open: list[list[str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element that is hidden, or inside one."""
+        """An element that is hidden, or inside a hidden one."""
         values = dict(attrs)
         unseen = tag in {"title", "style", "svg"} or "hidden" in values or "none" in (values.get("style") or "")
         self.hidden += unseen or self.hidden > 0
@@ -32,13 +32,13 @@ class Reader(HTMLParser):
             self.open.append([values.get("href") or "", ""])
 
     def handle_endtag(self, tag: str) -> None:
-        """Its end."""
+        """The end of an element."""
         self.hidden = max(self.hidden - 1, 0)
         if tag == "a" and self.open:
             self.links.append(self.open.pop())
 
     def handle_data(self, data: str) -> None:
-        """Characters that are seen, and belong to the links around them."""
+        """Visible characters, which belong to the links around them."""
         if not self.hidden:
             self.seen.append(data)
             for link in self.open:
@@ -75,8 +75,8 @@ WELL_FORMED = st.recursive(
 
 @examples()
 @given(html=WELL_FORMED, contact=CONTACTS)
-def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: dict[str, object]) -> None:
-    """Against the standard library's parser: the text says the same words, the footer is there when no link is."""
+def test_text_and_footer_agree_with_a_simple_parser(html: str, contact: dict[str, object]) -> None:
+    """The text has the same words, and there is a footer if there is no link."""
     if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
         return  # what holds no tags for browsers
     made = message(html).render(contact, CAMPAIGN)
@@ -90,7 +90,7 @@ def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: di
 
 
 def _shows(html: str, contact: dict[str, object]) -> bool:
-    plain = dataclasses.replace(message(html), link=Link.ALWAYS).render(contact, CAMPAIGN)
+    plain = dataclasses.replace(message(html), link=LinkVisibility.ALWAYS).render(contact, CAMPAIGN)
     reader = Reader()
     reader.feed(plain.html)
     reader.close()
@@ -122,6 +122,6 @@ MARKUP_FREE = st.lists(
 @examples()
 @given(html=MARKUP_FREE, contact=CONTACTS)
 def test_without_markup_the_text_is_the_html(html: str, contact: dict[str, object]) -> None:
-    """The HTML part's characters, entities read, are the text part's: nothing is escaped in a text."""
+    """The text part has the characters of the HTML part with its entities decoded: nothing is escaped in a text."""
     made = message(html + " {{ unsubscribeUrl }}").render(contact, CAMPAIGN)
     assert re.sub(r"[ \t\n\r\f\xa0]+", " ", unescape(made.html)).strip() == made.text.strip().replace("\n", " ")

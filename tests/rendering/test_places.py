@@ -1,4 +1,4 @@
-"""Values stay what they are wherever in the HTML they are printed: read back by the standard library's own parser."""
+"""Values stay the same at any place in the HTML: the standard library's parser reads them back."""
 
 from html.parser import HTMLParser
 from typing import Final
@@ -35,20 +35,20 @@ class Tags(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        """Note text."""
+        """Record text."""
         self.text += data
 
     def handle_comment(self, data: str) -> None:
-        """Note a comment."""
+        """Record a comment."""
         self.comments.append(data)
 
 
 def html(source: str, **variables: object) -> str:
-    """The template in HTML, by generated code where there is any, and surely by python-liquid."""
+    """The template rendered as HTML, by generated code if supported, and always by python-liquid."""
     rendered = compile_template(source, html=True, field=()).render(variables)
     assert HTML.from_string(source).render(variables) == rendered
     return rendered
@@ -74,7 +74,7 @@ def html(source: str, **variables: object) -> str:
     ],
 )
 def test_an_attribute_holds_the_value_and_nothing_else(source: str, value: str) -> None:
-    """With quotes, without, through branches, loops and captures: one attribute more, with the value itself."""
+    """With or without quotes, through branches, loops and captures: one attribute with exactly the value."""
     read = Tags(html(source, v=value, l=[1]))
     assert read.tags[-1] == ("p", {"title": value, "id": "i"})
     assert read.text == "x"
@@ -83,7 +83,7 @@ def test_an_attribute_holds_the_value_and_nothing_else(source: str, value: str) 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("element", ["title", "textarea", "p", "td"])
 def test_an_element_holds_the_value_and_nothing_else(element: str, value: str) -> None:
-    """Also where browsers read no tags but entities."""
+    """Also in elements in which browsers decode entities but parse no tags."""
     read = Tags(html(f"<{element}>{{{{ v }}}}</{element}>", v=value))
     assert read.tags == [(element, {})]
     assert read.text.replace("&amp;", "&") == html("{{ v }}", v=value).replace("&amp;", "&") or read.text == value
@@ -92,7 +92,7 @@ def test_an_element_holds_the_value_and_nothing_else(element: str, value: str) -
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("source", ["<!-- {{ v }} -->", "<!--{{ v }}-->", "<!-- a > {{ v }} <p> -->"])
 def test_a_comment_ends_where_its_author_ends_it(source: str, value: str) -> None:
-    """No value closes a comment."""
+    """A value cannot end a comment."""
     read = Tags(html(source + "<i>", v=value))
     assert read.tags == [("i", {})]
     assert len(read.comments) == 1
@@ -141,8 +141,8 @@ def test_a_comment_ends_where_its_author_ends_it(source: str, value: str) -> Non
         '<a href="{% liquid echo v %}">',
     ],
 )
-def test_no_value_brings_a_scheme_that_runs(source: str, value: str) -> None:
-    """An address whose scheme comes from data has one of the usual schemes, or leads nowhere."""
+def test_a_value_cannot_bring_a_dangerous_scheme(source: str, value: str) -> None:
+    """A URL whose scheme comes from data has an allowed scheme, or is replaced by `#`."""
     rendered = html(source, v=value, l=[value])
     read = Tags(rendered.replace("<!--[if mso]>", "").replace("<![endif]-->", ""))
     addresses = [address for _, attributes in read.tags for address in attributes.values()]
@@ -162,8 +162,8 @@ def test_no_value_brings_a_scheme_that_runs(source: str, value: str) -> None:
         ('<a href="{{ h }}{% if h %}://x{% endif %}">', '<a href="https://x">'),
     ],
 )
-def test_a_scheme_is_not_put_together(source: str, expected: str) -> None:
-    """Parts of a scheme are guarded too, whatever comes behind them."""
+def test_a_scheme_cannot_be_composed_of_values(source: str, expected: str) -> None:
+    """Parts of a scheme are checked too, whatever follows them."""
     assert html(source, s="javascript", t="script", u=":alert(1)", h="https") == expected
 
 
@@ -182,8 +182,8 @@ def test_a_scheme_is_not_put_together(source: str, expected: str) -> None:
         "",
     ],
 )
-def test_usual_addresses_are_left_alone(value: str) -> None:
-    """Addresses as contacts' fields have them reach the attribute as they are."""
+def test_common_urls_are_not_changed(value: str) -> None:
+    """URLs as in contacts' fields reach the attribute unchanged."""
     for source in ('<a href="{{ v }}">', "<a href={{ v }}>", '<a href="{{ v | strip }}">'):
         assert Tags(html(source, v=value)).tags == [("a", {"href": value})]
     assert (
@@ -207,8 +207,8 @@ def test_usual_addresses_are_left_alone(value: str) -> None:
         ("a\nb", r"a\a b"),
     ],
 )
-def test_a_style_is_not_left(value: str, shown: str) -> None:
-    """In a style sheet or attribute a value cannot end its string, declaration or rule; colours and lengths work."""
+def test_a_value_cannot_leave_its_style(value: str, shown: str) -> None:
+    """In a style sheet or attribute a value cannot end its string, declaration or rule; colors and lengths work."""
     read = Tags(html('<p style="color: {{ v }}; margin: 0">', v=value))
     assert read.tags == [("p", {"style": f"color: {shown}; margin: 0"})]
     sheet = Tags(html("<style>p { color: {{ v }} }</style>", v=value))
@@ -217,14 +217,14 @@ def test_a_style_is_not_left(value: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["onclick", "ONLOAD", " onclick", "on"])
-def test_no_value_names_an_event_handler(value: str) -> None:
-    """Where a tag's attributes stand, a value cannot begin with `on`."""
+def test_a_value_cannot_name_an_event_handler(value: str) -> None:
+    """At the place of an attribute's name, a value cannot begin with `on`."""
     assert "on" not in html('<p {{ v }}="alert(1)">', v=value).lower()
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_name_is_one_name(value: str) -> None:
-    """Where a tag's attributes stand, a value makes one attribute without a value."""
+def test_a_value_makes_at_most_one_attribute(value: str) -> None:
+    """At the place of an attribute's name, a value makes one attribute without a value."""
     (name, attributes), *rest = Tags(html("<p {{ v }}>x", v=value)).tags
     assert name == "p"
     assert not rest
@@ -239,8 +239,8 @@ def test_a_name_is_one_name(value: str) -> None:
     "source",
     ["<script>f('{{ v }}')</script>", "<a onclick=\"f('{{ v }}')\">", "<a href=\"javascript:f('{{ v }}')\">"],
 )
-def test_a_string_of_a_script_is_not_left(source: str, value: str) -> None:
-    """In a script or an event handler every character that could end a string is written by its number."""
+def test_a_value_cannot_leave_a_script_string(source: str, value: str) -> None:
+    """In a script or an event handler each character that could end a string is escaped."""
     before, after = source.split("{{ v }}")
     shown = html(source, v=value)
     inner = shown.removeprefix(before).removesuffix(after)

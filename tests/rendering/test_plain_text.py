@@ -1,4 +1,4 @@
-"""The text part that is made from HTML: what its reader would see, in lines."""
+"""The text part derived from HTML: its visible text, in lines."""
 
 import pytest
 
@@ -13,7 +13,7 @@ BYE = '<p><a href="{{ unsubscribeUrl }}">Bye</a></p>'
 
 
 def text_of(html: str, **custom_fields: object) -> str:
-    """The derived text part for a contact, without the line that says good-bye."""
+    """The derived text part for a contact, without the footer."""
     contact = contact_variables(
         first_name="Seán & Co",
         last_name="O'Neil",
@@ -57,7 +57,7 @@ def text_of(html: str, **custom_fields: object) -> str:
     ],
 )
 def test_html_becomes_readable_text(html: str, text: str) -> None:
-    """Structure becomes lines, links keep their address, what nobody reads is dropped."""
+    """Structure becomes lines, links keep their URL, invisible content is dropped."""
     assert plain_text(html) == text + "\n"
 
 
@@ -87,7 +87,7 @@ def test_html_becomes_readable_text(html: str, text: str) -> None:
     ],
 )
 def test_comments_of_every_form_end_where_they_end_in_browsers(html: str, text: str) -> None:
-    """What a comment swallows is not read, and not a character more."""
+    """The content of a comment is dropped, and nothing else."""
     assert plain_text(html) == text + "\n"
 
 
@@ -112,8 +112,8 @@ def test_comments_of_every_form_end_where_they_end_in_browsers(html: str, text: 
         ('<p style="font-size:1.5em;line-height:0">a</p>', "a"),
     ],
 )
-def test_what_is_hidden_in_the_html_is_not_in_the_text(html: str, text: str) -> None:
-    """Preheaders and blocks for other devices stay out; what shows again inside stays in."""
+def test_hidden_content_is_not_in_the_text(html: str, text: str) -> None:
+    """Preheaders and blocks for other devices are dropped; content that is visible again inside is kept."""
     assert plain_text(html) == text + "\n"
 
 
@@ -133,13 +133,13 @@ def test_what_is_hidden_in_the_html_is_not_in_the_text(html: str, text: str) -> 
         ('<a href="javascript:x()">Go</a>', "Go"),
     ],
 )
-def test_a_link_whose_text_is_its_address_appears_once(html: str, text: str) -> None:
-    """Scheme, `www.` and last slash may differ; a path may not."""
+def test_a_link_whose_text_is_its_url_appears_once(html: str, text: str) -> None:
+    """Scheme, `www.` and last slash may differ, but not the path."""
     assert plain_text(html) == text + "\n"
 
 
-def test_an_address_from_a_variable_appears_once() -> None:
-    """The same holds for what the template's variables stand for."""
+def test_a_url_from_a_variable_appears_once() -> None:
+    """The same applies to the values of variables."""
     assert text_of('<a href="{{ contact.customFields.u }}">{{ contact.customFields.u }}</a>', u=URL) == URL
     assert text_of('<a href="mailto:{{ contact.email }}">{{ contact.email }}</a>') == "sean@example.test"
     assert text_of('{% assign u = "https://x.test/" %}<a href="{{ u }}">https://x.test</a>') == "https://x.test"
@@ -168,29 +168,29 @@ def test_an_address_from_a_variable_appears_once() -> None:
         ),
     ],
 )
-def test_tags_do_their_work_wherever_they_stand(html: str, without: str, with_vip: str) -> None:
-    """Conditions, assignments and counters in comments, attributes and dropped elements count in the text too."""
+def test_tags_work_wherever_they_stand(html: str, without: str, with_vip: str) -> None:
+    """Conditions, assignments and counters in comments, attributes and dropped elements affect the text too."""
     assert text_of(html) == without
     assert text_of(html, vip="yes") == with_vip
 
 
-def test_links_in_branches_keep_their_address() -> None:
-    """What a condition or a loop shows is as complete as the rest."""
+def test_links_in_branches_keep_their_url() -> None:
+    """Content of conditions and loops is as complete as the rest."""
     html = "{% if contact.customFields.vip %}<a href='https://x.test/'>Shop</a>{% endif %}"
     assert text_of(html, vip="yes") == "Shop (https://x.test/)"
     loop = "{% for p in contact.customFields.picks %}<a href='https://x.test/{{ p }}'>{{ p }} now</a><br>{% endfor %}"
     assert text_of(loop, picks=["a", "b"]) == "a now (https://x.test/a)\nb now (https://x.test/b)"
 
 
-def test_filters_that_make_html_leave_text() -> None:
-    """Readers of text see characters and line ends, never entities and tags."""
+def test_filters_that_make_html_give_text() -> None:
+    """The text has characters and line ends, never entities and tags."""
     assert text_of("{{ contact.lastName | escape }}, {{ contact.firstName | escape_once }}") == "O'Neil, Seán & Co"
     assert text_of("{{ contact.customFields.note | newline_to_br }}", note="a <b>\r\nb") == "a <b>\nb"
 
 
 @pytest.mark.parametrize("html", ["{<b>{ x }}</b>", "&#123;&#123; x }}", "{<i></i>% if %}", "&#123;{{ y }}"])
 def test_braces_of_the_text_do_not_become_liquid(html: str) -> None:
-    """Text that looks like a tag once the HTML is gone is printed, not run."""
+    """Text that looks like a tag without the HTML around it is printed, not executed."""
     try:
         text = text_of(html)
     except InputErrors:

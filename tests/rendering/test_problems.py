@@ -1,4 +1,4 @@
-"""What authors read when a template does not work: never Python's own words, nor a library's."""
+"""Error messages for authors: never in terms of Python or a library."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from services.rendering.environment import PLAIN
 from services.rendering.errors import RenderFailed, TemplateInvalid
-from services.rendering.problems import MISSING
+from services.rendering.problems import _MISSING
 from services.rendering.templates import compile_template
 
 FOREIGN: Final = re.compile(
@@ -32,7 +32,7 @@ VALUES: Final = (
 
 
 def messages(source: str) -> Iterator[str]:
-    """What the author reads of a template, as it is saved, or as it is rendered with all kinds of values."""
+    """The error messages of a template when it is saved, or rendered with all kinds of values."""
     try:
         template = compile_template(source, html=False, field=())
     except TemplateInvalid as error:
@@ -46,16 +46,16 @@ def messages(source: str) -> Iterator[str]:
 
 
 def check(source: str) -> None:
-    """Fail for a message in foreign words, or one that says nothing."""
+    """Fail for a message in technical terms, or one without content."""
     for message in messages(source):
         assert not FOREIGN.search(message), message
-        assert MISSING not in message, source
+        assert _MISSING not in message, source
 
 
 @pytest.mark.parametrize("count", range(4))
 @pytest.mark.parametrize("name", sorted(PLAIN.filters))
-def test_messages_of_filters_speak_of_the_template(name: str, count: int) -> None:
-    """Whatever a filter is given, and however many values."""
+def test_messages_about_filters_are_about_the_template(name: str, count: int) -> None:
+    """With any kind and number of arguments."""
     arguments = ", ".join(["b", "c", "d"][:count])
     check(f"{{{{ a | {name}{': ' if count else ''}{arguments} }}}}")
 
@@ -71,8 +71,8 @@ def test_messages_of_filters_speak_of_the_template(name: str, count: int) -> Non
         "{% case a %}{% when b %}{% endcase %}{% cycle a: b %}{{ a[b] }}{{ a.size.first }}",
     ],
 )
-def test_messages_of_tags_speak_of_the_template(source: str) -> None:
-    """Whatever a tag is given."""
+def test_messages_about_tags_are_about_the_template(source: str) -> None:
+    """With any kind of values."""
     check(source)
 
 
@@ -100,7 +100,7 @@ def test_messages_of_tags_speak_of_the_template(source: str) -> None:
         "{% when a %}",
     ],
 )
-def test_messages_of_the_parser_speak_of_the_template(source: str) -> None:
-    """Whatever an author has mistyped."""
+def test_messages_of_the_parser_are_about_the_template(source: str) -> None:
+    """With any typing error."""
     assert len(list(messages(source))) == 1
     check(source)

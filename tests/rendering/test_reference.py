@@ -1,7 +1,7 @@
-"""Templates beside the reference: `reference.json` holds what Shopify's own Liquid made of each.
+"""Comparison with the reference implementation: `reference.json` has the output of Shopify's Liquid for each template.
 
-It was recorded with Shopify/liquid 5.13 in its strict mode, in UTC. A case has a template and its result; all read
-the same variables.
+It was recorded with Shopify/liquid 5.13 in its strict mode, in UTC. Each case has a template and its
+result; all have the same variables.
 """
 
 import json
@@ -22,20 +22,20 @@ OURS: Final = frozenset({"escapejs"})
 
 
 @pytest.mark.parametrize(("source", "result"), CASES, ids=[source for source, _ in CASES])
-def test_templates_give_what_the_reference_gives(source: str, result: str) -> None:
-    """Generated code and python-liquid's rendering both give the recorded result."""
+def test_templates_give_the_results_of_the_reference(source: str, result: str) -> None:
+    """Generated code and python-liquid both give the recorded result."""
     assert compile_template(source, html=False, field=()).render(VARIABLES) == result
     assert PLAIN.from_string(source).render(VARIABLES) == result
 
 
 def test_every_filter_has_a_case() -> None:
-    """No filter can be added, or python-liquid add one, without being held against the reference."""
+    """A filter cannot be added, by us or by python-liquid, without a comparison with the reference."""
     tried = {name for source, _ in CASES for name in re.findall(r"\|\s*(\w+)", source)}
     assert set(PLAIN.filters) - OURS == tried
 
 
 def test_every_tag_has_a_case() -> None:
-    """No tag can be added, or python-liquid add one, without being held against the reference."""
+    """A tag cannot be added, by us or by python-liquid, without a comparison with the reference."""
     tried = {name for source, _ in CASES for name in re.findall(r"(?:\{%-?|\n)\s*(\w+|#)", source)}
     tags = {name for name in PLAIN.tags if name == "#" or re.fullmatch(r"[a-z]+", name)}
     assert tags - {"content", "output", "illegal"} <= tried

@@ -1,4 +1,4 @@
-"""Reading and rendering single templates: errors with a place, escaping, limits, hostile input."""
+"""Compiling and rendering single templates: errors with a position, escaping, limits, hostile input."""
 
 import contextlib
 import time
@@ -83,10 +83,10 @@ def subject(source: str) -> Template:
         ("{% for i in (1..99999999) reversed %}{% endfor %}", (1, 13), "more than 10000 numbers", None),
     ],
 )
-def test_an_invalid_template_says_where_and_what(
+def test_an_invalid_template_has_a_position_and_a_message(
     source: str, place: tuple[int, int], message: str, suggestion: str | None
 ) -> None:
-    """Every refusal carries line and column from 1, the field, and a remedy where one can be guessed."""
+    """Each error has line and column from 1, the field, and a suggestion if possible."""
     with pytest.raises(TemplateInvalid) as caught:
         html(source)
     error = caught.value
@@ -100,14 +100,14 @@ def test_an_invalid_template_says_where_and_what(
 
 
 def test_missing_variables_render_empty() -> None:
-    """What a contact lacks leaves nothing behind, at any depth."""
+    """A missing field prints nothing, at any depth."""
     template = html("[{{ contact.customFields.a.b.c }}{{ nothing }}{{ contact.tags.first }}]")
     assert template.render({}) == "[]"
     assert template.render({"contact": None}) == "[]"
 
 
 def test_variables_are_the_paths_read() -> None:
-    """Loop variables are not among them, and positions end a path."""
+    """Loop variables are not among them, and a path ends at a position."""
     template = html(
         "{{ contact.firstName }}{% for t in contact.tags %}{{ t.x }}{{ forloop.index }}{% endfor %}"
         "{% if contact.customFields['k y'] == organization.name %}{% endif %}{{ list[0].a }}"
@@ -122,7 +122,7 @@ def test_variables_are_the_paths_read() -> None:
 
 
 def test_common_templates_are_compiled_and_rare_ones_interpreted() -> None:
-    """Both kinds render; `compiled` tells them apart."""
+    """Both kinds render; `compiled` distinguishes them."""
     common = html("{% if a contains 'x' %}{{ a | upcase | truncate: 3 }}{% else %}{{ b.c }}{% endif %}")
     rare = html("{% assign x = a | upcase %}{% case x %}{% when 'YX' %}{{ x }}{% endcase %}")
     assert common.compiled
@@ -131,8 +131,8 @@ def test_common_templates_are_compiled_and_rare_ones_interpreted() -> None:
     assert rare.render({"a": "yx"}) == "YX"
 
 
-def test_values_are_escaped_in_html_and_left_alone_in_text() -> None:
-    """A contact's field cannot bring markup into HTML; plain text shows it as it is."""
+def test_values_are_escaped_in_html_and_not_in_text() -> None:
+    """A contact's field cannot inject markup into HTML; plain text shows it unchanged."""
     values = {"contact": {"firstName": HOSTILE, "tags": [HOSTILE]}}
     source = "{{ contact.firstName }}|{{ contact.tags }}|{{ contact.firstName | default: 'x' | append: '<b>' }}"
     assert "<" not in html(source).render(values).replace("<b>", "")
@@ -158,7 +158,7 @@ def test_values_are_escaped_in_html_and_left_alone_in_text() -> None:
     ],
 )
 def test_no_filter_lets_markup_through(name: str, pattern: str) -> None:
-    """Whatever a filter does to a hostile value, or with one as its argument, no tag comes out."""
+    """Whatever a filter does to a hostile value, or with one as its argument, the output has no tag."""
     try:
         output = html(pattern.format(name)).render({"contact": {"x": HOSTILE, "tags": [HOSTILE, "b"]}})
     except (TemplateInvalid, RenderFailed):
@@ -180,7 +180,7 @@ def test_no_filter_lets_markup_through(name: str, pattern: str) -> None:
     ],
 )
 def test_template_text_never_becomes_code(source: str) -> None:
-    """Quotes, escapes and Python's own names in a template are only ever data."""
+    """Quotes, escapes and Python's own names in a template are only data."""
     template = plain(source)
     assert template.compiled
     values = {"contact": {"tags": ["a", "b"]}}
@@ -195,8 +195,8 @@ def test_a_subject_stays_one_line(value: str) -> None:
     assert subject("Hi {{ n }}!").render({"n": value}) == "Hi Eve Bcc: all@x.y!"
 
 
-def test_a_subject_has_an_end() -> None:
-    """Neither the template nor what it renders is longer than a line of a message may be."""
+def test_a_subject_is_limited() -> None:
+    """Neither the template nor its output is longer than a line of a message may be."""
     assert len(subject("{{ n }}").render({"n": "x" * 5_000})) == 998
     with pytest.raises(TemplateInvalid, match="longer than 998"):
         subject("x" * 999)
@@ -243,7 +243,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_template_is_refused_quickly(source: str) -> None:
-    """No template hangs the process or eats its memory: it is refused within seconds of CPU time."""
+    """No template blocks the process or exhausts its memory: it is refused within seconds of CPU time."""
     started = time.process_time()
     with pytest.raises(TemplateInvalid):
         html(source)
@@ -266,7 +266,7 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
     ],
 )
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
-    """Generated code and python-liquid both stop at the limits, for values that no template shows."""
+    """Generated code and python-liquid both stop at the limits, for values that the template does not show."""
     for template in (html(source), html("{% assign unused = 1 %}" + source)):
         started = time.process_time()
         with pytest.raises(RenderFailed) as caught:
@@ -293,8 +293,8 @@ HARMLESS = {
 @pytest.mark.parametrize(
     "value", ["<" * 100_000, "<script>" * 20_000, "rgb(" * 50_000, "\x01" * 90_000, "a " * 50_000]
 )
-def test_odd_html_and_values_cost_little(source: str, value: str) -> None:
-    """What is allowed is read and rendered within seconds of CPU time, however odd."""
+def test_unusual_html_and_values_take_little_time(source: str, value: str) -> None:
+    """Anything allowed is compiled and rendered within seconds of CPU time."""
     started = time.process_time()
     template = html(source)
     with contextlib.suppress(RenderFailed):
@@ -315,16 +315,16 @@ def test_odd_html_and_values_cost_little(source: str, value: str) -> None:
         ("{% if contact.tags[0] > 1 %}{% endif %}", ["x"], "a text is compared with a number by <, >, <= or >="),
     ],
 )
-def test_a_failure_is_told_in_a_sentence(source: str, tags: list[str], reason: str) -> None:
-    """The reason is the same for generated code and python-liquid, and has no word of theirs."""
+def test_a_failure_has_a_reason_for_its_author(source: str, tags: list[str], reason: str) -> None:
+    """The reason is the same for generated code and python-liquid, and in terms of neither."""
     for template in (plain(source), plain("{% assign unused = 1 %}" + source)):
         with pytest.raises(RenderFailed) as caught:
             template.render({"contact": {"tags": tags}})
         assert caught.value.message == f"The template does not work with this contact's values: {reason}"
 
 
-def test_values_that_do_not_fit_fail_one_message_only() -> None:
-    """Text where the template compares numbers is that contact's failure; the next one renders."""
+def test_unsuitable_values_fail_one_message_only() -> None:
+    """Text where the template compares numbers fails for that contact; the next one renders."""
     template = html("{% if contact.age > 17 %}adult{% else %}minor{% endif %}")
     with pytest.raises(RenderFailed, match="does not work with this contact's values"):
         template.render({"contact": {"age": "old"}})
@@ -332,20 +332,20 @@ def test_values_that_do_not_fit_fail_one_message_only() -> None:
 
 
 @pytest.mark.parametrize("value", ["\u00b2", "9" * 40, "2026-99-99", "x" * 5_000, "", -1e300, [1]])
-def test_what_is_no_date_is_shown_as_it_is(value: object) -> None:
-    """The `date` filter does not fail a message for a field that holds something else."""
+def test_a_value_that_is_no_date_is_printed_unchanged(value: object) -> None:
+    """The `date` filter does not fail a message for a field with another kind of value."""
     output = plain("{{ d | date: '%Y' }}").render({"d": value})
     assert output == {"[1]": "1", "-1e+300": "-1.0e+300"}.get(str(value), str(value))
     assert plain("[{{ d | date: '%Y' }}]").render({"d": None}) == "[]"
 
 
 def test_dates_are_formatted() -> None:
-    """ISO dates as JSON fields hold them become what the author asks for."""
+    """ISO dates, as in JSON fields, are formatted as the author asks."""
     assert plain("{{ d | date: '%d.%m.%Y' }}").render({"d": "2026-03-04"}) == "04.03.2026"
 
 
 def test_strip_html_leaves_the_text() -> None:
-    """Tags go, as does all between < and >; what is left of a contact's value is still escaped."""
+    """Tags are removed, like everything between < and >; the rest of a contact's value is still escaped."""
     template = html("{{ t | strip_html }}{{ '<b>bold</b>' | strip_html }}{{ nothing | strip_html }}")
     assert template.render({"t": "<p>1 < 2 & <<b>i>"}) == "1 i&gt;bold"
     assert template.render({"t": "<p>1 & 2 < 3"}) == "1 &amp; 2 &lt; 3bold"
@@ -361,8 +361,8 @@ def test_strip_html_leaves_the_text() -> None:
         ("{% for i in a %}{% if i == n %}{% break %}{% endif %}{{ i }}{% endfor %}", "12"),
     ],
 )
-def test_what_works_with_the_right_values_can_be_saved(source: str, right: str) -> None:
-    """Variables of different kinds in one template: no one kind of value suits them all."""
+def test_a_template_that_works_with_suitable_values_can_be_saved(source: str, right: str) -> None:
+    """With variables of different kinds in one template, no one kind of value suits all of them."""
     assert plain(source).render({"a": [1, 2], "l": ["x"], "n": 3}) == right
 
 
@@ -376,5 +376,5 @@ def test_what_works_with_the_right_values_can_be_saved(source: str, right: str) 
     ],
 )
 def test_captured_white_space_is_kept(source: str, right: str) -> None:
-    """A separator may be a space; only blocks of control flow that hold nothing else print nothing."""
+    """A separator may be a space; only blocks of control flow with white space alone print nothing."""
     assert plain(source).render({}) == html(source).render({}) == right

@@ -1,1 +1,1 @@
-"""The filters of templates: `registry` has them all, with their bounds."""
+"""The filters of templates; `registry` has all of them, with limits."""

@@ -1,4 +1,4 @@
-"""Writing a date by directives, with Ruby's flags and widths: `%-d`, `%^a`, `%03j`, `%L`, `%:z`."""
+"""Formatting a date by directives, with Ruby's flags and widths: `%-d`, `%^a`, `%03j`, `%L`, `%:z`."""
 
 import datetime as dt
 import re
@@ -8,14 +8,14 @@ from typing import Final
 from services.rendering.errors import ValueProblem
 from services.rendering.filters.reading_dates import Moment
 
-DIRECTIVE: Final = re.compile(r"%([-0^#_:]*)(\d*)(?:(?=E[cCxXyY])E|(?=O[deHkIlmMSuUVwWy])O)?([a-zA-Z%]|(?<=%)\+)")
-MAX_WIDTH: Final = 100
-DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS: Final = (
+_DIRECTIVE: Final = re.compile(r"%([-0^#_:]*)(\d*)(?:(?=E[cCxXyY])E|(?=O[deHkIlmMSuUVwWy])O)?([a-zA-Z%]|(?<=%)\+)")
+_MAX_WIDTH: Final = 100
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-COMPOSED: Final = {
+_COMPOSED: Final = {
     "c": "%a %b %e %H:%M:%S %Y",
     "D": "%m/%d/%y",
     "F": "%Y-%m-%d",
@@ -27,8 +27,8 @@ COMPOSED: Final = {
     "x": "%m/%d/%y",
     "+": "%a %b %e %H:%M:%S %Z %Y",
 }
-# Number, usual width and usual padding.
-NUMBERS: Final[dict[str, tuple[Callable[[dt.datetime], int], int, str]]] = {
+# Number, default width and default padding.
+_NUMBERS: Final[dict[str, tuple[Callable[[dt.datetime], int], int, str]]] = {
     "C": (lambda time: time.year // 100, 2, "0"),
     "d": (lambda time: time.day, 2, "0"),
     "e": (lambda time: time.day, 2, " "),
@@ -51,12 +51,12 @@ NUMBERS: Final[dict[str, tuple[Callable[[dt.datetime], int], int, str]]] = {
     "Y": (lambda time: time.year, 4, "0"),
     "y": (lambda time: time.year % 100, 2, "0"),
 }
-TEXTS: Final[dict[str, Callable[[Moment], str]]] = {
-    "A": lambda moment: DAYS[moment.time.weekday()],
-    "a": lambda moment: DAYS[moment.time.weekday()][:3],
-    "B": lambda moment: MONTHS[moment.time.month - 1],
-    "b": lambda moment: MONTHS[moment.time.month - 1][:3],
-    "h": lambda moment: MONTHS[moment.time.month - 1][:3],
+_TEXTS: Final[dict[str, Callable[[Moment], str]]] = {
+    "A": lambda moment: _DAYS[moment.time.weekday()],
+    "a": lambda moment: _DAYS[moment.time.weekday()][:3],
+    "B": lambda moment: _MONTHS[moment.time.month - 1],
+    "b": lambda moment: _MONTHS[moment.time.month - 1][:3],
+    "h": lambda moment: _MONTHS[moment.time.month - 1][:3],
     "n": lambda _: "\n",
     "P": lambda moment: "am" if moment.time.hour < 12 else "pm",
     "p": lambda moment: "AM" if moment.time.hour < 12 else "PM",
@@ -67,14 +67,14 @@ TEXTS: Final[dict[str, Callable[[Moment], str]]] = {
 
 
 def formatted(moment: Moment, pattern: str) -> str:
-    """The moment in words; what is no directive stays as it is. Raises `ValueProblem` for a width above 100."""
-    return DIRECTIVE.sub(lambda match: _written(moment, match), pattern)
+    """The pattern with its directives replaced; raises `ValueProblem` for a width above 100."""
+    return _DIRECTIVE.sub(lambda match: _written(moment, match), pattern)
 
 
 def _written(moment: Moment, match: re.Match[str]) -> str:
     flags, digits, letter = match.groups()
-    if digits and (len(digits) > 3 or int(digits) > MAX_WIDTH):
-        raise ValueProblem(f"a date is written at most {MAX_WIDTH} characters wide")
+    if digits and (len(digits) > 3 or int(digits) > _MAX_WIDTH):
+        raise ValueProblem(f"a date is written at most {_MAX_WIDTH} characters wide")
     width = int(digits or 0)
     if letter == "z":
         return _offset(moment.time, flags, width)
@@ -83,28 +83,28 @@ def _written(moment: Moment, match: re.Match[str]) -> str:
 
 
 def _part(moment: Moment, letter: str, flags: str, width: int) -> str | None:
-    """What a letter stands for, if it stands for anything."""
+    """The text of a directive, or None for an unknown letter."""
     if letter in {"L", "N"}:
         return f"{moment.time.microsecond:06d}".ljust(max(width, 9), "0")[: width or (3 if letter == "L" else 9)]
-    if letter in NUMBERS:
+    if letter in _NUMBERS:
         return _number(moment.time, letter, flags, width)
-    if letter in COMPOSED:
-        text = formatted(moment, COMPOSED[letter])
+    if letter in _COMPOSED:
+        text = formatted(moment, _COMPOSED[letter])
         return _padded(text.upper() if "^" in flags else text, flags, width)
-    if letter in TEXTS:
-        return _padded(_cased(TEXTS[letter](moment), flags, letter), flags, width)
+    if letter in _TEXTS:
+        return _padded(_cased(_TEXTS[letter](moment), flags, letter), flags, width)
     return None
 
 
 def _number(time: dt.datetime, letter: str, flags: str, width: int) -> str:
-    value, usual, padding = NUMBERS[letter]
+    value, default_width, padding = _NUMBERS[letter]
     number = value(time)
     if "-" in flags:
         return str(number)
     for flag in flags:
         padding = {"_": " ", "0": "0"}.get(flag, padding)
     sign = "-" if number < 0 and padding == "0" else ""
-    return sign + str(abs(number) if sign else number).rjust((width or usual) - len(sign), padding)
+    return sign + str(abs(number) if sign else number).rjust((width or default_width) - len(sign), padding)
 
 
 def _cased(text: str, flags: str, letter: str) -> str:

@@ -1,4 +1,4 @@
-"""Filters of lists. A list of lists is taken as one list, a hash or anything else as a list of one."""
+"""Filters of lists. A list of lists is flattened; a hash or any other value is a list of one item."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,15 +9,15 @@ from services.rendering.limits import MAX_BITS
 from services.rendering.markup import joined
 from services.rendering.values import LISTS, NUMBERS, equal, first_of, last_of, text_of, truthy
 
-MISSING: Final = object()
+_MISSING: Final = object()
 
 
 class _NoProperties(Exception):
-    """A value that has no properties at all: nil, true, false, a fraction."""
+    """The value has no properties: nil, true, false or a fraction."""
 
 
 def items_of(value: object) -> Sequence[object]:
-    """What a list filter works on."""
+    """The items of a value for a list filter."""
     if isinstance(value, LISTS):
         return list(_flat(value)) if any(isinstance(item, LISTS) for item in value) else value
     if isinstance(value, range):
@@ -33,11 +33,11 @@ def _flat(value: Sequence[object]) -> Iterator[object]:
             yield item
 
 
-def property_of(item: object, key: object, *, otherwise: object = MISSING) -> object:
-    """A property of an item, nil when a hash lacks it.
+def property_of(item: object, key: object, *, otherwise: object = _MISSING) -> object:
+    """A property of an item, nil if a hash does not have it.
 
-    `otherwise` stands for the property of what has none (nil, true, a fraction); left out, `_NoProperties` is raised.
-    Raises `ValueProblem` for a whole number.
+    `otherwise` is the result for values without properties (nil, true, a fraction); by default `_NoProperties` is
+    raised. Raises `ValueProblem` for a named property of a whole number.
     """
     if isinstance(item, Mapping):
         return item.get(key) if isinstance(key, (str, int, float)) else None
@@ -45,19 +45,19 @@ def property_of(item: object, key: object, *, otherwise: object = MISSING) -> ob
         return _part(item, key)
     if isinstance(item, int) and not isinstance(item, bool):
         return _bit(item, key)
-    if otherwise is MISSING:
+    if otherwise is _MISSING:
         raise _NoProperties
     return otherwise
 
 
 def _bit(number: int, key: object) -> int:
-    # Ruby's Integer#[]; a property by name is a mistake
+    # Ruby's Integer#[], which takes an index; a name is an error
     index = _index(key)
     return number >> index & 1 if 0 <= index <= MAX_BITS else 0
 
 
 def _index(key: object) -> int:
-    """A position; raises `ValueProblem` for what is none."""
+    """A position; raises `ValueProblem` for anything else."""
     if isinstance(key, (int, float)) and not isinstance(key, bool) and math.isfinite(key):
         return int(key)
     raise _cannot_select(key)
@@ -143,7 +143,7 @@ def compact(value: object, key: object = None) -> object:
 
 
 def uniq(value: object, key: object = None) -> object:
-    """The items without repetitions, of themselves or of one property."""
+    """The items without duplicates, or without duplicates of one property."""
     items = items_of(value)
     if len(items) == 1:
         return list(items)
@@ -154,7 +154,7 @@ def uniq(value: object, key: object = None) -> object:
             found = item if key is None else property_of(item, key)
         except _NoProperties:
             return None
-        # The type tells 1 from 1.0 and "1"; two texts are the same whatever they remember of markup.
+        # The type distinguishes 1, 1.0 and "1"; texts are equal whatever their masks of markup.
         identity = (str if isinstance(found, str) else type(found), text_of(found))
         if identity not in seen:
             seen.add(identity)
@@ -163,7 +163,7 @@ def uniq(value: object, key: object = None) -> object:
 
 
 def sort(value: object, key: object = None) -> object:
-    """The items in order, of themselves or of one property; raises `ValueProblem` for texts among numbers."""
+    """The items in order, or ordered by one property; raises `ValueProblem` for texts among numbers."""
     items = items_of(value)
     keys = _keys(items, key)
     if keys is None:
@@ -182,7 +182,7 @@ def _kind(item: object) -> type:
 
 
 def sort_natural(value: object, key: object = None) -> object:
-    """The items in the order of their texts, whatever the case of the letters A to Z."""
+    """The items in the order of their texts, ignoring the case of the letters A to Z."""
     items = items_of(value)
     keys = _keys(items, key)
     if keys is None:
@@ -195,7 +195,7 @@ def _folded(text: str) -> str:
 
 
 def _keys(items: Sequence[object], key: object) -> list[object] | None:
-    """What to sort by, or None when an item has no properties at all."""
+    """The sort keys, or None if an item has no properties."""
     if key is None:
         return list(items)
     if not all(isinstance(item, (str, int, Mapping)) and not isinstance(item, bool) for item in items):
@@ -204,14 +204,14 @@ def _keys(items: Sequence[object], key: object) -> list[object] | None:
 
 
 def _ordered(items: Sequence[object], keys: list[object]) -> list[object]:
-    # Items without the value go to the end, in the order they had.
+    # Items without the value go to the end, in their original order.
     present = sorted((index for index, key in enumerate(keys) if key is not None), key=keys.__getitem__)  # type: ignore[arg-type]  # of one kind, see there
     absent = [index for index, key in enumerate(keys) if key is None]
     return [items[index] for index in (*present, *absent)]
 
 
 def concat(value: object, other: object) -> list[object]:
-    """The items of two lists; raises `ValueProblem` when there is no second list."""
+    """The items of two lists; raises `ValueProblem` if there is no second list."""
     if not isinstance(other, LISTS):
         raise ValueProblem("concat needs a list to add")
     return [*items_of(value), *other]

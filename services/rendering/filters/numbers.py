@@ -1,7 +1,7 @@
-"""Filters of numbers, computed in decimal as the reference does: 0.1 + 0.2 is 0.3, and halves are rounded up.
+"""Filters of numbers, computed in decimal like the reference implementation: 0.1 + 0.2 is 0.3, halves are rounded up.
 
-A result has a fraction as soon as one operand has one; two whole numbers give a whole one, divided with the
-remainder thrown away (towards minus infinity).
+The result is a float if an operand has a fraction. Two whole numbers give a whole number; division rounds towards
+minus infinity.
 """
 
 import re
@@ -27,24 +27,24 @@ from services.rendering.values import MAX_DIGITS, leading_number
 Number = int | Decimal
 
 # Enough digits for the exact sum or product of any two floats or texts of `MAX_DIGITS`.
-EXACT: Final = Context(
+_EXACT: Final = Context(
     prec=1_500,
     rounding=ROUND_HALF_UP,
     Emin=MIN_EMIN,
     Emax=MAX_EMAX,
     traps=[DivisionByZero, InvalidOperation, Overflow],
 )
-QUOTIENT: Final = Context(
+_QUOTIENT: Final = Context(
     prec=60, rounding=ROUND_HALF_UP, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[DivisionByZero, InvalidOperation, Overflow]
 )
-# A fraction divided by zero is infinite, as for the reference; a whole number cannot be divided by zero.
-ENDLESS: Final = Context(prec=60, traps=[])
-MAX_PLACES: Final = 400
-FRACTION: Final = re.compile(r"\s*(-?\d+\.\d+)\s*", re.ASCII)
+# A fraction divided by zero is infinite, as in the reference; a whole number cannot be divided by zero.
+_DIVISION_BY_ZERO: Final = Context(prec=60, traps=[])
+_MAX_PLACES: Final = 400
+_FRACTION: Final = re.compile(r"\s*(-?\d+\.\d+)\s*", re.ASCII)
 
 
 def number_of(value: object) -> Number:
-    """A value as a number: what a text begins with, 0 for anything that is none."""
+    """The value as a number: for a text the number at its start; 0 for anything else."""
     if isinstance(value, bool):
         return 0
     if isinstance(value, (int, Decimal)):
@@ -61,7 +61,7 @@ def _finite(number: Decimal) -> Decimal:
 
 
 def _number_in(text: str) -> Number:
-    match = FRACTION.fullmatch(text)
+    match = _FRACTION.fullmatch(text)
     if match is None:
         return leading_number(text)
     if len(match[1]) > MAX_DIGITS:
@@ -69,26 +69,26 @@ def _number_in(text: str) -> Number:
     return Decimal(match[1])
 
 
-def shown(number: Number) -> int | float:
-    """The number as Liquid goes on with it: a whole one, or a float."""
+def python_number(number: Number) -> int | float:
+    """The number as an int or a float."""
     return number if isinstance(number, int) else float(number)
 
 
 def absolute(value: object) -> int | float:
     """The number without its sign."""
-    return abs(shown(number_of(value)))
+    return abs(python_number(number_of(value)))
 
 
 def at_least(value: object, minimum: object) -> int | float:
-    """The number, or the minimum when it is less."""
-    number, least = number_of(value), number_of(minimum)
-    return shown(max(number, least))
+    """The number, or the minimum if it is less."""
+    number, lower = number_of(value), number_of(minimum)
+    return python_number(max(number, lower))
 
 
 def at_most(value: object, maximum: object) -> int | float:
-    """The number, or the maximum when it is more."""
-    number, most = number_of(value), number_of(maximum)
-    return shown(min(number, most))
+    """The number, or the maximum if it is more."""
+    number, upper = number_of(value), number_of(maximum)
+    return python_number(min(number, upper))
 
 
 def ceil(value: object) -> int:
@@ -102,40 +102,40 @@ def floor(value: object) -> int:
 
 
 def rounded(value: object, places: object = 0) -> int | float:
-    """The number with so many digits after the point, half away from zero; before it when `places` is negative."""
+    """The number rounded to `places` digits after the point (before it if negative), half away from zero."""
     number, digits = number_of(value), int(number_of(places))
     if isinstance(number, int) and digits >= 0:
         return number
-    if digits > MAX_PLACES:
-        return shown(number)
-    if digits < -MAX_PLACES:
+    if digits > _MAX_PLACES:
+        return python_number(number)
+    if digits < -_MAX_PLACES:
         return 0
-    result = EXACT.quantize(Decimal(number), Decimal(1).scaleb(-digits))
+    result = _EXACT.quantize(Decimal(number), Decimal(1).scaleb(-digits))
     return float(result) if digits > 0 else int(result)
 
 
 def plus(value: object, other: object) -> int | float:
     """The sum of two numbers."""
-    return _computed(value, other, lambda left, right: left + right, EXACT.add)
+    return _computed(value, other, lambda left, right: left + right, _EXACT.add)
 
 
 def minus(value: object, other: object) -> int | float:
     """The difference of two numbers."""
-    return _computed(value, other, lambda left, right: left - right, EXACT.subtract)
+    return _computed(value, other, lambda left, right: left - right, _EXACT.subtract)
 
 
 def times(value: object, other: object) -> int | float:
     """The product of two numbers."""
-    return _computed(value, other, lambda left, right: left * right, EXACT.multiply)
+    return _computed(value, other, lambda left, right: left * right, _EXACT.multiply)
 
 
 def divided_by(value: object, other: object) -> int | float:
     """The quotient of two numbers; raises `ValueProblem` for a whole number divided by zero."""
     number, divisor = number_of(value), number_of(other)
     if divisor == 0 and not (isinstance(number, int) and isinstance(divisor, int)):
-        return float(ENDLESS.divide(Decimal(number), Decimal(divisor)))
+        return float(_DIVISION_BY_ZERO.divide(Decimal(number), Decimal(divisor)))
     _refuse_zero(divisor, "divided_by")
-    return _computed(number, divisor, lambda left, right: left // right, QUOTIENT.divide)
+    return _computed(number, divisor, lambda left, right: left // right, _QUOTIENT.divide)
 
 
 def modulo(value: object, other: object) -> int | float:
@@ -146,10 +146,10 @@ def modulo(value: object, other: object) -> int | float:
 
 
 def _remainder(left: Decimal, right: Decimal) -> Decimal:
-    rest = EXACT.remainder(left, right)
+    rest = _EXACT.remainder(left, right)
     if not rest:
         return abs(rest)
-    return EXACT.add(rest, right) if (rest < 0) != (right < 0) else rest
+    return _EXACT.add(rest, right) if (rest < 0) != (right < 0) else rest
 
 
 def _refuse_zero(divisor: Number, name: str) -> None:
@@ -177,8 +177,8 @@ def total(value: object, key: object = None) -> int | float:
         if isinstance(result, int) and isinstance(number, int):
             result += number
         else:
-            result = EXACT.add(Decimal(result), Decimal(number))
-    return shown(result)
+            result = _EXACT.add(Decimal(result), Decimal(number))
+    return python_number(result)
 
 
 FILTERS: Final[Mapping[str, Callable[..., object]]] = {

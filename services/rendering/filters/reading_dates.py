@@ -1,4 +1,4 @@
-"""Dates in words and digits, read as Ruby's `Time.parse` reads them: 3 April, 03/04/1990 (day first), ISO 8601."""
+"""Parsing dates in words and digits like Ruby's `Time.parse`: 3 April, 03/04/1990 (day first), ISO 8601."""
 
 import datetime as dt
 import re
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_DATE: Final = 128
-MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-MONTH_NUMBERS: Final = {name: number for number, name in enumerate(MONTHS.split("|"), start=1)}
-HOURS: Final[dict[str, int]] = {
+_MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_MONTH_NUMBERS: Final = {name: number for number, name in enumerate(_MONTHS.split("|"), start=1)}
+_HOURS: Final[dict[str, int]] = {
     "utc": 0, "ut": 0, "gmt": 0, "z": 0,
     "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
     **{letter: hours for hours, letter in enumerate("abcdefghiklm", start=1)},
     **{letter: -hours for hours, letter in enumerate("nopqrstuvwxy", start=1)},
 }  # fmt: skip
-UTC_NAMES: Final = frozenset({"utc", "gmt", "z"})
-CENTURY: Final = 69
-"""Two digits from here on are a year of the twentieth century."""
-SHORT: Final = 2
-"""Digits that a day, a month, an hour or a year of this or the last century may have."""
+_UTC_NAMES: Final = frozenset({"utc", "gmt", "z"})
+_CENTURY: Final = 69
+"""Years of two digits from this one on are in the twentieth century."""
+_SHORT: Final = 2
+"""The maximum number of digits of a day, a month, an hour or a year without a century."""
 
 _NOISE: Final = re.compile(r"[^-+',./:@a-z0-9\[\]]+")
 _WEEKDAY: Final = re.compile(r"\b(?:sun|mon|tue|wed|thu|fri|sat)[^-/\d\s]*")
@@ -33,20 +33,20 @@ _CLOCK: Final = re.compile(
 )
 _ERA: Final = r"(?:c(?:e|\.e\.)|b(?:ce|\.c\.e\.)|a(?:d|\.d\.)|b(?:c|\.c\.))"
 _DAY_MONTH: Final = re.compile(
-    rf"('?\d+)[^-\d\s]*\s*({MONTHS})[^-\d\s']*(?:\s*{_ERA}?\s*('?-?\d+(?:(?:st|nd|rd|th)\b)?))?", re.ASCII
+    rf"('?\d+)[^-\d\s]*\s*({_MONTHS})[^-\d\s']*(?:\s*{_ERA}?\s*('?-?\d+(?:(?:st|nd|rd|th)\b)?))?", re.ASCII
 )
 _MONTH_DAY: Final = re.compile(
-    rf"\b({MONTHS})[^-\d\s']*\s*('?\d+)[^-\d\s']*(?:\s*,?\s*{_ERA}?\s*('?-?\d+))?", re.ASCII
+    rf"\b({_MONTHS})[^-\d\s']*\s*('?\d+)[^-\d\s']*(?:\s*,?\s*{_ERA}?\s*('?-?\d+))?", re.ASCII
 )
 _DASHES: Final = re.compile(r"('?[-+]?\d+)-(\d+)-('?-?\d+)", re.ASCII)
-_DAY_NAME_YEAR: Final = re.compile(rf"('?-?\d+)-({MONTHS})[^-/.]*-('?-?\d+)", re.ASCII)
-_NAME_DAY_YEAR: Final = re.compile(rf"\b({MONTHS})[^-/.]*-('?-?\d+)(?:-('?-?\d+))?", re.ASCII)
+_DAY_NAME_YEAR: Final = re.compile(rf"('?-?\d+)-({_MONTHS})[^-/.]*-('?-?\d+)", re.ASCII)
+_NAME_DAY_YEAR: Final = re.compile(rf"\b({_MONTHS})[^-/.]*-('?-?\d+)(?:-('?-?\d+))?", re.ASCII)
 _SLASHES: Final = re.compile(r"('?-?\d+)/\s*('?\d+)(?:\D\s*('?-?\d+))?", re.ASCII)
 _DOTS: Final = re.compile(r"('?-?\d+)\.\s*('?\d+)\.\s*('?-?\d+)", re.ASCII)
 _WEEK: Final = re.compile(r"\b(?:\d{2}|\d{4})?-?w\d{2}(?:-?\d)?\b", re.ASCII)
 _ORDINAL: Final = re.compile(r"\b(\d{2}|\d{4})-(\d{3})\b", re.ASCII)
 _YEAR: Final = re.compile(r"'(\d+)\b", re.ASCII)
-_MONTH: Final = re.compile(rf"\b({MONTHS})\S*")
+_MONTH: Final = re.compile(rf"\b({_MONTHS})\S*")
 _DAY: Final = re.compile(r"(\d+)(?:st|nd|rd|th)\b", re.ASCII)
 _DIGITS: Final = re.compile(r"([-+]?)(\d{2,14})(?:\s*t?\s*(\d{2,6})?(?:[,.](\d*))?)?(z\b|[-+]\d{1,4}\b)?", re.ASCII)
 _LONE_NUMBER: Final = re.compile(r"\s*(\d{1,2})\s*", re.ASCII)
@@ -55,7 +55,7 @@ _OFFSET: Final = re.compile(r"(?:gmt|utc?)?([-+])(\d+)(?:[,.:](\d+)(?::(\d+))?)?
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time with its offset from UTC; `zone` is its name, where it has one."""
+    """A time with its offset from UTC; `zone` is the name of the time zone, if it has one."""
 
     time: dt.datetime
     zone: str
@@ -63,7 +63,7 @@ class Moment:
 
 @dataclass(slots=True)
 class _Parts:
-    """What was found, by Ruby's names; `whole_year` says that the year was not written with two digits."""
+    """The parts found in the text; `whole_year` means that the year has more than two digits."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     fraction: str = ""
@@ -72,7 +72,7 @@ class _Parts:
 
 
 def read_moment(text: str, today: dt.date) -> Moment | None:
-    """The moment that a text in lower case names, completed by today's date; None when it names none."""
+    """The moment in a lower-case text, completed by today's date; None if there is none."""
     parts = _Parts()
     rest = _WEEKDAY.sub(" ", _NOISE.sub(" ", text), count=1)
     rest = _without_time(parts, rest)
@@ -120,17 +120,17 @@ def _without_date(parts: _Parts, text: str) -> str:
 
 
 def _without_less(parts: _Parts, text: str) -> str:
-    """A day of a year, a year after an apostrophe, a month alone, a day such as 3rd, or digits in a row."""
+    """Find a day of a year, a year after an apostrophe, a month alone, a day such as 3rd, or a run of digits."""
     found: re.Match[str] | None
     if found := _ORDINAL.search(text):
         parts.numbers |= {"year": int(found[1]), "day_of_year": int(found[2])}
-        parts.whole_year = len(found[1]) > SHORT
+        parts.whole_year = len(found[1]) > _SHORT
     elif found := _WEEK.search(text):
-        pass  # Ruby finds weeks, and then makes nothing of them
+        pass  # Ruby parses weeks, and then ignores them
     elif found := _YEAR.search(text):
         parts.numbers["year"] = int(found[1])
     elif found := _MONTH.search(text):
-        parts.numbers["month"] = MONTH_NUMBERS[found[1]]
+        parts.numbers["month"] = _MONTH_NUMBERS[found[1]]
     elif found := _DAY.search(text):
         parts.numbers["day"] = int(found[1])
     elif found := _DIGITS.search(text):
@@ -139,15 +139,15 @@ def _without_less(parts: _Parts, text: str) -> str:
 
 
 def _take(parts: _Parts, year: str | None, month: str | None, day: str | None) -> None:
-    """Tell year, month and day apart: what is long or has an apostrophe is the year, wherever it stands."""
-    if month in MONTH_NUMBERS:
-        month = str(MONTH_NUMBERS[month])
+    """Assign year, month and day: a long number or one with an apostrophe is the year, at any position."""
+    if month in _MONTH_NUMBERS:
+        month = str(_MONTH_NUMBERS[month])
     if year is not None and month is not None and day is None:
         year, month, day = day, year, month
     if year is None and day is not None and _is_year(day):
         year, day = day, None
     if year is not None and not re.fullmatch(r"[^-+\d]*[-+]?\d+", year, re.ASCII):
-        # 3 April 5th: an ending tells that this is the day
+        # 3 April 5th: the ending marks the day
         year, day = day, re.sub(r"\D", "", year or "")
     if month is not None and _is_year(month):
         year, month, day = month, day, year
@@ -156,18 +156,18 @@ def _take(parts: _Parts, year: str | None, month: str | None, day: str | None) -
     for name, digits in (("year", year), ("month", month), ("day", day)):
         if digits is not None and (found := re.search(r"[-+]?\d+" if name == "year" else r"\d+", digits, re.ASCII)):
             parts.numbers[name] = int(found[0])
-            if name == "year" and (found[0][0] in "-+" or len(found[0]) > SHORT):
+            if name == "year" and (found[0][0] in "-+" or len(found[0]) > _SHORT):
                 parts.whole_year = True
 
 
 def _is_year(digits: str) -> bool:
-    return digits.startswith("'") or len(digits) > SHORT
+    return digits.startswith("'") or len(digits) > _SHORT
 
 
 def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
     digits = found[2]
     if found[4] is not None and found[3] is None:
-        return  # seconds with a fraction, which name no date
+        return  # seconds with a fraction, which are no date
     names: dict[int, tuple[tuple[str, int], ...]] = {
         2: (("day", 2),),
         3: (("day_of_year", 3),),
@@ -181,7 +181,7 @@ def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
     for name, length in names.get(len(digits), long):
         if position < len(digits):
             parts.numbers[name] = int(digits[position : position + length])
-            parts.whole_year |= name == "year" and length > SHORT
+            parts.whole_year |= name == "year" and length > _SHORT
             position += length
     for name, clock in zip(("hour", "minute", "second"), re.findall("..", found[3] or ""), strict=False):
         parts.numbers[name] = int(clock)
@@ -190,7 +190,7 @@ def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
 
 
 def _lone_number(parts: _Parts, rest: str) -> None:
-    """A number that is left over is the day beside a time, and the hour beside a date."""
+    """A remaining number is the day if there is a time, and the hour if there is a date."""
     if not (found := _LONE_NUMBER.fullmatch(rest)):
         return
     number = int(found[1])
@@ -204,7 +204,7 @@ def _moment(parts: _Parts, today: dt.date) -> Moment:
     found = parts.numbers
     year = found.get("year")
     if year is not None and not parts.whole_year and 0 <= year <= 99:
-        year += 1900 if year >= CENTURY else 2000
+        year += 1900 if year >= _CENTURY else 2000
     if year is None:
         year = today.year
         if "month" not in found and "day_of_year" not in found:
@@ -215,7 +215,7 @@ def _moment(parts: _Parts, today: dt.date) -> Moment:
     time = _date(year, found).replace(tzinfo=zone) + _clock(found)
     if parts.fraction:
         time += dt.timedelta(microseconds=int(parts.fraction[:6].ljust(6, "0")))
-    return Moment(time=time, zone="UTC" if offset is None or parts.zone in UTC_NAMES else "")
+    return Moment(time=time, zone="UTC" if offset is None or parts.zone in _UTC_NAMES else "")
 
 
 def _date(year: int, found: dict[str, int]) -> dt.datetime:
@@ -226,7 +226,7 @@ def _date(year: int, found: dict[str, int]) -> dt.datetime:
     day = found.get("day", 1)
     if not 1 <= day <= 31:
         raise ValueError("no such day")
-    # As for Ruby, 31 February is 2 or 3 March.
+    # As in Ruby, 31 February is 2 or 3 March.
     return dt.datetime(year, found.get("month", 1), 1) + dt.timedelta(days=day - 1)  # noqa: DTZ001  # the zone follows
 
 
@@ -238,14 +238,14 @@ def _clock(found: dict[str, int]) -> dt.timedelta:
 
 
 def _offset(zone: str) -> dt.timedelta | None:
-    """The offset that a zone names, or None for a zone that is unknown or left out."""
-    if zone in HOURS:
-        return dt.timedelta(hours=HOURS[zone])
+    """The offset of a time zone, or None for an unknown or missing one."""
+    if zone in _HOURS:
+        return dt.timedelta(hours=_HOURS[zone])
     found = _OFFSET.fullmatch(zone)
     if found is None:
         return None
     digits, minutes = found[2], int(found[3] or 0)
-    if len(digits) > SHORT and not found[3]:
+    if len(digits) > _SHORT and not found[3]:
         digits, minutes = digits[:-2], int(digits[-2:])
     offset = dt.timedelta(hours=int(digits), minutes=minutes, seconds=int(found[4] or 0))
     return -offset if found[1] == "-" else offset

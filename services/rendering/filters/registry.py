@@ -1,4 +1,4 @@
-"""All filters, as the reference has them, bounded: no value of a hostile template or contact grows without end."""
+"""All filters of the reference implementation, with limits for the values that a hostile template could make."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from services.rendering.values import LIST_LIKE, text_of
 
 Filter = Callable[..., object]
 
-ENTITIES: Final = {"&": "&amp;", ">": "&gt;", "<": "&lt;", '"': "&quot;", "'": "&#39;"}
-SPECIAL: Final = re.compile("[&<>\"']")
-NOT_ESCAPED: Final = re.compile("[<>\"']|&(?!(?:[a-zA-Z]+|#[0-9]+);)")
-BREAK: Final = "<br />\n"
+_ENTITIES: Final = {"&": "&amp;", ">": "&gt;", "<": "&lt;", '"': "&quot;", "'": "&#39;"}
+_SPECIAL: Final = re.compile("[&<>\"']")
+_NOT_ESCAPED: Final = re.compile("[<>\"']|&(?!(?:[a-zA-Z]+|#[0-9]+);)")
+_BREAK: Final = "<br />\n"
 
 
 class Meter(Protocol):
     def spend(self, work: int) -> None:
-        """Count work done, in characters; raises when a rendering has used up its share."""
+        """Count work, in characters; raises beyond the limit of a rendering."""
 
 
-def measure(value: object) -> int:
-    """The size of a value in characters; raises `ValueProblem` when it is too large to go on with."""
+def _measure(value: object) -> int:
+    """The size of a value in characters; raises `ValueProblem` if it is too large."""
     size = 0
     if isinstance(value, str):
         size = len(value)
@@ -45,42 +45,42 @@ def measure(value: object) -> int:
 
 
 def work_on(value: object) -> int:
-    """What it costs a filter to go through a value, in characters."""
-    work = measure(value)
+    """The work of a filter for processing a value, in characters."""
+    work = _measure(value)
     if isinstance(value, LIST_LIKE):
         work += ITEM_WORK * len(value)
     return work * MARKED_WORK if isinstance(value, MarkedText) else work
 
 
-def _grown(name: str, value: object, args: tuple[object, ...]) -> int:
-    """How many characters a filter is about to make, for those that multiply."""
+def _result_size(name: str, value: object, args: tuple[object, ...]) -> int:
+    """The size of the result of a filter that multiplies its input, in characters; 0 for other filters."""
     if name == "replace" and args:
         text, found = text_of(value), text_of(args[0])
         return len(text) + text.count(found) * len(text_of(args[1]) if len(args) > 1 else "")
     if name == "join" and isinstance(value, LIST_LIKE):
-        return measure(value) + len(value) * len(text_of(args[0]) if args else " ")
+        return _measure(value) + len(value) * len(text_of(args[0]) if args else " ")
     return 0
 
 
 def bounded(name: str, function: Filter) -> Filter:
-    """The filter with its arguments and its result held to the limits; raises `ValueProblem` beyond them."""
+    """The filter with its arguments and result checked against the limits; raises `ValueProblem` beyond them."""
 
     @wraps(function)
     def checked(value: object, *args: object, **kwargs: object) -> object:
-        measure(value)
+        _measure(value)
         for arg in args:
-            measure(arg)
-        if _grown(name, value, args) > MAX_VALUE:
+            _measure(arg)
+        if _result_size(name, value, args) > MAX_VALUE:
             raise ValueProblem(f"{name} would make a value that is too long")
         result = function(value, *args, **kwargs)
-        measure(result)
+        _measure(result)
         return complete(result)
 
     return checked
 
 
 def metered(function: Filter) -> Filter:
-    """The filter as python-liquid calls it, counting its work on the rendering's meter."""
+    """The filter as python-liquid calls it, with its work counted in the render context."""
 
     @wraps(function)
     def counted(value: object, *args: object, context: Meter, **kwargs: object) -> object:
@@ -93,41 +93,41 @@ def metered(function: Filter) -> Filter:
 
 def escape(value: object) -> str | None:
     """The text with `&<>"'` as entities."""
-    return None if value is None else SPECIAL.sub(lambda match: ENTITIES[match[0]], text_of(value))
+    return None if value is None else _SPECIAL.sub(lambda match: _ENTITIES[match[0]], text_of(value))
 
 
 def escape_once(value: object) -> str:
-    """The text with `&<>"'` as entities, but for entities that it has already."""
-    return NOT_ESCAPED.sub(lambda match: ENTITIES[match[0]], text_of(value))
+    """The text with `&<>"'` as entities, except in existing entities."""
+    return _NOT_ESCAPED.sub(lambda match: _ENTITIES[match[0]], text_of(value))
 
 
 def newline_to_br(value: object) -> str:
-    """The text with a `<br />` at each line end."""
-    return substituted(texts.LINE_END, text_of(value), BREAK)
+    """The text with a `<br />` before each line end."""
+    return substituted(texts.LINE_END, text_of(value), _BREAK)
 
 
 def escapejs(value: object) -> str:
-    """The text as a part of a string of JavaScript."""
+    """The text escaped for a string of JavaScript."""
     return in_script(text_of(value))
 
 
-def same_text(value: object) -> str | None:
-    """The text itself, none of it as markup: `escape` where printing escapes, or where nothing is to be escaped."""
+def _same_text(value: object) -> str | None:
+    """The text itself, none of it as markup: `escape` for environments that escape when printing, or never."""
     return None if value is None else str(text_of(value))
 
 
-def unescaped(value: object) -> str:
-    """The text with its entities read: `escape_once` where printing escapes, or where nothing is to be escaped."""
+def _unescaped(value: object) -> str:
+    """The text with its entities decoded: `escape_once` for environments that escape when printing, or never."""
     return unescape(str(text_of(value)))
 
 
 def html_newline_to_br(value: object) -> str:
-    """The text with a `<br />` at each line end, which printing leaves as it is."""
-    return substituted(texts.LINE_END, text_of(value), markup(BREAK))
+    """The text with a `<br />` before each line end, which printing does not escape."""
+    return substituted(texts.LINE_END, text_of(value), markup(_BREAK))
 
 
 def html_escapejs(value: object) -> str:
-    """The text as a part of a string of JavaScript, which printing leaves as it is."""
+    """The text escaped for a string of JavaScript, which printing does not escape again."""
     return markup(in_script(text_of(value)))
 
 
@@ -142,21 +142,21 @@ PLAIN_FILTERS: Final[Mapping[str, Filter]] = {
     "escapejs": escapejs,
     "newline_to_br": newline_to_br,
 }
-"""The filters as the reference has them."""
+"""The filters of the reference implementation."""
 TEXT_FILTERS: Final[Mapping[str, Filter]] = {
     **PLAIN_FILTERS,
-    "escape": same_text,
-    "h": same_text,
-    "escape_once": unescaped,
+    "escape": _same_text,
+    "h": _same_text,
+    "escape_once": _unescaped,
     "newline_to_br": text_of,
 }
-"""The filters for readers of plain text: none makes HTML."""
+"""The filters for plain text: none produces HTML."""
 HTML_FILTERS: Final[Mapping[str, Filter]] = {
     **PLAIN_FILTERS,
-    "escape": same_text,
-    "h": same_text,
-    "escape_once": unescaped,
+    "escape": _same_text,
+    "h": _same_text,
+    "escape_once": _unescaped,
     "escapejs": html_escapejs,
     "newline_to_br": html_newline_to_br,
 }
-"""The filters where printing escapes."""
+"""The filters for HTML, which is escaped when values are printed."""

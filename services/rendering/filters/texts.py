@@ -1,4 +1,4 @@
-"""Filters of texts. Any value is taken by its text; what the author's markup is, is remembered (see `markup`)."""
+"""Filters of texts. Other values are converted to text; the masks of the author's markup are kept (see `markup`)."""
 
 import base64
 import binascii
@@ -12,36 +12,36 @@ from services.rendering.errors import ValueProblem
 from services.rendering.markup import joined, mapped, replaced, split, substituted
 from services.rendering.values import LISTS, empty, size_of, text_of, truthy, whole_number
 
-SPACE: Final = "\t\n\v\f\r "
-SPACES: Final = re.compile(f"[{SPACE}]+")
-WORD: Final = re.compile(f"[^{SPACE}]+")
+_SPACE: Final = "\t\n\v\f\r "
+_SPACES: Final = re.compile(f"[{_SPACE}]+")
+_WORD: Final = re.compile(f"[^{_SPACE}]+")
 LINE_END: Final = re.compile(r"\r?\n")
-BLOCKS: Final = (("<script", "</script>"), ("<!--", "-->"), ("<style", "</style>"))
-MAX_LENGTH: Final = 1 << 31
+_BLOCKS: Final = (("<script", "</script>"), ("<!--", "-->"), ("<style", "</style>"))
+_MAX_LENGTH: Final = 1 << 31
 
 
 def append(value: object, text: object) -> str:
-    """The text with another behind it."""
+    """The text followed by another."""
     return joined([text_of(value), text_of(text)])
 
 
 def prepend(value: object, text: object) -> str:
-    """The text with another in front of it."""
+    """The text preceded by another."""
     return joined([text_of(text), text_of(value)])
 
 
 def upcase(value: object) -> str:
-    """The text in capitals."""
+    """The text in upper case."""
     return mapped(text_of(value), str.upper)
 
 
 def downcase(value: object) -> str:
-    """The text in small letters."""
+    """The text in lower case."""
     return mapped(text_of(value), str.lower)
 
 
 def capitalize(value: object) -> str:
-    """The text in small letters, the first one a capital."""
+    """The text in lower case, with its first letter in upper case."""
     return mapped(text_of(value), str.capitalize)
 
 
@@ -51,20 +51,20 @@ def strip(value: object) -> str:
 
 
 def lstrip(value: object) -> str:
-    """The text without white space in front."""
+    """The text without leading white space."""
     text = text_of(value)
-    return text[len(text) - len(text.lstrip("\0" + SPACE)) :]
+    return text[len(text) - len(text.lstrip("\0" + _SPACE)) :]
 
 
 def rstrip(value: object) -> str:
-    """The text without white space behind."""
+    """The text without trailing white space."""
     text = text_of(value)
-    return text[: len(text.rstrip("\0" + SPACE))]
+    return text[: len(text.rstrip("\0" + _SPACE))]
 
 
 def squish(value: object) -> str | None:
-    """The text without white space around it, and with single spaces within."""
-    return None if value is None else substituted(SPACES, strip(value), " ")
+    """The text without white space around it, and with single spaces inside."""
+    return None if value is None else substituted(_SPACES, strip(value), " ")
 
 
 def strip_newlines(value: object) -> str:
@@ -78,8 +78,8 @@ def strip_html(value: object) -> str:
 
 
 def _without_blocks(text: str) -> str:
-    # An opening whose end is not found is not looked for again, so that the time stays linear.
-    blocks, parts, position = list(BLOCKS), [], 0
+    # An opening without an end is not searched for again, so that the time stays linear.
+    blocks, parts, position = list(_BLOCKS), [], 0
     while found := min(((text.find(start, position), start, end) for start, end in blocks), default=None):
         begins, opening, closing = found
         if begins < 0:
@@ -150,11 +150,11 @@ def slice_(value: object, start: object, length: object = None) -> object:
 
 
 def _position(value: object) -> int:
-    return max(-MAX_LENGTH, min(whole_number(value, "slice"), MAX_LENGTH))
+    return max(-_MAX_LENGTH, min(whole_number(value, "slice"), _MAX_LENGTH))
 
 
 def truncate(value: object, length: object = 50, end: object = "...") -> str | None:
-    """The text cut to a length in characters, which includes the sign that it is cut."""
+    """The text cut to a length in characters, including the ellipsis."""
     if value is None:
         return None
     text, most, tail = text_of(value), whole_number(length, "truncate"), text_of(end)
@@ -168,8 +168,8 @@ def truncatewords(value: object, words: object = 15, end: object = "...") -> str
     if value is None:
         return None
     text, most = text_of(value), max(whole_number(words, "truncatewords"), 1)
-    words_found = list(islice(WORD.finditer(text), min(most, len(text)) + 1))
-    # White space behind the last word counts as one more, as in the reference.
+    words_found = list(islice(_WORD.finditer(text), min(most, len(text)) + 1))
+    # White space after the last word counts as another word, as in the reference.
     if len(words_found) < most or (len(words_found) == most and words_found[-1].end() == len(text)):
         return text
     parts = [text[word.start() : word.end()] for word in words_found[:most]]
@@ -180,7 +180,7 @@ def split_(value: object, separator: object) -> list[str]:
     """The parts between separators; empty ones at the end are left out."""
     text, pattern = text_of(value), text_of(separator)
     if pattern == " ":
-        return [text[word.start() : word.end()] for word in WORD.finditer(text)]
+        return [text[word.start() : word.end()] for word in _WORD.finditer(text)]
     parts = split(text, pattern) if pattern else [text[index : index + 1] for index in range(len(text))]
     while parts and not parts[-1]:
         parts.pop()
@@ -188,12 +188,12 @@ def split_(value: object, separator: object) -> list[str]:
 
 
 def url_encode(value: object) -> str | None:
-    """The text as it may stand in a query of a URL, a space as `+`."""
+    """The text encoded for the query of a URL, with spaces as `+`."""
     return None if value is None else quote_plus(text_of(value), errors="replace")
 
 
 def url_decode(value: object) -> str | None:
-    """The text that was encoded for a URL; raises `ValueProblem` when it is not UTF-8."""
+    """The text decoded from a URL; raises `ValueProblem` if it is not UTF-8."""
     if value is None:
         return None
     text = text_of(value).replace("+", " ")
@@ -211,7 +211,7 @@ def base64_url_safe_encode(value: object) -> str:
 
 
 def base64_decode(value: object) -> str:
-    """The text that was encoded; raises `ValueProblem` for what is no base64 or no UTF-8."""
+    """The decoded text; raises `ValueProblem` if it is not base64 or not UTF-8."""
     try:
         return _decoded(base64.b64decode(text_of(value), validate=True), "base64_decode")
     except (binascii.Error, ValueError) as error:
@@ -219,7 +219,7 @@ def base64_decode(value: object) -> str:
 
 
 def base64_url_safe_decode(value: object) -> str:
-    """The text that was encoded with `-` and `_`; raises `ValueProblem` for anything else."""
+    """The text decoded from base64 with `-` and `_`; raises `ValueProblem` for anything else."""
     text = text_of(value)
     try:
         return _decoded(
@@ -242,7 +242,7 @@ def size(value: object) -> int:
 
 
 def default(value: object, other: object = "", *, allow_false: object = False) -> object:
-    """The value, or another in the place of nil, false and what is empty."""
+    """The value, or another one for nil, false and empty values."""
     missing = value is None if truthy(allow_false) else not truthy(value)
     return other if missing or empty(value) else value
 
