@@ -289,7 +289,7 @@ def _agrees(html: str, contact: dict[str, object]) -> None:
     ],
 )
 def test_common_templates_can_be_analyzed(html: str) -> None:
-    """There is a template of the text, and the link is always visible, so that no rendered message has to be parsed."""
+    """There is a template of the text, and the link is always visible: no rendered message has to be parsed."""
     known = outline(html)
     assert known
     assert known.link is LinkVisibility.ALWAYS

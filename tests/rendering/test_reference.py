@@ -1,7 +1,7 @@
-"""Comparison with the reference implementation: `reference.json` has the output of Shopify's Liquid for each template.
+"""Comparison with the reference implementation: `reference.json` has the output of Shopify's Liquid per template.
 
-It was recorded with Shopify/liquid 5.13 in its strict mode, in UTC. Each case has a template and its
-result; all have the same variables.
+It was recorded with Shopify/liquid 5.13 in its strict mode, in UTC. Each case has a template and its result; all have
+the same variables.
 """
 
 import json
