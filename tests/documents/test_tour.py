@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 def tour() -> list[str]:
     """The lines of the tour by hand: commands behind `$ `, each followed by what it prints."""
     text = README.read_text()
-    found = re.search(r"The same by hand.*?```\n(.*?)```", text, re.DOTALL)
+    found = re.search(r"The same API by hand.*?```\n(.*?)```", text, re.DOTALL)
     assert found is not None
     return found[1].splitlines()
 
