@@ -25,11 +25,11 @@ from settings import Settings, load, require, unknown_variables
 ROOT = Path(__file__).parent
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema as a file.")
+schema = typer.Typer(no_args_is_help=True, help="Export and check the GraphQL schema.")
 cli.add_typer(schema, name="schema")
-organization = typer.Typer(no_args_is_help=True, help="The organizations of this installation.")
+organization = typer.Typer(no_args_is_help=True, help="Manage the organizations of this installation.")
 cli.add_typer(organization, name="organization")
-roles = typer.Typer(no_args_is_help=True, help="The database's roles.")
+roles = typer.Typer(no_args_is_help=True, help="Manage the database roles.")
 cli.add_typer(roles, name="roles")
 
 
@@ -93,7 +93,7 @@ def dev() -> None:
 
 @cli.command()
 def api() -> None:
-    """Serve the GraphQL API, its subscriptions, and the pages that recipients reach."""
+    """Serve the GraphQL API, webhooks, and the pages for recipients."""
     import app
 
     found = settings()
@@ -103,7 +103,7 @@ def api() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Run background jobs: sending, webhooks, Maya; and the sweeper."""
+    """Run background jobs (sending, webhooks, Maya's replies) and the sweeps."""
     import jobs
 
     found = settings()
@@ -113,7 +113,7 @@ def worker() -> None:
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to this version. Needs NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
+    """Migrate the database to this version. Requires NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
     from core import migration
     from core.servers import operator_errors
 
@@ -130,10 +130,10 @@ def migrate() -> None:
 @roles.command(name="create")
 def create_roles(
     new_passwords: Annotated[
-        bool, typer.Option(help="Make new passwords for roles that are there, where no URL says which.")
+        bool, typer.Option(help="Set new passwords for existing roles if no URL contains one.")
     ] = False,
 ) -> None:
-    """Make the database and its roles, or mend them; needs an administrator's URL, and prints the URLs to set.
+    """Create or repair the database and its roles with an administrator's URL, and print the URLs to set.
 
     The administrator's URL comes from NUDGE_DATABASE__ADMIN_URL, or is asked for. The passwords are those of
     NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL where they are set, and else made. What was done is said on
@@ -165,10 +165,12 @@ def ask_for_admin_url() -> str:
 
 @cli.command()
 def seed() -> None:
-    """Make the demo organisation: 2,000 contacts, a template, a finished and a draft campaign. Once."""
+    """Create the demo organization, once: 2,000 contacts, a template, a sent campaign and a draft."""
     found = settings()
     made = asyncio.run(seed_once(found))
-    typer.echo(f"Made the demo organisation; log in as {DEMO_EMAIL}." if made else "The demo organisation is there.")
+    typer.echo(
+        f"Created the demo organization; log in as {DEMO_EMAIL}." if made else "The demo organization already exists."
+    )
 
 
 async def seed_once(found: Settings) -> bool:
@@ -187,7 +189,7 @@ async def seed_once(found: Settings) -> bool:
 def demo(
     question: Annotated[str, typer.Option(help="What to ask Maya.")] = "How did my last campaign do?",
 ) -> None:
-    """Send a campaign to the demo contacts and watch it, then ask Maya; needs `nudge dev` in another terminal."""
+    """Send a campaign to the demo contacts, then ask Maya. Requires `nudge dev` in another terminal."""
     from local import demonstration
 
     found = load()
@@ -198,7 +200,7 @@ def demo(
 
 @cli.command()
 def sandbox() -> None:
-    """Play the vendors on this machine: Postmark and OpenRouter, strict and with a ledger."""
+    """Simulate the vendors, Postmark and OpenRouter, on this machine."""
     import uvicorn
 
     from sandbox import SandboxConfig, build
@@ -221,7 +223,7 @@ def sandbox() -> None:
 
 @cli.command(name="settings")
 def show_settings() -> None:
-    """Print every setting as the Markdown table of the README."""
+    """Print all settings as a Markdown table, as in the README."""
     from settings import table
 
     typer.echo(table())
@@ -229,9 +231,9 @@ def show_settings() -> None:
 
 @cli.command()
 def permissions(
-    markdown: Annotated[bool, typer.Option(help="Print it in Markdown, as docs/permissions.md has it.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print Markdown, as in docs/permissions.md.")] = False,
 ) -> None:
-    """Print what each role may do, and which permission each root field of the API takes."""
+    """Print the permissions of each role, and the permission that each root field of the API requires."""
     from resolvers.permissions import text
 
     typer.echo(text(markdown=markdown))
@@ -239,7 +241,7 @@ def permissions(
 
 @cli.command()
 def erd() -> None:
-    """Print the tables as diagrams in Mermaid, as docs/erd.md has them."""
+    """Print entity-relationship diagrams in Mermaid, as in docs/erd.md."""
     from migrations.erd import text
 
     typer.echo(text())
@@ -247,7 +249,7 @@ def erd() -> None:
 
 @cli.command()
 def secrets() -> None:
-    """Print fresh values for our own secrets, ready for the .env file of a production."""
+    """Print new secrets for the .env file of a production installation."""
     from core.security import new_secret, new_signing_key
 
     key = new_signing_key().replace("\n", "\\n")
@@ -258,7 +260,7 @@ def secrets() -> None:
 
 @cli.command()
 def audit_actions() -> None:
-    """Print which actions each mutation writes to the audit log, as a Markdown table."""
+    """Print the audit log actions of each mutation as a Markdown table."""
     from resolvers.audit import table
 
     typer.echo(table())
@@ -277,7 +279,7 @@ def export() -> None:
 
 @schema.command()
 def check() -> None:
-    """Fail when schema.graphql is stale, or breaks clients of the last release in a way that no record lists."""
+    """Fail if schema.graphql is stale, or has a breaking change that docs/adr/breaking-changes.md does not list."""
     from resolvers import sdl
 
     refuse(sdl.problems(ROOT, sdl.export()))
@@ -285,7 +287,7 @@ def check() -> None:
 
 @schema.command()
 def release() -> None:
-    """Make this schema the one that `nudge schema check` compares later ones with; part of a release."""
+    """Store this schema as the released one, with which `nudge schema check` compares. Part of a release."""
     from resolvers import sdl
 
     refuse(sdl.release(ROOT, sdl.export()))
@@ -298,12 +300,13 @@ def create(
     email: Annotated[str, typer.Option(help="The owner's e-mail address.")],
     full_name: Annotated[str, typer.Option(help="The owner's name.")],
     user_id: Annotated[
-        UUID | None, typer.Option(help="With NUDGE_AUTH__ISSUER: the owner's id there, the `sub` of their tokens.")
+        UUID | None,
+        typer.Option(help="With NUDGE_AUTH__ISSUER: the owner's user ID at the issuer, the `sub` of the tokens."),
     ] = None,
 ) -> None:
-    """Open an organization with its owner, whether or not sign-up is open.
+    """Create an organization with its owner, even if signing up is disabled.
 
-    Asks for the owner's password on a terminal; otherwise makes one and prints it, once.
+    Asks for the owner's password on a terminal. Without a terminal, generates one and prints it once.
     """
     found = settings()
     require(found)
@@ -317,9 +320,9 @@ def create(
     except InputErrors as refusals:
         refuse([described(error) for error in refusals.errors])
         return
-    typer.echo(f"Opened {name}; its owner is {email}.")
+    typer.echo(f"Created {name}; its owner is {email}.")
     if made is not None:
-        typer.echo(f"Their password, which is shown this once: {made}")
+        typer.echo(f"Password of the owner, shown only once: {made}")
 
 
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`

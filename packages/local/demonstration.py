@@ -106,7 +106,7 @@ async def send_campaign(session: Session, console: Console) -> None:
     )
     campaign = created["campaign"]
     await mutate(session, SEND, "sendCampaign", {"campaignId": campaign["id"], "idempotencyKey": campaign["id"]})
-    console.print(f"Sending “{campaign['name']}” to everybody tagged {AUDIENCE_TAG}:")
+    console.print(f"Sending “{campaign['name']}” to all contacts with the tag {AUDIENCE_TAG}:")
     last: dict[str, Any] = {}
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -117,7 +117,7 @@ async def send_campaign(session: Session, console: Console) -> None:
                 bar, description=last["status"].lower(), total=last["audience"] or None, completed=settled
             )
     sent = last["accepted"] + last["delivered"] + last["bounced"]
-    console.print(f"{last['status']}: {sent} handed over, {last['skipped']} skipped, {last['failed']} failed.")
+    console.print(f"{last['status']}: {sent} submitted, {last['skipped']} skipped, {last['failed']} failed.")
 
 
 async def ask_maya(session: Session, console: Console, question: str) -> bool:
@@ -133,7 +133,7 @@ async def ask_maya(session: Session, console: Console, question: str) -> bool:
             case "MayaToken":
                 console.out(event["text"], end="", highlight=False)
             case "MayaToolStarted":
-                console.print(f"[dim](looks at {event['name']})[/dim] ", end="")
+                console.print(f"[dim](calls {event['name']})[/dim] ", end="")
             case "MayaReplyFailed":
                 console.print(f"[red]{event['code']}: {event['reason']}[/red]", end="")
             case "MayaReplyCompleted":

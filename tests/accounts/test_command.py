@@ -83,7 +83,7 @@ async def test_a_password_is_generated_and_shown_once(runtime: Runtime) -> None:
     output = await run(runtime, arguments(email))
     found = re.search(r"shown this once: (\S+)", output)
     assert found is not None, output
-    assert output.startswith(f"0\nOpened Acme; its owner is {email}.")
+    assert output.startswith(f"0\nCreated Acme; its owner is {email}.")
     assert await logs_in(runtime, email, found[1])
     again = await run(runtime, arguments(email.upper()))
     assert again == (
@@ -130,6 +130,6 @@ async def test_with_an_issuer_the_owner_has_no_password(runtime: Runtime, user_i
         assert output.startswith("1\n")
         assert "--user-id" in output
     else:
-        assert output == f"0\nOpened Acme; its owner is {email}.\n"
+        assert output == f"0\nCreated Acme; its owner is {email}.\n"
         with pytest.raises(InvalidCredentials):
             await logs_in(runtime, email, "!")

@@ -68,7 +68,7 @@ async def test_from_roles_to_an_account(servers: Servers, tmp_path: Path) -> Non
             out, err = (text.decode() for text in await shell.communicate())
         assert shell.returncode == 0, err
         assert "The database is up to date." in out
-        assert "Opened Acme; its owner is ada@acme.example." in out
+        assert "Created Acme; its owner is ada@acme.example." in out
         assert (folder / "owner.env").stat().st_mode & 0o777 == 0o600
         assert (folder / ".env").stat().st_mode & 0o007 == 0
         assert "MIGRATOR" not in (folder / ".env").read_text()
