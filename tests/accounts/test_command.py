@@ -81,7 +81,7 @@ async def test_a_password_is_generated_and_shown_once(runtime: Runtime) -> None:
     """Without a terminal the owner gets a password that works; a second call with the address is a one-line error."""
     email = f"{uuid4().hex}@nudge.example"
     output = await run(runtime, arguments(email))
-    found = re.search(r"shown this once: (\S+)", output)
+    found = re.search(r"shown only once: (\S+)", output)
     assert found is not None, output
     assert output.startswith(f"0\nCreated Acme; its owner is {email}.")
     assert await logs_in(runtime, email, found[1])
@@ -102,7 +102,7 @@ async def test_a_terminal_prompts_for_the_password(runtime: Runtime) -> None:
         os.close(theirs)
     assert output.startswith("0\n"), output
     assert "correct horse" not in output
-    assert "shown this once" not in output
+    assert "shown only once" not in output
     assert await logs_in(runtime, email, "correct horse")
 
 
