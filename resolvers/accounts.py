@@ -50,18 +50,18 @@ NODES: Final = (
 )
 
 
-def user_of(person: Person) -> User:
+def _user_of(person: Person) -> User:
     """The user of a row: the API's type is read from the row itself."""
     return cast("User", person)
 
 
-def session_payload(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
+def _session_payload(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
     """The payload with a session's tokens and its user."""
     return payload(
         access_token=logged_in.access_token,
         refresh_token=logged_in.refresh_token,
         expires_in=logged_in.expires_in,
-        viewer=user_of(logged_in.person) if logged_in.person else None,
+        viewer=_user_of(logged_in.person) if logged_in.person else None,
     )
 
 
@@ -73,7 +73,7 @@ class AccountQueries:
         if info.context.anonymous:
             return None
         found = await people.person(info.context.reads, info.context.caller.person_id)
-        return user_of(found) if found else None
+        return _user_of(found) if found else None
 
 
 @strawberry.type
@@ -93,7 +93,7 @@ class AccountMutations:
             full_name=input.full_name,
             client=info.context.client_address,
         )
-        return session_payload(SignUpPayload, logged_in)
+        return _session_payload(SignUpPayload, logged_in)
 
     @mutation(Public(), audit="session.started", cost=HASHING_COST)
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
@@ -104,7 +104,7 @@ class AccountMutations:
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
         logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)
-        return session_payload(LogInPayload, logged_in)
+        return _session_payload(LogInPayload, logged_in)
 
     @mutation(Public(), audit="session.ended")  # of a token that was used before; the next token is no change
     async def refresh_session(
@@ -117,7 +117,7 @@ class AccountMutations:
         `INVALID_CREDENTIALS` if the token is invalid or its session has ended.
         """
         logged_in = await account_logins.refresh(info.context.dependencies.logins, input.refresh_token)
-        return session_payload(RefreshSessionPayload, logged_in)
+        return _session_payload(RefreshSessionPayload, logged_in)
 
     @mutation(Public(), audit=SOCKET_ONLY)
     async def renew_connection(

@@ -21,7 +21,7 @@ class CompiledOperations(execution.CompiledStrawberryExecutor):
     natives = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the name and form that the executor reads
 
 
-def log_fallback(fall_back: execution.Fallback) -> None:
+def _log_fallback(fall_back: execution.Fallback) -> None:
     """Log an operation that graphql-core had to execute, by name and reason: never its text or variables."""
     if fall_back.reason != FIRST_USE:
         # After the type of an error comes its message, which may contain a value.
@@ -47,4 +47,4 @@ def metrics() -> Iterator[Metric]:
     yield fallen_back
 
 
-execution.on_fallback(log_fallback)
+execution.on_fallback(_log_fallback)

@@ -24,7 +24,7 @@ class EdgeRow(NamedTuple):
 rows.register(Edge, EdgeRow)
 
 
-class PageConnection(Generic[R, T]):
+class _PageConnection(Generic[R, T]):
     """A page whose rows are the nodes of the connection."""
 
     def __init__(self, page: Page[R], count: Callable[[], Awaitable[int]]) -> None:
@@ -60,4 +60,4 @@ class PageConnection(Generic[R, T]):
 
 def connection_of(page: Page[Any], count: Callable[[], Awaitable[int]]) -> Connection[Any]:
     """The connection of a page, whose rows are its nodes; `count` is called when `totalCount` is selected."""
-    return Connection(shown=PageConnection(page, count))
+    return Connection(shown=_PageConnection(page, count))

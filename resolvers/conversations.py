@@ -62,17 +62,17 @@ NODES: Final = (
 OWN_RECORD = Unaudited("The conversation and its messages are the record, and their owner's own.")
 
 
-def conversation_of(row: ConversationRow) -> Conversation:
+def _conversation_of(row: ConversationRow) -> Conversation:
     """The conversation of a row: the API's type is read from the row itself."""
     return cast("Conversation", row)
 
 
-def message_of(row: MessageRow) -> MayaMessage:
+def _message_of(row: MessageRow) -> MayaMessage:
     """The message of a row: the API's type is read from the row itself."""
     return cast("MayaMessage", row)
 
 
-def event_of(event: ReplyEvent) -> MayaEvent:
+def _event_of(event: ReplyEvent) -> MayaEvent:
     """The API's event of a reply's event."""
     match event.event:
         case Token(text):
@@ -83,7 +83,7 @@ def event_of(event: ReplyEvent) -> MayaEvent:
             return MayaToolFinished(sequence=event.sequence, name=name, succeeded=succeeded)
     if event.reply is None:
         raise AssertionError("an ended reply comes with its last event")
-    reply, failure = message_of(event.reply), event.reply.failure
+    reply, failure = _message_of(event.reply), event.reply.failure
     if failure is None:
         return MayaReplyCompleted(sequence=event.sequence, message=reply, reply=reply)
     return MayaReplyFailed(
@@ -105,7 +105,7 @@ class ConversationQueries:
         """One of your conversations by its ID, or `null` if it does not exist."""
         conversation_id = uuid_of("Conversation", id)
         row = await CONVERSATIONS.get(info.context.reads, conversation_id) if conversation_id else None
-        return conversation_of(row) if row else None
+        return _conversation_of(row) if row else None
 
 
 @strawberry.type
@@ -122,7 +122,7 @@ class ConversationMutations:
         """
         async with info.context.work() as uow:
             row = await changing.start(uow, title=input.title, features=info.context.dependencies.features)
-        return StartConversationPayload(conversation=conversation_of(row))
+        return StartConversationPayload(conversation=_conversation_of(row))
 
     @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
     async def send_maya_message(
@@ -144,9 +144,9 @@ class ConversationMutations:
             )
         conversation = await CONVERSATIONS.get(info.context.reads, message.conversation_id)
         return SendMayaMessagePayload(
-            message=message_of(message),
-            reply=message_of(reply),
-            conversation=conversation_of(conversation) if conversation else None,
+            message=_message_of(message),
+            reply=_message_of(reply),
+            conversation=_conversation_of(conversation) if conversation else None,
         )
 
     @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
@@ -161,7 +161,7 @@ class ConversationMutations:
         """
         async with info.context.work() as uow:
             reply = await changing.cancel(uow, uuid_of("MayaMessage", input.message_id))
-        return CancelMayaReplyPayload(reply=message_of(reply))
+        return CancelMayaReplyPayload(reply=_message_of(reply))
 
 
 @strawberry.type
@@ -186,4 +186,4 @@ class ConversationSubscriptions:
         events = watching.watch(replies, info.context.reads, uuid_of("MayaMessage", message_id), after=after)
         async with aclosing(events):
             async for each in events:
-                yield event_of(each)
+                yield _event_of(each)

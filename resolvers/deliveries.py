@@ -33,14 +33,14 @@ from services.contacts.listing import CONTACTS
 from services.deliveries import listing, resolving
 from services.deliveries.listing import DELIVERIES, DeliveryRow
 
-read_connections: Final = connections_of(DELIVERIES, listing.counts_of)
+_read_connections: Final = connections_of(DELIVERIES, listing.counts_of)
 
 
-async def read_deliveries(
+async def _read_deliveries(
     reads: Reads, campaign_ids: Sequence[UUID], request: PageRequest, given: DeliveryFilter | None
 ) -> Mapping[UUID, Any]:
     """The same page of each campaign's deliveries that the filter asks for."""
-    return await read_connections(reads, campaign_ids, request, parse(given, DELIVERIES.fields))
+    return await _read_connections(reads, campaign_ids, request, parse(given, DELIVERIES.fields))
 
 
 rows.register(
@@ -56,13 +56,13 @@ rows.register(
     provider_code=Column("error_code"),
     provider_message_id=Column("message_id"),
 )
-relation(CAMPAIGN_DELIVERIES, read_deliveries, permission=Permission.CONTACT_READ)
+relation(CAMPAIGN_DELIVERIES, _read_deliveries, permission=Permission.CONTACT_READ)
 relation(DELIVERY_CAMPAIGN, CAMPAIGNS.by_ids, permission=Permission.CAMPAIGN_READ)
 relation(DELIVERY_CONTACT, CONTACTS.by_ids, optional=True, permission=Permission.CONTACT_READ)
 NODES: Final = (NodeType("Delivery", Permission.CONTACT_READ, DELIVERIES.by_ids),)
 
 
-def delivery_of(row: DeliveryRow) -> Delivery:
+def _delivery_of(row: DeliveryRow) -> Delivery:
     """The delivery of a row: the API's type is read from the row itself."""
     return cast("Delivery", row)
 
@@ -83,4 +83,4 @@ class DeliveryMutations:
             row, campaign = await resolving.resolve(
                 uow, uuid_of("Delivery", input.delivery_id), input.as_, policy=info.context.dependencies.sender_policy
             )
-        return ResolveDeliveryPayload(delivery=delivery_of(row), campaign=campaign_of(campaign))
+        return ResolveDeliveryPayload(delivery=_delivery_of(row), campaign=campaign_of(campaign))

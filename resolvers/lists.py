@@ -37,7 +37,7 @@ relation(LIST_CONTACT_COUNT, lists.member_counts)
 NODES: Final = (NodeType("List", Permission.LIST_READ, LISTS.by_ids),)
 
 
-def list_of(row: ListRow) -> List:
+def _list_of(row: ListRow) -> List:
     """The list of a row: the API's type is read from the row itself."""
     return cast("List", row)
 
@@ -61,7 +61,7 @@ class ListQueries:
         """A list by its ID, or `null` if it does not exist."""
         list_id = uuid_of("List", id)
         row = await LISTS.get(info.context.reads, list_id) if list_id else None
-        return list_of(row) if row else None
+        return _list_of(row) if row else None
 
 
 @strawberry.type
@@ -71,7 +71,7 @@ class ListMutations:
         """Create an empty list."""
         async with info.context.work() as uow:
             row = await lists.create(uow, input.name, input.description)
-        return CreateListPayload(found=list_of(row))
+        return CreateListPayload(found=_list_of(row))
 
     @mutation(Requires(Permission.LIST_WRITE), audit="list_member.added")
     async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
@@ -80,7 +80,7 @@ class ListMutations:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
             members = await tagging.require_all(uow, contact_ids(input.contact_ids))
             added = await lists.add_members(uow, [row.id], members)
-        return AddToListPayload(found=list_of(row), added=added)
+        return AddToListPayload(found=_list_of(row), added=added)
 
     @mutation(Requires(Permission.LIST_WRITE), audit="list_member.removed")
     async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
@@ -89,4 +89,4 @@ class ListMutations:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
             members = await tagging.require_all(uow, contact_ids(input.contact_ids))
             removed = await lists.remove_members(uow, row.id, members)
-        return RemoveFromListPayload(found=list_of(row), removed=removed)
+        return RemoveFromListPayload(found=_list_of(row), removed=removed)

@@ -43,7 +43,7 @@ def collect_nodes(*declared: Sequence[NodeType]) -> None:
             raise ValueError(f"{each.name} is declared twice")
 
 
-async def fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
+async def _fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
     """The objects with global ids; None for an unknown id, another tenant's, or one that the caller may not read."""
     keys = [decode_global_id(value) for value in values]
     wanted: dict[str, list[UUID]] = {}
@@ -63,7 +63,7 @@ class NodeQueries:
     @query(Requires(Permission.ORGANIZATION_READ))
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name
         """An object by its ID, or `null` if it does not exist or you have no permission to read it."""
-        return (await fetch_nodes(info, [id]))[0]
+        return (await _fetch_nodes(info, [id]))[0]
 
     @query(Requires(Permission.ORGANIZATION_READ))
     async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
@@ -74,4 +74,4 @@ class NodeQueries:
                 field=("ids",),
                 code=ErrorCode.TOO_MANY,
             )
-        return await fetch_nodes(info, ids)
+        return await _fetch_nodes(info, ids)

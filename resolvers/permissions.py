@@ -37,7 +37,7 @@ def root_fields() -> Iterator[RootField]:
             yield RootField(name, rule.permission if isinstance(rule, Requires) else None)
 
 
-def matrix_rows() -> Rows:
+def _matrix_rows() -> Rows:
     """The verbs of each role, and the most that Maya may have, for each resource."""
     columns = (*Role, "maya")
     rows: Rows = [("Resource", *(column.capitalize() for column in columns), "What it is")]
@@ -46,7 +46,7 @@ def matrix_rows() -> Rows:
     return rows
 
 
-def field_rows() -> Rows:
+def _field_rows() -> Rows:
     """The types of `node(id)` and the root fields that require each permission, and those that require none."""
     fields = sorted(root_fields(), key=lambda field: field.name)
     rows: Rows = [("Permission", "Types of node(id)", "Root fields")]
@@ -59,17 +59,17 @@ def field_rows() -> Rows:
 
 def text(*, markdown: bool = False) -> str:
     """Both tables."""
-    form = in_markdown if markdown else in_columns
-    return f"{form(matrix_rows())}\n\n{form(field_rows())}"
+    form = _in_markdown if markdown else _in_columns
+    return f"{form(_matrix_rows())}\n\n{form(_field_rows())}"
 
 
-def in_columns(rows: Rows) -> str:
+def _in_columns(rows: Rows) -> str:
     """A table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def in_markdown(rows: Rows) -> str:
+def _in_markdown(rows: Rows) -> str:
     """A table in Markdown."""
     head, *body = rows
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))

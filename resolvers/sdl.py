@@ -23,15 +23,15 @@ def breaking_changes(old: str, new: str) -> list[str]:
     return [change.description for change in find_breaking_changes(schema_of(old), schema_of(new))]
 
 
-def unlisted(changes: list[str], record: str) -> list[str]:
+def _unlisted(changes: list[str], record: str) -> list[str]:
     """The changes that no line of the record begins with: `- Field Type.name was removed.`, then the reason."""
     listed = record.splitlines()
     return [change for change in changes if not any(line.startswith(f"- {change}") for line in listed)]
 
 
-def unlisted_changes(root: Path, current: str) -> list[str]:
+def _unlisted_changes(root: Path, current: str) -> list[str]:
     """The changes since the last release that break clients and are not listed in the record under `root`."""
-    return unlisted(breaking_changes((root / RELEASED).read_text(), current), (root / RECORD).read_text())
+    return _unlisted(breaking_changes((root / RELEASED).read_text(), current), (root / RECORD).read_text())
 
 
 def problems(root: Path, current: str) -> list[str]:
@@ -39,7 +39,7 @@ def problems(root: Path, current: str) -> list[str]:
     stale = (root / SCHEMA).read_text() != current
     broken = [
         f"Breaks clients of the last release: {change} Undo it, or list it in {RECORD}."
-        for change in unlisted_changes(root, current)
+        for change in _unlisted_changes(root, current)
     ]
     return [STALE, *broken] if stale else broken
 

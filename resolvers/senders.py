@@ -34,7 +34,7 @@ relation(SENDER_CONFIRMATION_PROBLEM, reading.confirmation_problems)
 NODES: Final = (NodeType("Sender", Permission.SENDER_READ, SENDERS.by_ids),)
 
 
-def sender_of(row: SenderRow) -> Sender:
+def _sender_of(row: SenderRow) -> Sender:
     """The sender of a row: the API's type is read from the row itself."""
     return cast("Sender", row)
 
@@ -67,14 +67,14 @@ class SenderMutations:
             input.name,
             make_default=input.make_default,
         )
-        return CreateSenderPayload(sender=sender_of(row))
+        return CreateSenderPayload(sender=_sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.confirmed")
     async def confirm_sender(self, info: Info, input: ConfirmSenderInput) -> ConfirmSenderPayload:  # noqa: A002 - the same
         """Confirm a sender with the token of its confirmation e-mail. The link in that e-mail does the same."""
         async with info.context.work() as uow:
             row = await confirming.confirm(uow, input.token)
-        return ConfirmSenderPayload(sender=sender_of(row))
+        return ConfirmSenderPayload(sender=_sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.deleted")
     async def delete_sender(self, info: Info, input: DeleteSenderInput) -> DeleteSenderPayload:  # noqa: A002 - the same
@@ -87,4 +87,4 @@ class SenderMutations:
             row = await changing.delete(
                 uow, info.context.dependencies.sender_policy, uuid_of("Sender", input.sender_id)
             )
-        return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(row))
+        return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=_sender_of(row))

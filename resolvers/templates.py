@@ -35,12 +35,12 @@ rows.register(Template, TemplateRow, id=Column("id", global_ids("Template")))
 NODES: Final = (NodeType("Template", Permission.TEMPLATE_READ, TEMPLATES.by_ids),)
 
 
-def template_of(row: TemplateRow) -> Template:
+def _template_of(row: TemplateRow) -> Template:
     """The template of a row: the API's type is read from the row itself."""
     return cast("Template", row)
 
 
-def changes_of(input_: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
+def _changes_of(input_: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
     """The changes that the client provided, nulls included; omitted fields are left out."""
     return cast("TemplateChanges", provided_values(input_, "name", "subject", "html_content", "text_content"))
 
@@ -59,7 +59,7 @@ class TemplateQueries:
         """A template by its ID, or `null` if it does not exist."""
         template_id = uuid_of("Template", id)
         row = await TEMPLATES.get(info.context.reads, template_id) if template_id else None
-        return template_of(row) if row else None
+        return _template_of(row) if row else None
 
     @query(Requires(Permission.TEMPLATE_READ), user_errors_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
@@ -77,19 +77,19 @@ class TemplateMutations:
     async def create_template(self, info: Info, input: CreateTemplateInput) -> CreateTemplatePayload:  # noqa: A002 - the contract's name
         """Create a template. `TEMPLATE_INVALID` with line and column if its content cannot be parsed."""
         async with info.context.work() as uow:
-            row = await templates.create(uow, changes_of(input))
-        return CreateTemplatePayload(template=template_of(row))
+            row = await templates.create(uow, _changes_of(input))
+        return CreateTemplatePayload(template=_template_of(row))
 
     @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.updated")
     async def update_template(self, info: Info, input: UpdateTemplateInput) -> UpdateTemplatePayload:  # noqa: A002 - the same
         """Change a template. Campaigns created from it keep their content."""
         async with info.context.work() as uow:
-            row = await templates.update(uow, uuid_of("Template", input.template_id), changes_of(input))
-        return UpdateTemplatePayload(template=template_of(row))
+            row = await templates.update(uow, uuid_of("Template", input.template_id), _changes_of(input))
+        return UpdateTemplatePayload(template=_template_of(row))
 
     @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.deleted")
     async def delete_template(self, info: Info, input: DeleteTemplateInput) -> DeleteTemplatePayload:  # noqa: A002 - the same
         """Delete a template. Campaigns created from it remain."""
         async with info.context.work() as uow:
             row = await templates.delete(uow, uuid_of("Template", input.template_id))
-        return DeleteTemplatePayload(deleted_template_id=global_id("Template", row.id), template=template_of(row))
+        return DeleteTemplatePayload(deleted_template_id=global_id("Template", row.id), template=_template_of(row))

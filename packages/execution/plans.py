@@ -211,7 +211,7 @@ class PlanCache:
             known = self.lookup(document, name)
             if known is not None:
                 return known
-            key = (document_text(document), name)
+            key = (_document_text(document), name)
             operation = self.operations.get(key)
             if operation is None or operation.document != document:
                 return None
@@ -233,7 +233,7 @@ class PlanCache:
 
     def _is_used_again(self, document: DocumentNode, name: str | None) -> bool:
         """Whether the document has been used often enough to compile it; counts this use."""
-        key = (hash(document_text(document)), name)
+        key = (hash(_document_text(document)), name)
         times = self.seen.pop(key, 0) + 1
         if times >= limits.min_uses:
             return True
@@ -244,7 +244,7 @@ class PlanCache:
 
     def _add(self, document: DocumentNode, name: str | None, run: PlanRun) -> CachedOperation:
         """Add the operation, and evict the least recently used ones above the limit."""
-        key = (document_text(document), name)
+        key = (_document_text(document), name)
         self._evict(key)
         operation = CachedOperation(document, name, run)
         try:
@@ -259,7 +259,7 @@ class PlanCache:
 
     def add_fields(self, operation: CachedOperation, fields: int) -> None:
         """Count the fields of a plan, and evict other operations if there are too many."""
-        if self.operations.get((document_text(operation.document), operation.name)) is not operation:
+        if self.operations.get((_document_text(operation.document), operation.name)) is not operation:
             return  # another thread has evicted it meanwhile
         operation.fields += fields
         self.fields += fields
@@ -342,7 +342,7 @@ def _compile_plan(run: PlanRun, budget: OperationBudget, *, custom_default: bool
         return f"{FAILED}: {type(error).__name__}: {error}"
 
 
-def document_text(document: DocumentNode) -> object:
+def _document_text(document: DocumentNode) -> object:
     """The document's text; for one that was not parsed, its identity."""
     return document.loc.source.body if document.loc else id(document)
 

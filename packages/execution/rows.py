@@ -116,10 +116,10 @@ def _converter(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | N
 
 def readers_of(definition: StrawberryObjectDefinition) -> list[RowReader]:
     """The readers of the row classes that are registered for the type."""
-    return next((READERS_BY_TYPE[origin] for origin in origins_of(definition) if origin in READERS_BY_TYPE), [])
+    return next((READERS_BY_TYPE[origin] for origin in _origins_of(definition) if origin in READERS_BY_TYPE), [])
 
 
-def origins_of(definition: StrawberryObjectDefinition) -> list[type]:
+def _origins_of(definition: StrawberryObjectDefinition) -> list[type]:
     """The class of the type, and that of its generic type."""
     generic = definition.concrete_of
     return [definition.origin] if generic is None else [definition.origin, generic.origin]
@@ -180,7 +180,7 @@ def _schema_fields(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, tupl
     """The Python names of a type's fields by their names in the schema, and whether they are methods."""
     for known in info.schema.type_map.values():
         definition = strawberry_definition(known)
-        if isinstance(known, GraphQLObjectType) and definition is not None and type_ in origins_of(definition):
+        if isinstance(known, GraphQLObjectType) and definition is not None and type_ in _origins_of(definition):
             declared = {name: strawberry_definition(field) for name, field in known.fields.items()}
             return {
                 name: (field.python_name, field.base_resolver is not None)

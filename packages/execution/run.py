@@ -133,10 +133,10 @@ def _build_arguments(plans: tuple[ArgumentPlan, ...], variables: dict[str, Any])
 def join_fields(run: PlanRun, fields: dict[str, Any]) -> Any:
     """An object's fields, or a coroutine of them where some are coroutines."""
     waiting = [key for key, value in fields.items() if type(value) is CoroutineType]
-    return await_fields(fields, waiting) if waiting and run.awaits else fields
+    return _await_fields(fields, waiting) if waiting and run.awaits else fields
 
 
-async def await_fields(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
+async def _await_fields(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
     """Await the fields that are coroutines, together."""
     if len(waiting) == 1:
         fields[waiting[0]] = await fields[waiting[0]]

@@ -37,7 +37,7 @@ class DraftingMutations:
         """
         async with info.context.work() as uow:
             row = await drafting.create(
-                uow, changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
+                uow, _changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
             )
         return CreateCampaignPayload(campaign=campaign_of(row))
 
@@ -51,7 +51,7 @@ class DraftingMutations:
             row = await drafting.update(
                 uow,
                 uuid_of("Campaign", input.campaign_id),
-                changes_of(input),
+                _changes_of(input),
                 version=optional_value(input.version, "input", "version"),
             )
         return UpdateCampaignPayload(campaign=campaign_of(row))
@@ -97,11 +97,11 @@ class DraftingMutations:
         return ArchiveCampaignPayload(campaign=campaign_of(row))
 
 
-def changes_of(input_: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
+def _changes_of(input_: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
     """The changes that the client provided, nulls included; omitted fields are left out."""
     changes = provided_values(input_, "name", "subject", "html_content", "text_content")
     if input_.audience is not strawberry.UNSET:
-        changes["audience"] = audience_of(input_.audience) if input_.audience else None
+        changes["audience"] = _audience_of(input_.audience) if input_.audience else None
     if input_.sender_id is not strawberry.UNSET:
         changes["sender_id"] = optional_uuid_of("Sender", input_.sender_id)
     on_doubt = input_.settings.on_doubt if input_.settings else input_.settings
@@ -110,7 +110,7 @@ def changes_of(input_: CreateCampaignInput | UpdateCampaignInput) -> CampaignCha
     return cast("CampaignChanges", changes)
 
 
-def audience_of(input_: AudienceInput) -> CampaignAudienceInput:
+def _audience_of(input_: AudienceInput) -> CampaignAudienceInput:
     """The service's audience input of the API's."""
     return CampaignAudienceInput(
         all=input_.all,

@@ -54,7 +54,7 @@ class CampaignQueries:
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
-        reads, selection = info.context.reads, once_per_plan(info, figures_selection)
+        reads, selection = info.context.reads, once_per_plan(info, _figures_selection)
         if not selection:
             row = await CAMPAIGNS.get(reads, campaign_id)
             return campaign_of(row) if row else None
@@ -85,7 +85,7 @@ class FiguresSelection(NamedTuple):
     campaign_again: bool
 
 
-def figures_selection(selection: Selection) -> FiguresSelection | None:
+def _figures_selection(selection: Selection) -> FiguresSelection | None:
     """The selected figures of a campaign; None when there are none."""
     if "stats" not in selection and "progress" not in selection:
         return None

@@ -43,13 +43,13 @@ from services.contacts.listing import CONTACTS
 from services.contacts.upserting import OnInvalid, UpsertResult
 
 
-def provided_fields(input_: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
+def _provided_fields(input_: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
     """The fields that the client provided, nulls included; omitted fields are left out."""
     names = ("email", "first_name", "last_name", "custom_fields", "tags", "time_zone")
     return cast("UncheckedFields", provided_values(input_, *names))
 
 
-def result_of(result: UpsertResult) -> UpsertContactResult:
+def _result_of(result: UpsertResult) -> UpsertContactResult:
     """The API's result of one upserted row."""
     return UpsertContactResult(
         index=result.index,
@@ -72,14 +72,14 @@ class ContactMutations:
         """Create a contact. All errors of the input are reported together."""
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
         async with info.context.work() as uow:
-            row = await changing.create(uow, provided_fields(input), status=input.status, list_ids=list_ids)
+            row = await changing.create(uow, _provided_fields(input), status=input.status, list_ids=list_ids)
         return CreateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.updated")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
         """Change the given fields of a contact. Custom fields are merged; tags are replaced."""
         async with info.context.work() as uow:
-            row = await changing.change(uow, uuid_of("Contact", input.contact_id), provided_fields(input))
+            row = await changing.change(uow, uuid_of("Contact", input.contact_id), _provided_fields(input))
         return UpdateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_DELETE), audit="contact.deleted")
@@ -95,12 +95,12 @@ class ContactMutations:
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.upserted")
     async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
         """Create or change up to 1,000 contacts, identified by e-mail address. Each row has its own result."""
-        rows = [provided_fields(row) for row in input.contacts]
+        rows = [_provided_fields(row) for row in input.contacts]
         async with info.context.work() as uow:
             results = await upserting.upsert(uow, rows, OnInvalid[input.on_invalid.name])
         counted = Counter(result.status.value for result in results)
         return UpsertContactsPayload(
-            results=[result_of(result) for result in results],
+            results=[_result_of(result) for result in results],
             created=counted["created"],
             updated=counted["updated"],
             unchanged=counted["unchanged"],

@@ -98,7 +98,7 @@ class _CostAnalyzer:
         owner, first = selected[0]
         selection_sets = [each.selection_set for _, each in selected if each.selection_set is not None]
         name = first.name.value
-        if not selection_sets and not leaf_cost(owner, name):
+        if not selection_sets and not _leaf_cost(owner, name):
             return None
         self.node_count += 1
         if self.node_count > self.max_nodes:
@@ -126,7 +126,7 @@ class _CostAnalyzer:
             is_paged=isinstance(size, PageSize) and result.name.endswith("Connection"),
             is_per_item=is_per_item,
             is_single=not is_list_type(get_nullable_type(field.type)),
-            non_null=items_are_non_null(field.type),
+            non_null=_items_are_non_null(field.type),
             children=self.nodes(result, selection_sets, self.input_lists(field, first) if root_weight else ()),
         )
 
@@ -147,7 +147,7 @@ class _CostAnalyzer:
         for argument in node.arguments or ():
             type_ = get_named_type(field.args[argument.name.value].type)
             if isinstance(type_, GraphQLInputObjectType):
-                names = [name for name, item in type_.fields.items() if is_list_of_rows(item)]
+                names = [name for name, item in type_.fields.items() if _is_list_of_rows(item)]
                 found += [self.input_field(argument.value, name) for name in names]
         return tuple(found)
 
@@ -168,20 +168,20 @@ class _CostAnalyzer:
         return ArgumentValue(value_from_ast_untyped(value))
 
 
-def items_are_non_null(type_: GraphQLOutputType) -> bool:
+def _items_are_non_null(type_: GraphQLOutputType) -> bool:
     """Whether no item of a list can be null; for a type that is not a list, whether the value cannot."""
     inner: Any = get_nullable_type(type_)
     return is_non_null_type(inner.of_type if is_list_type(inner) else type_)
 
 
-def leaf_cost(owner: GraphQLNamedType, name: str) -> int:
+def _leaf_cost(owner: GraphQLNamedType, name: str) -> int:
     """What a field without a selection set costs: nothing, unless it declares a cost."""
     if not isinstance(owner, GraphQLObjectType | GraphQLInterfaceType) or name not in owner.fields:
         return 0
     return declared_cost(owner.fields[name])
 
 
-def is_list_of_rows(item: GraphQLArgument) -> bool:
+def _is_list_of_rows(item: GraphQLArgument) -> bool:
     """Whether an input field is a list of ids or of objects, not of other scalars."""
     type_ = get_named_type(item.type)
     is_row = isinstance(type_, GraphQLInputObjectType) or type_.name == "ID"
