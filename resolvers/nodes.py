@@ -24,8 +24,7 @@ Read = Callable[[Reads, Sequence[UUID]], Awaitable[Mapping[UUID, Any]]]
 class NodeType:
     """A type of objects with global ids: its name, the permission to read it, and the function that reads by ids.
 
-    `read` gives the rows that are shown, in one statement. A noun declares its types as `NODES`; the roots collect
-    them.
+    `read` returns the rows by id, in one statement. A noun declares its types as `NODES`; the roots collect them.
     """
 
     name: str

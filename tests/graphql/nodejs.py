@@ -1,4 +1,4 @@
-"""Running the official JavaScript clients, where Node is there and `npm ci` has been run in tests/node."""
+"""Runs the official JavaScript clients, when Node.js and the packages of tests/node are installed (`npm ci`)."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ needs_node = pytest.mark.skipif(
 
 
 def run_node(script: str, *arguments: str, given: str | None = None) -> str:
-    """What a script of tests/node printed, with a text on its standard input."""
+    """The output of a script of tests/node, with a text on its standard input."""
     done = subprocess.run(
         ["node", script, *arguments],
         cwd=FOLDER,

@@ -40,12 +40,12 @@ class LeafConnection:
 class Query(resolvers.Query):
     @query(Public())
     async def bug(self) -> str:
-        """A field that fails with a secret."""
+        """A field that fails with an error whose message is a secret."""
         raise RuntimeError("SELECT secret FROM vault")
 
     @query(Public())
     async def missing(self) -> str | None:
-        """A field that refuses as a service would."""
+        """A field that raises NOT_FOUND as a service does."""
         raise NotFound("No such thing.", field=("id",))
 
     @query(Public())
@@ -55,17 +55,17 @@ class Query(resolvers.Query):
 
     @query(Public())
     async def leaves(self, first: int | None = None) -> LeafConnection:
-        """A page of things; returns three at most."""
+        """A page of objects; returns at most three."""
         return LeafConnection(nodes=[Leaf(number=n) for n in range(min(first or 25, 3))], total_count=3)
 
     @query(Public())
     async def too_large(self) -> int | None:
-        """A field that gives a number which Int can't hold."""
+        """A field that returns a number out of range for Int."""
         return 2**40
 
     @query(Public())
-    async def unspeakable(self) -> JSON | None:
-        """A field that gives a number which our JSON encoder can't write."""
+    async def not_serializable(self) -> JSON | None:
+        """A field that returns a number which the JSON encoder can't serialize."""
         return JSON(2**70)
 
     @query(Public())
@@ -75,7 +75,7 @@ class Query(resolvers.Query):
 
     @query(Public())
     async def slow(self, seconds: float) -> bool:
-        """A field that takes its time."""
+        """A field that waits before it returns."""
         await asyncio.sleep(seconds)
         return True
 
@@ -121,7 +121,7 @@ class Subscription:
 
     @subscription(Requires(Permission.ORGANIZATION_READ), state=True)
     async def board(self, to: int = 1, pause: float = 0.0, size: int = 0) -> AsyncIterator[str]:
-        """A state: which execution this is, a number below `to`, and so many letters; waits after the last one."""
+        """A state: the number of this execution, a number below `to`, and padding; waits after the last one."""
         execution = next(EXECUTIONS)
         for number in range(to):
             yield f"{execution} {number} {'x' * size}"
@@ -130,7 +130,7 @@ class Subscription:
 
     @subscription(Requires(Permission.ORGANIZATION_READ), state=True)
     async def ending(self, pause: float = 0.1, *, fails: bool = False) -> AsyncIterator[int | None]:
-        """A state of which nothing follows its first value but the end, or a failure."""
+        """A state that ends or fails after its first value."""
         yield 1
         await asyncio.sleep(pause)
         if fails:
@@ -138,25 +138,25 @@ class Subscription:
 
     @subscription(Requires(Permission.AUDIT_READ))
     async def audit(self) -> AsyncIterator[int]:
-        """A log for owners and admins, of which nothing follows its first value."""
+        """An event stream for owners and admins that waits after its first value."""
         yield 1
         await asyncio.Event().wait()
 
     @subscription(Requires(Permission.AUDIT_READ), state=True)
     async def vault(self) -> AsyncIterator[int]:
-        """A state for owners and admins, of which nothing follows its first value."""
+        """A state for owners and admins that waits after its first value."""
         yield 1
         await asyncio.Event().wait()
 
     @subscription(Requires(Permission.CONVERSATION_READ), state=True)
     async def talks(self, info: Info) -> AsyncIterator[int]:
-        """A state that reads rows of users: how many conversations it sees."""
+        """A state that reads rows of users: the number of conversations that it sees."""
         yield len(await info.context.reads.rows(select(Conversation.id)))
         await asyncio.Event().wait()
 
     @subscription(Requires(Permission.ORGANIZATION_READ))
     async def sight(self, info: Info, pause: float) -> AsyncIterator[list[int]]:
-        """A log: whether the caller may read the audit log, and how many of its events the stream's reads see."""
+        """An event stream: whether the caller may read the audit log, and how many audit events its reads see."""
         reads = info.context.reads
         while True:
             seen = await reads.rows(select(AuditEvent.id))

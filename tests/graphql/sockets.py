@@ -1,4 +1,4 @@
-"""A bare websocket client: sends what a test says, right or wrong."""
+"""A bare websocket client that sends any message, valid or not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,12 +30,12 @@ class Socket:
         await self.send({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"} if token else {}})
 
     async def ready(self, token: str) -> None:
-        """Authenticate, and wait until the server has acknowledged it."""
+        """Authenticate, and wait for the acknowledgement."""
         await self.init(token)
         assert (await self.next())["type"] == "connection_ack"
 
     async def subscribe(self, query: str, identifier: str = "1", **payload: object) -> None:
-        """Begin an operation."""
+        """Start an operation."""
         await self.send({"id": identifier, "type": "subscribe", "payload": {"query": query, **payload}})
 
     async def next(self, within: float = WAIT_SECONDS) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Socket:
         return document
 
     async def closed(self, within: float = WAIT_SECONDS) -> tuple[int | None, str]:
-        """The code and the reason with which the server closes; messages before that are skipped."""
+        """The code and the reason of the server's close; skips messages before it."""
         async with asyncio.timeout(within):
             while True:
                 message = await self.raw.receive()
@@ -65,7 +65,7 @@ async def connected(server: Served, *, protocol: str | None = PROTOCOL) -> Async
 
 
 async def settles(condition: Any, within: float = WAIT_SECONDS) -> None:  # noqa: ANN401 - a function without arguments
-    """Wait until a condition holds; fail when it does not in time."""
+    """Wait until a condition is true; fail when it is not within the limit."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - whatever is counted rings no bell
             await asyncio.sleep(0.01)

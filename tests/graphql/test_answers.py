@@ -1,4 +1,4 @@
-"""Answers in one write, and what we take for granted of uvicorn for them."""
+"""Responses in one write, and what this relies on in uvicorn's private protocol."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ CHANGING = re.compile(rb'((?:x-request-id|date|ratelimit): )[^\r]*|("(?:remainin
 
 
 def request(*lines: str, version: str = "1.1") -> bytes:
-    """A POST with these headers, too."""
+    """A POST, with these headers in addition."""
     head = [
         f"POST /graphql HTTP/{version}",
         "host: localhost",
@@ -26,8 +26,8 @@ def request(*lines: str, version: str = "1.1") -> bytes:
     return "\r\n".join(head).encode() + b"\r\n\r\n" + BODY
 
 
-async def until_closed(server: Served, *sent: bytes) -> bytes:
-    """All that the server says to what is sent at once on one connection, until it closes it."""
+async def read_until_closed(server: Served, *sent: bytes) -> bytes:
+    """Everything that the server sends after these bytes, until it closes the connection."""
     address = urlsplit(server.base)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"".join(sent))
@@ -38,13 +38,13 @@ async def until_closed(server: Served, *sent: bytes) -> bytes:
         writer.close()
 
 
-def split(said: bytes) -> list[bytes]:
-    """Answers one by one, without what changes from one to the next."""
+def split_responses(said: bytes) -> list[bytes]:
+    """The single responses, without the parts that differ from one to the next."""
     return CHANGING.sub(rb"\1\2", said).split(b"HTTP/1.1 ")[1:]
 
 
 @pytest.fixture
-def usual(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def asgi_messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that go through uvicorn's `send` from now on."""
     seen: list[str] = []
     send = RequestResponseCycle.send
@@ -57,36 +57,42 @@ def usual(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-async def test_an_answer_is_what_uvicorn_would_write(api_server: Served, usual: list[str]) -> None:
-    """The same bytes but for `connection: close`, and nothing of them goes through uvicorn's `send`.
+async def test_a_response_has_the_bytes_that_uvicorn_would_write(
+    api_server: Served, asgi_messages: list[str]
+) -> None:
+    """The same bytes except for `connection: close`, and without a call of uvicorn's `send`.
 
-    The last request of a connection goes the usual way, as uvicorn then says that it closes. The three were sent at
-    once: each is answered when it is its turn.
+    Uvicorn sends the last response of a connection and adds that header. The three requests were sent at once;
+    responses keep their order.
     """
-    *at_once, last = split(await until_closed(api_server, request(), request(), request("connection: close")))
-    assert usual == ["http.response.start", "http.response.body"]
+    *at_once, last = split_responses(
+        await read_until_closed(api_server, request(), request(), request("connection: close"))
+    )
+    assert asgi_messages == ["http.response.start", "http.response.body"]
     assert at_once == [last.replace(b"connection: close\r\n", b"")] * 2
     assert b'\r\n\r\n{"data":{"__typename":"Query"}' in last
 
 
-async def test_a_refusal_is_written_at_once_too(api_server: Served, usual: list[str]) -> None:
-    """A status other than 200, and the connection serves the next request."""
+async def test_an_error_response_is_written_at_once(api_server: Served, asgi_messages: list[str]) -> None:
+    """A status other than 200; the connection serves the next request."""
     wrong = request().replace(b"application/json", b"application/wrong")
-    refused, right, _ = split(await until_closed(api_server, wrong, request(), request("connection: close")))
+    refused, right, _ = split_responses(
+        await read_until_closed(api_server, wrong, request(), request("connection: close"))
+    )
     assert refused.startswith(b"415 Unsupported Media Type\r\n")
     assert right.startswith(b"200 OK\r\n")
-    assert len(usual) == 2
+    assert len(asgi_messages) == 2
 
 
-async def test_old_clients_are_answered_the_usual_way(api_server: Served, usual: list[str]) -> None:
-    """HTTP/1.0 closes after each answer."""
-    (answer,) = split(await until_closed(api_server, request(version="1.0")))
+async def test_http_1_0_is_answered_by_asgi(api_server: Served, asgi_messages: list[str]) -> None:
+    """HTTP/1.0 closes after each response."""
+    (answer,) = split_responses(await read_until_closed(api_server, request(version="1.0")))
     assert b"connection: close\r\n" in answer
-    assert usual == ["http.response.start", "http.response.body"]
+    assert asgi_messages == ["http.response.start", "http.response.body"]
 
 
-async def test_a_reader_that_is_behind_is_waited_for(api_server: Served, usual: list[str]) -> None:
-    """While the connection takes no more, answers wait in uvicorn's `send`; every one arrives, whole."""
+async def test_responses_wait_for_a_slow_reader(api_server: Served, asgi_messages: list[str]) -> None:
+    """While the transport is paused, responses wait in uvicorn's `send`; every one arrives complete."""
     names = " ".join(f"{'x' * 200}{number}: __typename" for number in range(25))
     body = b'{"query": "{ %s }"}' % names.encode()
     one = request().replace(f"length: {len(BODY)}".encode(), f"length: {len(body)}".encode()).replace(BODY, body)
@@ -96,13 +102,13 @@ async def test_a_reader_that_is_behind_is_waited_for(api_server: Served, usual: 
     writer.write(one * many + request("connection: close"))
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            while not usual:  # noqa: ASYNC110 - the server is here, and has no event for it
+            while not asgi_messages:  # noqa: ASYNC110 - the server is here, and has no event for it
                 await asyncio.sleep(0.01)
             said = await reader.read(-1)
     finally:
         writer.close()
-    answers = split(said)
+    answers = split_responses(said)
     assert len(answers) == many + 1
     assert len(set(answers[:-1])) == 1
     assert b'"data"' in answers[0]
-    assert len(usual) > 2, "the server never had to wait"
+    assert len(asgi_messages) > 2, "the server never had to wait"

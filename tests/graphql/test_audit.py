@@ -1,4 +1,4 @@
-"""The graphql-http audit (npm), which checks every MUST, SHOULD and MAY of the GraphQL over HTTP specification."""
+"""The graphql-http audit (npm), which checks every MUST, SHOULD and MAY of GraphQL over HTTP."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""No answer costs more than was charged for it before it ran, however the client writes its sizes down."""
+"""The actual cost of a response never exceeds its requested cost, in whatever form the client writes sizes."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ from transport.documents.costs import CostNode
 CONTACTS = 60
 
 
-def listed(ids: list[str]) -> str:
-    """A list of ids as a document has it."""
+def id_list(ids: list[str]) -> str:
+    """A list of ids as a GraphQL literal."""
     return "[" + ", ".join(f'"{one}"' for one in ids) + "]"
 
 
 IDS = [encode_global_id("Contact", new_id()) for _ in range(90)]
-LITERAL = listed(IDS)
+LITERAL = id_list(IDS)
 ADD_TAGS = """mutation ($ids: [ID!]!) { addTags(input: {contactIds: $ids, tags: ["new"]}) {
     contacts { lists { name } events(first: 100) { nodes { kind } } } userErrors { code } } }"""
 WHOLE = """mutation ($input: AddTagsInput!) { addTags(input: $input) { contacts { id } userErrors { code } } }"""
@@ -41,7 +41,7 @@ SAME_KEY = """query ($id: ID!) { node(id: $id) {
 
 @pytest.fixture(scope="module")
 async def owner(runtime: Runtime) -> Actor:
-    """The owner of an organisation with sixty contacts."""
+    """The owner of an organization with sixty contacts."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, CONTACTS, tag="old")
     return actor
@@ -80,10 +80,10 @@ def page(arguments: str, declared: str = "") -> str:
         (SAME_KEY, {"id": IDS[0]}, 1 + 3 + 91),
     ],
 )
-async def test_reading_costs_no_more_than_was_charged(
+async def test_queries_cost_at_most_the_charged_points(
     caller: ApiClient, query: str, variables: dict[str, Any], requested: int
 ) -> None:
-    """Null, whole floats, defaults, either end of a page: each is counted as execution reads it."""
+    """Null, whole floats, defaults, `first` and `last`: each size is counted as execution uses it."""
     reply = await caller.send(query, variables)
     cost = reply.body["extensions"]["cost"]
     assert cost["requested"] == requested
@@ -91,18 +91,18 @@ async def test_reading_costs_no_more_than_was_charged(
 
 
 @pytest.mark.parametrize("size", ["many", 1e300, 1.5, [], True])
-async def test_a_size_that_is_none_is_refused(caller: ApiClient, size: object) -> None:
-    """What is no whole number, or an absurd one, never runs."""
+async def test_an_invalid_size_is_refused(caller: ApiClient, size: object) -> None:
+    """A size that is not an integer, or far too large, never runs."""
     reply = await caller.send(page("first: $n", "($n: Int)"), {"n": size})
     assert reply.status == 400
     assert reply.codes in (["BAD_USER_INPUT"], ["COST_EXCEEDED"])
 
 
-async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtime: Runtime, owner: Actor) -> None:
-    """A payload's rows are counted as many times as the input has ids or rows."""
+async def test_mutations_cost_at_most_the_charged_points(caller: ApiClient, runtime: Runtime, owner: Actor) -> None:
+    """A payload's rows are counted once for each id or row in the input."""
     ids = [encode_global_id("Contact", one) for one in await factories.contacts(runtime, owner, 40)]
     inline = WHOLE.replace("($input: AddTagsInput!)", "").replace(
-        "$input", f'{{contactIds: {listed(ids)}, tags: "b"}}'
+        "$input", f'{{contactIds: {id_list(ids)}, tags: "b"}}'
     )
     rows = [{"email": f"row-{number}@example.com"} for number in range(100)]
     for query, variables, requested in (
@@ -119,8 +119,8 @@ async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtim
         assert "userErrors': [{" not in str(reply.data)
 
 
-async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) -> None:
-    """Where a list turns out longer than was guessed, the rest is taken from the budget all the same."""
+async def test_longer_lists_than_estimated_are_charged_afterwards(runtime: Runtime) -> None:
+    """When a list is longer than estimated, the difference is taken from the budget afterwards."""
     actor = await factories.organization(runtime)
     for number in range(12):
         await factories.contacts(runtime, actor, 1, tag=f"tag-{number}")
@@ -134,7 +134,7 @@ async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) ->
 class Costly:
     @on_demand("Letters.", cost=10)
     def letters(self) -> list[str]:
-        """Values of no object: they are counted together."""
+        """Scalar values: they are counted together."""
         return ["a", "b", "c"]
 
     @on_demand("A number.", cost=10)
@@ -152,7 +152,7 @@ class CostlyQuery(Costly):
 
     @strawberry.field
     def some(self) -> list[Costly | None]:
-        """Two objects, and nothing."""
+        """Two objects and a null."""
         return [Costly(), None, Costly()]
 
 
@@ -166,8 +166,8 @@ class CostlyQuery(Costly):
         ("{ some { letters } }", 55, 23),
     ],
 )
-def test_a_list_of_values_costs_once_whatever_its_length(query: str, requested: int, actual: int) -> None:
-    """A field with a cost of its own is billed that cost for each object, and never more than was requested."""
+def test_a_list_of_scalars_costs_once_whatever_its_length(query: str, requested: int, actual: int) -> None:
+    """A field with a declared cost costs that for each object, and never more than was requested."""
     schema = strawberry.Schema(query=CostlyQuery)
     document = parse(query)
     (operation,) = document.definitions
@@ -210,6 +210,6 @@ def test_a_list_of_values_costs_once_whatever_its_length(query: str, requested: 
         ),
     ],
 )
-def test_what_an_answer_did_cost(node: CostNode, value: object, cost: int) -> None:
-    """A field's weight for each of its objects, with what is under them, and its own cost once wherever it stands."""
+def test_actual_costs(node: CostNode, value: object, cost: int) -> None:
+    """A field's weight for each of its objects, with the costs below them, and its own cost once."""
     assert node.actual(value) == cost

@@ -1,4 +1,4 @@
-"""The scalar DateTime is RFC 3339's `date-time`, judged by a reader written from the RFC's grammar alone."""
+"""The scalar DateTime is RFC 3339's `date-time`, compared with a parser written from the RFC's grammar alone."""
 
 import re
 from calendar import monthrange
@@ -23,21 +23,21 @@ SECOND = 1_000_000
 DIGITS = "0123456789"
 
 
-class Reader:
-    """Reads a text rule by rule, as RFC 3339, 5.6 lists them; raises `ValueError` where it leaves the grammar."""
+class GrammarParser:
+    """Parses a text rule by rule, as in RFC 3339, 5.6; raises `ValueError` where it violates the grammar."""
 
     def __init__(self, text: str) -> None:
         self.rest = text
 
     def one_of(self, characters: str) -> str:
-        """One character among some."""
+        """One of these characters."""
         if not self.rest or self.rest[0] not in characters:
             raise ValueError(self.rest)
         first, self.rest = self.rest[0], self.rest[1:]
         return first
 
     def number(self, width: int, least: int, most: int) -> int:
-        """So many digits, within bounds."""
+        """A number of so many digits within bounds."""
         value = int("".join(self.one_of(DIGITS) for _ in range(width)))
         if not least <= value <= most:
             raise ValueError(value)
@@ -70,9 +70,9 @@ def days_before(year: int, month: int, day: int) -> int:
     return full * 365 + full // 4 - full // 100 + full // 400 + months + day - 1
 
 
-def judged(text: str) -> int | None:
-    """Microseconds from 0001-01-01T00:00:00Z to the moment that a text names; None where it names none for us."""
-    reader = Reader(text)
+def parsed_by_grammar(text: str) -> int | None:
+    """Microseconds from 0001-01-01T00:00:00Z to the moment of a text; None where the text is invalid."""
+    reader = GrammarParser(text)
     try:
         year = reader.number(4, 1, 9999)
         reader.one_of("-")
@@ -106,8 +106,8 @@ def ends_a_month(minutes: int) -> bool:
     return day.day == monthrange(day.year, day.month)[1]
 
 
-def accepted(text: str) -> int | None:
-    """What the scalar makes of a text, counted as `judged` does; None when it refuses."""
+def parsed_by_scalar(text: str) -> int | None:
+    """What the scalar makes of a text, in the same unit; None when it refuses the text."""
     try:
         moment = scalar.parse_value(text)
     except GraphQLError:
@@ -118,7 +118,7 @@ def accepted(text: str) -> int | None:
 
 
 def pieces(*usual: str, odd: str = "") -> st.SearchStrategy[str]:
-    """One of the usual texts, or now and then what may stand there in other notations."""
+    """One of the common texts, or now and then one of another notation."""
     return st.sampled_from([*usual * 4, *odd.split("|")])
 
 
@@ -153,16 +153,16 @@ texts = st.tuples(surroundings, date_texts, separators, time_texts, fractions, o
 
 @given(texts)
 def test_the_scalar_agrees_with_the_grammar(text: str) -> None:
-    """Whatever the text, it is accepted exactly where RFC 3339 has it, and as the same moment."""
-    assert accepted(text) == judged(text)
+    """Any text is accepted exactly where RFC 3339 accepts it, and as the same moment."""
+    assert parsed_by_scalar(text) == parsed_by_grammar(text)
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.text("0123456789.:+-TtZz Ww", max_size=3), st.integers(0, 26))
 def test_the_scalar_agrees_with_the_grammar_about_changed_texts(moment: datetime, other: str, place: int) -> None:
-    """Some characters of a good text are replaced, which mostly spoils it, and sometimes does not."""
+    """Some characters of a valid text are replaced, which mostly makes it invalid."""
     text = moment.isoformat()
     changed = text[:place] + other + text[place + len(other) :]
-    assert accepted(changed) == judged(changed)
+    assert parsed_by_scalar(changed) == parsed_by_grammar(changed)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_scalar_agrees_with_the_grammar_about_changed_texts(moment: datetime
     ],
 )
 def test_examples_of_the_rfc(text: str, meant: str) -> None:
-    """Those of section 5.8, and what its notes say of letters, unknown offsets and fractions."""
+    """Those of section 5.8, and its notes on letters, unknown offsets and fractions."""
     assert scalar.serialize(scalar.parse_value(text)) == meant
 
 
@@ -277,16 +277,16 @@ REFUSED += ["2026-11-24T09:30:00Z\x00", "\ufeff2026-11-24T09:30:00Z", f"2026-11-
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
-def test_what_the_rfc_has_is_accepted(text: str) -> None:
-    """In every field the least and the most, as the same moment as by the grammar."""
-    assert judged(text) is not None
-    assert accepted(text) == judged(text)
+def test_valid_texts_are_accepted(text: str) -> None:
+    """The minimum and maximum of each field, as the same moment as by the grammar."""
+    assert parsed_by_grammar(text) is not None
+    assert parsed_by_scalar(text) == parsed_by_grammar(text)
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_the_rfc_has_not_is_refused(text: str) -> None:
-    """Other notations of ISO 8601, values out of range, digits of other scripts, and anything around it."""
-    assert (judged(text), accepted(text)) == (None, None)
+def test_invalid_texts_are_refused(text: str) -> None:
+    """Other notations of ISO 8601, values out of range, digits of other scripts, and surrounding text."""
+    assert (parsed_by_grammar(text), parsed_by_scalar(text)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_what_the_rfc_has_not_is_refused(text: str) -> None:
         ("2026-W48-2T09:30:00Z", "Example: 2026-11-24T09:30:00Z"),
     ],
 )
-def test_refusals_say_what_is_missing(text: str, said: str) -> None:
-    """Each tells the mistake, with an example."""
+def test_errors_name_the_mistake(text: str, said: str) -> None:
+    """Each error names the mistake and gives an example."""
     with pytest.raises(GraphQLError) as refused:
         scalar.parse_value(text)
     assert said in refused.value.message
@@ -312,7 +312,7 @@ def test_refusals_say_what_is_missing(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("written", ['"2026-11-24T09:30:00Z"', '"""2026-11-24T09:30:00Z"""'])
-def test_literals_are_read_like_variables(written: str) -> None:
+def test_literals_are_parsed_like_variables(written: str) -> None:
     """A string of either form in the document."""
     assert scalar.parse_literal(parse_value(written)) == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
@@ -325,32 +325,32 @@ def test_other_literals_are_refused(written: str) -> None:
 
 
 @given(st.datetimes(timezones=st.timezones() | st.just(timezone(timedelta(minutes=-25, seconds=-21)))))
-def test_what_is_printed_can_be_read(moment: datetime) -> None:
-    """In any zone, those with seconds in their offset among them, the text is RFC 3339 of the same moment."""
+def test_serialized_times_can_be_parsed(moment: datetime) -> None:
+    """In any zone, also one whose offset has seconds, the text is RFC 3339 of the same moment."""
     try:
         text = scalar.serialize(moment)
     except OverflowError:
         return  # beyond the calendar in UTC
-    assert judged(text) is not None
+    assert parsed_by_grammar(text) is not None
     assert scalar.parse_value(text) == moment.astimezone(UTC)  # of two zones, times that come twice are never equal
 
 
-def test_a_time_of_no_zone_is_not_printed() -> None:
+def test_a_time_without_a_zone_is_not_serialized() -> None:
     """It could be any moment."""
     with pytest.raises((GraphQLError, ValueError), match="time zone"):
         scalar.serialize(datetime(2026, 11, 24))  # noqa: DTZ001 - the matter of the test
 
 
 def test_every_stored_time_has_a_zone() -> None:
-    """No column holds a time of day that nobody can place."""
+    """No column stores a time without a zone."""
     columns = [column for table in Base.metadata.tables.values() for column in table.c]
     times = {str(column): column.type.timezone for column in columns if isinstance(column.type, DateTime | Time)}
     assert len(times) > 10
     assert [name for name, has_zone in times.items() if not has_zone] == []
 
 
-async def test_literals_variables_and_answers_of_the_api(runtime: Runtime, api: ApiClient) -> None:
-    """Whichever way a time comes in, it means the same; every time that goes out is RFC 3339 in UTC."""
+async def test_literals_variables_and_responses_of_the_api(runtime: Runtime, api: ApiClient) -> None:
+    """A time means the same in a literal and a variable; every time in a response is RFC 3339 in UTC."""
     actor = await factories.organization(runtime)
     await factories.campaign(runtime, actor)
     caller = api.as_(factories.token(runtime, actor))

@@ -1,4 +1,4 @@
-"""What remains of sockets that have ended: nothing."""
+"""Nothing remains of sockets that have ended."""
 
 import asyncio
 import gc
@@ -30,10 +30,10 @@ from transport.websocket.monitoring import ConnectionMonitor
 NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
 
 
-async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
+async def test_many_sockets_dropped_at_once_leave_nothing_behind(
     probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """300 subscribed clients that drop without a word: no socket, task, viewer or line of error remains."""
+    """300 subscribed clients drop without closing: no socket, task, subscriber or log line remains."""
     crowd = []
     before = len(asyncio.all_tasks())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -74,23 +74,23 @@ ENDED = (
 )
 
 
-def kept() -> set[int]:
-    """What there is of sockets, and of the operations on them."""
+def remaining_objects() -> set[int]:
+    """The objects of sockets and of their operations that exist."""
     return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
 
 
 async def is_silent(socket: Socket) -> None:
-    """Says nothing more."""
+    """Sends nothing more."""
 
 
 async def asks(socket: Socket, query: str) -> None:
-    """Has an answer, or the first of many."""
+    """Receives the result of a query, or the first of many."""
     await socket.subscribe(query)
     assert (await socket.next())["type"] == "next"
 
 
 async def completes(socket: Socket, query: str) -> None:
-    """Has had enough of the answers, and goes on with something else."""
+    """Completes its operation and starts another one."""
     await asks(socket, query)
     await socket.send({"type": "complete", "id": "1"})
     await socket.subscribe("{ __typename }", "2")
@@ -99,7 +99,7 @@ async def completes(socket: Socket, query: str) -> None:
 
 
 async def says(socket: Socket, text: str) -> None:
-    """Is closed for what it says."""
+    """Is closed because of what it sends."""
     await socket.raw.send_str(text)
     await socket.closed()
 
@@ -124,7 +124,7 @@ CLIENTS: dict[str, Callable[[Socket], Awaitable[None]]] = {
 async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
     probe_server: Served, runtime: Runtime, client: Callable[[Socket], Awaitable[None]], *, politely: bool
 ) -> None:
-    """Whatever it was used for and however it ends, all that was made for it is gone with it."""
+    """However it was used and however it ends, all its objects are freed by reference counting."""
     _, token = await member(runtime)
 
     async def visit() -> None:
@@ -140,11 +140,11 @@ async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
     gc.collect()
     gc.disable()
     try:
-        before = kept()
+        before = remaining_objects()
         with capture_logs():  # printing an error may look at the frames' variables, which keeps them
             for _ in range(2):
                 await visit()
             await settles(lambda: empty(probe_server))
-        await settles(lambda: not kept() - before, within=WAIT_SECONDS)
+        await settles(lambda: not remaining_objects() - before, within=WAIT_SECONDS)
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""What clients see of errors: a code and a request id, and nothing of our inside."""
+"""Errors as clients see them: a code and a request id, and no internals."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from tests.client import ApiClient
 from transport.executor import status_of
 
 
-async def test_what_we_did_not_foresee_is_masked_and_logged(probe: ApiClient) -> None:
-    """The client gets the request id, the log gets the cause under the same id."""
+async def test_unexpected_errors_are_masked_and_logged(probe: ApiClient) -> None:
+    """The client gets the request id; the log gets the cause with the same id."""
     with capture_logs() as logged:
         reply = await probe.send("{ bug }")
     (error,) = reply.body["errors"]
@@ -24,8 +24,8 @@ async def test_what_we_did_not_foresee_is_masked_and_logged(probe: ApiClient) ->
     assert line["request_id"] == reply.headers["x-request-id"]
 
 
-async def test_a_value_that_its_type_can_t_hold_is_our_fault(probe: ApiClient) -> None:
-    """A number too large for Int is masked and logged like any bug; a client's own null is said to be bad input."""
+async def test_an_invalid_result_is_an_internal_error(probe: ApiClient) -> None:
+    """A result out of range for Int is masked and logged; a null of the client's is reported as bad input."""
     with capture_logs() as logged:
         reply = await probe.send("{ tooLarge }")
     (error,) = reply.body["errors"]
@@ -38,10 +38,10 @@ async def test_a_value_that_its_type_can_t_hold_is_our_fault(probe: ApiClient) -
     assert (reply.codes, reply.body["errors"][0]["path"]) == (["BAD_USER_INPUT"], ["slow"])
 
 
-async def test_an_answer_that_is_no_json_is_masked_too(probe: ApiClient) -> None:
-    """What can't be written as JSON is a 500 in JSON with a request id, and logged; never a bare one."""
+async def test_a_result_that_json_cannot_represent_is_masked(probe: ApiClient) -> None:
+    """It is a 500 in JSON with a request id, and logged; never a response without a body."""
     with capture_logs() as logged:
-        reply = await probe.send("{ unspeakable }")
+        reply = await probe.send("{ notSerializable }")
     assert (reply.status, reply.codes) == (500, ["INTERNAL"])
     assert reply.body["errors"][0]["extensions"]["requestId"] == reply.headers["x-request-id"]
     (line,) = logged
@@ -58,8 +58,8 @@ async def test_refusals_of_queries_have_codes(probe: ApiClient, field: str, code
     assert reply.body["data"] == {field: None}
 
 
-async def test_fields_that_need_a_caller_say_so(probe: ApiClient) -> None:
-    """UNAUTHENTICATED without a token, and why with a bad one."""
+async def test_fields_that_need_a_caller_are_unauthenticated_without_one(probe: ApiClient) -> None:
+    """UNAUTHENTICATED without a token, and with a reason for an invalid one."""
     query = '{ node(id: "x") { id } }'
     assert (await probe.send(query)).codes == ["UNAUTHENTICATED"]
     for token in ("nonsense", "a.b.c"):
@@ -71,7 +71,7 @@ async def test_fields_that_need_a_caller_say_so(probe: ApiClient) -> None:
 
 
 async def test_nodes_takes_a_hundred_ids(api: ApiClient, runtime: Runtime) -> None:
-    """More are refused as bad input; unknown ids are null, each at its place."""
+    """More are refused as bad input; unknown ids are null, each at its position."""
     caller = api.as_(factories.token(runtime, await factories.organization(runtime)))
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     assert (await caller.execute(query, {"ids": ["x", "y"]}))["nodes"] == [None, None]
@@ -99,6 +99,6 @@ BUG = {"message": "Oh.", "extensions": {"code": "INTERNAL"}}
         ({"data": {"a": None}, "errors": [BUG]}, (200, 0)),
     ],
 )
-def test_the_status_tells_whether_coming_back_helps(body: dict[str, Any], expected: tuple[int, int]) -> None:
-    """503 or 429 where nothing at all was answered and an error says when to come back; else the answer counts."""
+def test_the_status_is_503_or_429_only_without_data(body: dict[str, Any], expected: tuple[int, int]) -> None:
+    """503 or 429 when there is no data at all and an error has `retryAfter`; otherwise 200."""
     assert status_of(body) == expected

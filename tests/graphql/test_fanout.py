@@ -1,4 +1,4 @@
-"""Viewers of one state share its execution; each still gets all that the socket promises."""
+"""Subscribers to the same state share its execution; each still gets everything that the protocol promises."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ BOARD = "subscription ($to: Int! = 1) { board(to: $to) }"
 
 
 def fanout_of(server: Served) -> FanOut:
-    """The server's groups."""
+    """The server's fan-out."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     return endpoint.fanout
@@ -50,21 +50,21 @@ async def colleague(runtime: Runtime, actor: Actor, role: Role) -> str:
 
 
 async def board(socket: Socket, query: str = BOARD, identifier: str = "1", **payload: object) -> str:
-    """Subscribe to a board; which execution serves it."""
+    """Subscribe to a board; returns the number of the execution that serves it."""
     await socket.subscribe(query, identifier, **payload)
     shown = (await socket.next())["payload"]["data"]
     return str(next(iter(shown.values()))).partition(" ")[0]
 
 
 @pytest.fixture(autouse=True)
-async def nobody_stays(probe_server: Served) -> AsyncIterator[None]:
-    """After each test no group and no task of one is left."""
+async def no_group_remains(probe_server: Served) -> AsyncIterator[None]:
+    """After each test no group and no task of one remains."""
     yield
     fanout = fanout_of(probe_server)
     await settles(lambda: not fanout.groups and not fanout.ending_tasks)
 
 
-async def test_those_with_the_same_rights_share_an_execution(probe_server: Served, runtime: Runtime) -> None:
+async def test_callers_with_the_same_rights_share_an_execution(probe_server: Served, runtime: Runtime) -> None:
     """Another document, other variables, another role or another organization is another execution."""
     owner = await factories.organization(runtime)
     token = factories.token(runtime, owner)
@@ -90,10 +90,10 @@ async def test_those_with_the_same_rights_share_an_execution(probe_server: Serve
         assert fanout_of(probe_server).statistics().groups == 6
 
 
-async def test_one_role_with_different_rights_shares_nothing(
+async def test_one_role_with_different_rights_shares_no_execution(
     probe_server: Served, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What actors may do tells executions apart, not their role: no scoped key sees what another one may."""
+    """Executions are shared by rights, not by role: no key with scopes sees what another may see."""
     owner = await factories.organization(runtime)
     usual = RIGHTS[Role.EDITOR]
     fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
@@ -109,8 +109,8 @@ async def test_one_role_with_different_rights_shares_nothing(
         assert fanout_of(probe_server).statistics().groups == 2
 
 
-async def test_frames_are_written_straight_to_the_connection(probe_server: Served, runtime: Runtime) -> None:
-    """What nobody has to wait for goes out as a prepared frame, under each viewer's own id."""
+async def test_frames_are_written_directly_to_the_transport(probe_server: Served, runtime: Runtime) -> None:
+    """A message that need not wait is written as a prepared frame, under each subscription's own id."""
     token = factories.token(runtime, await factories.organization(runtime))
     fanout = fanout_of(probe_server)
     before = fanout.statistics()
@@ -134,10 +134,10 @@ async def test_frames_are_written_straight_to_the_connection(probe_server: Serve
     assert after.written - before.written >= 0.75 * sum(map(len, numbers.values()))
 
 
-async def test_a_server_without_the_extension_serves_all_the_same(
+async def test_a_server_without_the_extension_sends_by_asgi(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With uvicorn's own protocol nothing is written straight, and every message arrives."""
+    """With uvicorn's own protocol no frame is written, and every message arrives."""
     monkeypatch.setattr("app.WebSocketProtocol", WebSocketsSansIOProtocol)
     token = factories.token(runtime, await factories.organization(runtime))
     async with served(runtime, probe_schema) as server, connected(server) as socket:
@@ -148,8 +148,8 @@ async def test_a_server_without_the_extension_serves_all_the_same(
         assert (fanout_of(server).statistics().written, fanout_of(server).statistics().waited) == (0, 10)
 
 
-async def test_who_comes_late_gets_the_newest_state_at_once(api_server: Served, runtime: Runtime) -> None:
-    """The group's last value is a joiner's snapshot; from there on all see the same, and no sequence repeats."""
+async def test_a_late_subscriber_gets_the_newest_state_at_once(api_server: Served, runtime: Runtime) -> None:
+    """The group's last value is the snapshot; from there all see the same, and no sequence repeats."""
     owner = await factories.organization(runtime)
     campaign_id = await frozen(runtime, owner, 6)
     token = factories.token(runtime, owner)
@@ -180,8 +180,8 @@ async def test_who_comes_late_gets_the_newest_state_at_once(api_server: Served, 
     assert seen[0][-3:] == seen[2][-3:] or seen[0][-2:] == seen[2][-2:]
 
 
-async def test_the_end_reaches_everyone(probe_server: Served, runtime: Runtime) -> None:
-    """Each viewer's stream completes, and its id is free again."""
+async def test_completion_reaches_every_subscriber(probe_server: Served, runtime: Runtime) -> None:
+    """Each subscription completes, and its id can be used again."""
     token = factories.token(runtime, await factories.organization(runtime))
     async with connected(probe_server) as one, connected(probe_server) as other:
         for socket in (one, other):
@@ -195,8 +195,8 @@ async def test_the_end_reaches_everyone(probe_server: Served, runtime: Runtime) 
             assert (await socket.next())["type"] == "next"
 
 
-async def test_a_failure_reaches_everyone_and_the_log_once(probe_server: Served, runtime: Runtime) -> None:
-    """It is masked as ever, and whoever comes after it begins anew."""
+async def test_a_failure_reaches_every_subscriber_and_is_logged_once(probe_server: Served, runtime: Runtime) -> None:
+    """It is masked as always, and a later subscriber starts a new execution."""
     token = factories.token(runtime, await factories.organization(runtime))
     query = "subscription { ending(fails: true) }"
     with capture_logs() as logged:
@@ -215,8 +215,8 @@ async def test_a_failure_reaches_everyone_and_the_log_once(probe_server: Served,
     assert [line["request_id"] for line in lines] == [error["extensions"]["requestId"]]
 
 
-async def test_whoever_may_not_watch_is_told_so(probe_server: Served, runtime: Runtime) -> None:
-    """A refusal, or variables that do not fit, end the operation with an error."""
+async def test_a_refused_subscription_ends_with_an_error(probe_server: Served, runtime: Runtime) -> None:
+    """A refusal, or invalid variables, end the operation with an error."""
     owner = await factories.organization(runtime)
     async with connected(probe_server) as socket:
         await socket.ready(await colleague(runtime, owner, Role.EDITOR))
@@ -230,7 +230,7 @@ async def test_whoever_may_not_watch_is_told_so(probe_server: Served, runtime: R
 
 
 async def test_nothing_follows_a_clients_complete(probe_server: Served, runtime: Runtime) -> None:
-    """The id can be used again at once, and none of the old stream's messages come under it."""
+    """The id can be used again at once, and no message of the old stream follows under it."""
     token = factories.token(runtime, await factories.organization(runtime))
     query = "subscription { board(to: 100000, pause: 0.001) }"
     async with connected(probe_server) as stays, connected(probe_server) as leaves:
@@ -250,8 +250,8 @@ async def test_nothing_follows_a_clients_complete(probe_server: Served, runtime:
         assert "board" in (await stays.next())["payload"]["data"]
 
 
-async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) -> None:
-    """One that does not read is closed 1013 in time; meanwhile the others get every event."""
+async def test_a_slow_subscriber_delays_no_other_and_is_closed(runtime: Runtime) -> None:
+    """One that does not read is closed with 1013 in time; meanwhile the others get every event."""
     limits = {"send_timeout_seconds": 5}
     token = factories.token(runtime, await factories.organization(runtime))
     query = "subscription { board(to: 100000, pause: 0.02, size: 300000) }"
@@ -278,8 +278,8 @@ async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) ->
         assert (await slow.closed())[0] == 1013
 
 
-async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Served, runtime: Runtime) -> None:
-    """After a pause shorter than the limit, what came in between may be missing, but nothing comes twice or late."""
+async def test_a_subscriber_that_catches_up_gets_the_newest_state(probe_server: Served, runtime: Runtime) -> None:
+    """After a pause below the timeout, states in between may be missing, but none comes twice or late."""
     token = factories.token(runtime, await factories.organization(runtime))
     async with connected(probe_server) as socket, connected(probe_server) as other:
         for each in (socket, other):
@@ -296,8 +296,8 @@ async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Se
     assert len(numbers) < 59
 
 
-async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, runtime: Runtime) -> None:
-    """A group has a request of its own: with the first viewer's rights, and nothing of what that one has read."""
+async def test_a_group_keeps_nothing_of_the_first_request(probe_server: Served, runtime: Runtime) -> None:
+    """A group has a context of its own, with the first subscriber's rights and nothing that it has read."""
     fanout = fanout_of(probe_server)
     request = GraphQLRequest(query=BOARD, variables={})
     operation = fanout.executor.documents.operation(BOARD, None)
@@ -311,7 +311,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     )
     assert first.reads is first.scope
     first.loaders["names"] = DataLoader(load_fn=nothing)
-    viewer = Subscriber(WebSocketAdapter(silence, into_nothing, send_timeout=1), "1")
+    viewer = Subscriber(WebSocketAdapter(silence, discard, send_timeout=1), "1")
     group = fanout.join(operation, request, first, viewer)
     try:
         own = group.context
@@ -328,7 +328,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
 async def test_a_shared_execution_sees_no_persons_rows(
     probe_server: Served, api: ApiClient, runtime: Runtime
 ) -> None:
-    """What is the first viewer's own is shown to nobody, not even to that one: policies of users stay closed."""
+    """Rows of one user are returned to nobody, not even to that user: policies of users' rows do not match."""
     token = factories.token(runtime, await factories.organization(runtime))
     await api.as_(token).execute("mutation { startConversation(input: {}) { conversation { id } } }")
     found = await api.as_(token).execute("{ conversations { totalCount } }")
@@ -340,29 +340,29 @@ async def test_a_shared_execution_sees_no_persons_rows(
 
 
 async def nothing(keys: list[str]) -> list[str]:
-    """Loads what is asked for."""
+    """Loads nothing."""
     return keys
 
 
 async def silence() -> Message:
-    """Never hears anything."""
+    """Never receives a message."""
     return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
 
-async def into_nothing(message: Message) -> None:
-    """Takes every message."""
+async def discard(message: Message) -> None:
+    """Accepts every message."""
 
 
 async def numbers_to(socket: Socket, last: int) -> list[int]:
-    """The numbers that a board shows from here to the last."""
+    """The numbers that a board sends from now on to the last."""
     numbers: list[int] = []
     while not numbers or numbers[-1] != last:
         numbers.append(int((await socket.next())["payload"]["data"]["board"].split()[1]))
     return numbers
 
 
-async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:
-    """At shutdown a group's viewers are closed 1001, and no group is left."""
+async def test_shutdown_closes_subscribers(runtime: Runtime) -> None:
+    """At shutdown a group's subscribers are closed with 1001, and no group remains."""
     token = factories.token(runtime, await factories.organization(runtime))
     async with AsyncExitStack() as stack:
         async with served(runtime, probe_schema) as server:
@@ -389,7 +389,7 @@ async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:
     ],
 )
 async def test_only_states_are_shared(probe_server: Served, query: str, *, expected: bool) -> None:
-    """Logs, feeds and whatever is not written as one root field go the usual way."""
+    """Event streams, and documents that are not one root field, are executed for each subscriber."""
     executor = fanout_of(probe_server).executor
     operation = executor.documents.operation(query, None)
     assert is_state_subscription(executor.schema, operation) is expected

@@ -27,7 +27,7 @@ installed = all(asset.file.is_file() for asset in BY_NAME.values())
 
 
 async def test_browsers_get_graphiql_under_a_strict_policy(api: ApiClient) -> None:
-    """Every script of the page carries the nonce of this very answer, and nothing else may run."""
+    """Every script of the page carries the nonce of this response, and no other script may run."""
     reply = await api.request("GET", headers=BROWSER)
     page, policy = reply.body["text"], reply.headers["content-security-policy"]
     nonce = re.findall(r"script-src 'nonce-([\w-]+)'", policy)[0]
@@ -38,16 +38,16 @@ async def test_browsers_get_graphiql_under_a_strict_policy(api: ApiClient) -> No
     assert nonce not in again.body["text"]
 
 
-async def test_a_setting_switches_it_off(runtime: Runtime) -> None:
-    """Without GraphiQL a browser's request is one without a query; a client of HTML alone gets 406."""
+async def test_a_setting_disables_it(runtime: Runtime) -> None:
+    """Without GraphiQL a browser's request is one without a query; a client that accepts HTML alone gets 406."""
     async with served(with_settings(runtime, graphql={"graphiql": False})) as server:
         api = ApiClient(server.url)
         assert (await api.request("GET", headers=BROWSER)).status == 400
         assert (await api.request("GET", headers={"accept": "text/html"})).status == 406
 
 
-def test_without_the_files_a_cdn_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An installation without npm loads the same bytes, by the same hashes, from a CDN that the policy names."""
+def test_without_installed_files_a_cdn_serves_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without npm the page loads the same files, by the same hashes, from a CDN that the policy allows."""
     monkeypatch.setattr(assets, "_FOLDER", tmp_path)
     page, policy = graphiql.render("nonce"), graphiql.content_security_policy("nonce", "api.example:8000")
     for asset in BY_NAME.values():
@@ -58,8 +58,8 @@ def test_without_the_files_a_cdn_has_them(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.skipif(not installed, reason="needs `npm ci` in web")
-async def test_its_files_are_served_from_here(api: ApiClient) -> None:
-    """Each file of the list is there with the hash that the page demands; no other file is."""
+async def test_its_files_are_served_by_the_server(api: ApiClient) -> None:
+    """Each listed file is served with the hash that the page requires; no other file is."""
     page = (await api.request("GET", headers=BROWSER)).body["text"]
     assert "https://" not in page
     for name, asset in BY_NAME.items():
@@ -72,8 +72,8 @@ async def test_its_files_are_served_from_here(api: ApiClient) -> None:
         assert (await ApiClient(f"{api.url}/assets/{name}").request("GET", headers={})).status == 404
 
 
-async def test_hints_are_no_part_of_the_query(api: ApiClient) -> None:
-    """They stand beside the editor, where a stored query does not hide them after a reload, in lines that wrap."""
+async def test_hints_are_not_part_of_the_query(api: ApiClient) -> None:
+    """They are outside the editor, where a stored query does not hide them after a reload, in lines that wrap."""
     page = (await api.request("GET", headers=BROWSER)).body["text"]
     hints = re.findall(r'<details id="hints" open>(.*?)</details>', page, re.DOTALL)[0]
     for word in ("LogIn", "accessToken", "Headers", "Viewer", "reload", "documentation"):
@@ -84,7 +84,7 @@ async def test_hints_are_no_part_of_the_query(api: ApiClient) -> None:
 
 
 async def test_only_development_fills_in_the_demo_account(runtime: Runtime) -> None:
-    """Where the demo organization is, its address stands in the first query; elsewhere a placeholder."""
+    """In development the demo account is in the first query; elsewhere a placeholder."""
     for environment, address in (("development", DEMO_EMAIL), ("test", "you@example.com")):
         settings = runtime.settings.model_copy(update={"environment": Environment(environment)})
         async with served(replace(runtime, settings=settings)) as server:
@@ -92,7 +92,7 @@ async def test_only_development_fills_in_the_demo_account(runtime: Runtime) -> N
         assert (address in page, DEMO_PASSWORD in page) == (True, environment == "development")
 
 
-def shown(*arguments: str, demo: bool = True) -> dict[str, Any]:
+def run_page_script(*arguments: str, demo: bool = True) -> dict[str, Any]:
     """What the page's script does in a browser."""
     found: dict[str, Any] = json.loads(
         run_node("graphiql.mjs", *arguments, given=graphiql.render("nonce", demo=demo))
@@ -102,20 +102,20 @@ def shown(*arguments: str, demo: bool = True) -> dict[str, Any]:
 
 @needs_node
 def test_the_page_starts_graphiql() -> None:
-    """Its query is a document that fits the schema, and a changed token opens another connection."""
-    found = shown("nothing")
+    """Its query is valid for the schema, and a changed token opens another connection."""
+    found = run_page_script("nothing")
     assert (found["rendered"], found["notice"], found["terminated"]) == (True, "", 2)
     assert found["params"] == {"authorization": "b"}
     schema = build_schema()._schema
     for demo in (True, False):
-        assert validate(schema, parse(shown("nothing", demo=demo)["query"])) == []
+        assert validate(schema, parse(run_page_script("nothing", demo=demo)["query"])) == []
 
 
 @needs_node
 @pytest.mark.parametrize("scripts", [["graphqlWs"], ["GraphiQL"], ["React", "ReactDOM", "graphqlWs", "GraphiQL"]])
-def test_the_page_says_which_of_its_files_are_missing(scripts: list[str]) -> None:
-    """With what to do about it, instead of a text that promises more for ever."""
-    found = shown("missing", *scripts)
+def test_the_page_names_missing_files(scripts: list[str]) -> None:
+    """With what to do about it, instead of showing the loading text for ever."""
+    found = run_page_script("missing", *scripts)
     assert not found["rendered"]
     for name in scripts:
         package = {"graphqlWs": "graphql-ws", "ReactDOM": "react-dom"}.get(name, name.lower())
@@ -134,8 +134,8 @@ def test_the_page_says_which_of_its_files_are_missing(scripts: list[str]) -> Non
         ("4499", "Terminated", "", True),
     ],
 )
-def test_the_page_tells_why_a_subscription_ended(code: str, reason: str, told: str, *, retries: bool) -> None:
-    """And does not come back with a token that has ended: nobody has given it another one."""
-    found = shown("closed", code, reason)
+def test_the_page_shows_why_a_subscription_ended(code: str, reason: str, told: str, *, retries: bool) -> None:
+    """And does not reconnect with an expired token."""
+    found = run_page_script("closed", code, reason)
     assert (told in found["notice"], bool(found["notice"])) == (True, bool(told))
     assert found["retries"] is retries

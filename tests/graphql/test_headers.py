@@ -1,4 +1,4 @@
-"""Headers of answers: the budget, the request's id, and which client programs ask."""
+"""Headers of responses: the budget, the request's id, and counts of client programs."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,15 +32,15 @@ async def caller(runtime: Runtime, server: Served) -> ApiClient:
 
 
 def budget(reply: Reply) -> tuple[int, int]:
-    """What is left, and the seconds until the budget is whole again, of an answer with both headers."""
+    """The remaining points, and the seconds until the budget is reset, of a response with both headers."""
     assert reply.headers["ratelimit-policy"] == POLICY
     found = re.fullmatch(r'"cost";r=(\d+);t=(\d+)', reply.headers["ratelimit"])
     assert found
     return int(found[1]), int(found[2])
 
 
-async def test_answers_carry_the_budget_that_their_cost_shows(runtime: Runtime, small: Served) -> None:
-    """Of a success and of a failed field, as either media type, by POST and GET."""
+async def test_responses_have_the_budget_of_their_cost_extension(runtime: Runtime, small: Served) -> None:
+    """For a success and for a failed field, in both media types, by POST and GET."""
     client = await caller(runtime, small)
     replies = [
         await client.send("{ __typename }"),
@@ -62,17 +62,17 @@ async def test_answers_carry_the_budget_that_their_cost_shows(runtime: Runtime, 
         ("query ($first: Int) { campaigns(first: $first) { nodes { id } } }", {"first": "x"}),
     ],
 )
-async def test_refusals_carry_the_budget(
+async def test_refused_requests_have_the_budget(
     runtime: Runtime, small: Served, query: str, variables: dict[str, str]
 ) -> None:
-    """Of a document that does not parse or validate, and of variables that do not fit."""
+    """For a document that does not parse or validate, and for invalid variables."""
     reply = await (await caller(runtime, small)).send(query, variables)
     assert reply.status == 400
     assert budget(reply)[0] <= LIMIT
 
 
-async def test_a_spent_budget_says_when_to_come_back(runtime: Runtime, small: Served) -> None:
-    """Then `Retry-After` is the `t` of `RateLimit`, also where the status has to be 200."""
+async def test_a_spent_budget_has_retry_after(runtime: Runtime, small: Served) -> None:
+    """`Retry-After` equals the `t` of `RateLimit`, also where the status must be 200."""
     client = await caller(runtime, small)
     for accept, status in (("application/graphql-response+json", 429), ("application/json", 200)):
         reply = await client.send(PAGE, accept=accept)
@@ -84,8 +84,8 @@ async def test_a_spent_budget_says_when_to_come_back(runtime: Runtime, small: Se
         assert abs(int(reply.headers["retry-after"]) - seconds) <= 1
 
 
-async def test_what_is_no_request_has_no_budget(small: Served) -> None:
-    """Nobody pays for a body that is no GraphQL request."""
+async def test_unreadable_requests_have_no_budget(small: Served) -> None:
+    """A body that is not a GraphQL request is charged to no budget."""
     reply = await ApiClient(small.url).post(b"[]")
     assert reply.status == 400
     assert not {"ratelimit", "ratelimit-policy"} & reply.headers.keys()
@@ -113,10 +113,10 @@ async def test_what_is_no_request_has_no_budget(small: Served) -> None:
         ("OPTIONS", "/graphql", {"origin": "http://localhost:3000", "access-control-request-method": "POST"}),
     ],
 )
-async def test_every_answer_has_one_request_id(
+async def test_every_response_has_one_request_id(
     api_server: Served, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    """Whatever answers: a route, an error, a redirect, the middleware for web pages."""
+    """From a route, an error, a redirect and the CORS middleware."""
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, api_server.base + path, headers=headers, allow_redirects=False) as response,
@@ -125,14 +125,14 @@ async def test_every_answer_has_one_request_id(
         assert re.fullmatch(r"[0-9a-f]{32}", found)
 
 
-def counted(counts: ClientCounts) -> dict[tuple[str, str], float]:
+def samples(counts: ClientCounts) -> dict[tuple[str, str], float]:
     """The samples as a scraper gets them, by name and version."""
     samples = counts.metrics().samples
     return {(sample.labels["client"], sample.labels["version"]): sample.value for sample in samples}
 
 
 async def test_requests_are_counted_by_client(runtime: Runtime) -> None:
-    """By either pair of headers; without a version, too; not without a name."""
+    """By either pair of headers; also without a version, but not without a name."""
     async with served(runtime) as server:
         client = await caller(runtime, server)
         for name in ("apollographql-client", "graphql-client"):
@@ -147,21 +147,21 @@ async def test_requests_are_counted_by_client(runtime: Runtime) -> None:
 
 
 def headers_of(name: str, version: str = "") -> dict[bytes, bytes]:
-    """The headers of a request of a client."""
+    """The headers of a client's request."""
     found = {b"graphql-client-name": name.encode("latin-1")}
     return found | ({b"graphql-client-version": version.encode("latin-1")} if version else {})
 
 
 def test_labels_are_bounded() -> None:
-    """Neither a stranger, nor one caller, nor all of them together make more labels than there may be."""
+    """Neither an unauthenticated client, nor one caller, nor all together add more labels than the maximum."""
     counts = ClientCounts()
     counts.count(headers_of("stranger"), None)
-    assert counted(counts) == {("other", ""): 1}
+    assert samples(counts) == {("other", ""): 1}
     for caller_number in range(MAX_CLIENTS):
         for version in range(MAX_CLIENTS_OF_CALLER + 5):
             counts.count(headers_of(f"app-{caller_number}", str(version)), str(caller_number))
             assert len(counts.counts) <= MAX_CLIENTS + 1
-    assert sum(name == "app-0" for name, _ in counted(counts)) == MAX_CLIENTS_OF_CALLER
+    assert sum(name == "app-0" for name, _ in samples(counts)) == MAX_CLIENTS_OF_CALLER
     assert len(counts.added) <= MAX_CLIENTS
     assert sum(counts.counts.values()) == 1 + MAX_CLIENTS * (MAX_CLIENTS_OF_CALLER + 5)
     counts.count(headers_of("app-0", "0"), None)
@@ -169,8 +169,8 @@ def test_labels_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("name", ["ada@example.com", 'a"b', "a\\b", "ä", "x" * 65, " web", "a\nb", ""])
-def test_a_label_holds_no_odd_text(name: str) -> None:
-    """Neither addresses, nor quotes, nor what is long or no ASCII; without a name nothing is counted."""
+def test_a_label_contains_plain_text_only(name: str) -> None:
+    """No addresses, quotes, long or non-ASCII text; without a name nothing is counted."""
     counts = ClientCounts()
     counts.count(headers_of(name), "caller")
     counts.count(headers_of("web", name or "ok"), "caller")

@@ -38,14 +38,14 @@ GRAPHQL = "application/graphql-response+json"
     ],
 )
 async def test_the_client_chooses_the_media_type(api: ApiClient, accept: str, answered: str) -> None:
-    """The best type that the client accepts comes back, in UTF-8."""
+    """The response has the client's preferred media type, in UTF-8."""
     reply = await api.post(TYPENAME, {"accept": accept})
     assert reply.status == 200
     assert reply.headers["content-type"] == f"{answered}; charset=utf-8"
 
 
-async def test_a_client_that_accepts_nothing_of_ours_gets_406(api: ApiClient) -> None:
-    """The refusal says what there is."""
+async def test_a_client_that_accepts_no_media_type_of_ours_gets_406(api: ApiClient) -> None:
+    """The error names the available media types."""
     reply = await api.post(TYPENAME, {"accept": "application/xml"})
     assert reply.status == 406
     assert GRAPHQL in reply.body["errors"][0]["message"]
@@ -55,7 +55,7 @@ async def test_a_client_that_accepts_nothing_of_ours_gets_406(api: ApiClient) ->
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""]
 )
 async def test_only_json_bodies(api: ApiClient, content_type: str) -> None:
-    """Anything else is 415: a web page of another origin cannot post without a preflight."""
+    """Anything else is 415: a page of another origin cannot post without a preflight."""
     assert (await api.post(TYPENAME, {"content-type": content_type})).status == 415
 
 
@@ -77,7 +77,7 @@ async def test_only_json_bodies(api: ApiClient, content_type: str) -> None:
     ],
 )
 async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, body: bytes, said: str) -> None:
-    """The one error says what is wrong, with a code and the request id."""
+    """The single error has a message, a code and the request id."""
     for accept in (JSON, GRAPHQL):
         reply = await api.post(body, {"accept": accept})
         assert reply.status == 400
@@ -97,7 +97,7 @@ async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, b
         ("query A { __typename } query B { __typename }", {}),
     ],
 )
-async def test_documents_that_do_not_fit(api: ApiClient, query: str, variables: dict[str, object]) -> None:
+async def test_invalid_documents(api: ApiClient, query: str, variables: dict[str, object]) -> None:
     """400 in the new media type, 200 in the old one; no data in either."""
     for accept, status in ((GRAPHQL, 400), (JSON, 200)):
         reply = await api.send(query, variables, accept=accept)
@@ -105,7 +105,7 @@ async def test_documents_that_do_not_fit(api: ApiClient, query: str, variables: 
 
 
 async def test_get_is_for_queries(api: ApiClient) -> None:
-    """A query by GET answers, with variables; a mutation is 405 whatever the media type."""
+    """A query by GET is executed, with variables; a mutation is 405 in any media type."""
     query = "query ($id: ID!) { __typename viewer { id } node(id: $id) { id } }"
     parameters = {"query": query, "variables": '{"id": "x"}'}
     reply = await api.request("GET", headers={"accept": GRAPHQL}, params=parameters)
@@ -117,14 +117,14 @@ async def test_get_is_for_queries(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"query": "{ __typename }", "variables": "{"}, {"query": ""}])
-async def test_a_get_that_makes_no_sense_is_400(api: ApiClient, parameters: dict[str, str]) -> None:
-    """Missing queries and broken variables are said."""
+async def test_an_invalid_get_is_400(api: ApiClient, parameters: dict[str, str]) -> None:
+    """Missing queries and invalid variables are reported."""
     reply = await api.request("GET", headers={"accept": GRAPHQL}, params=parameters)
     assert (reply.status, reply.codes) == (400, ["BAD_USER_INPUT"])
 
 
 async def test_other_methods_are_405(api: ApiClient) -> None:
-    """PUT and DELETE are not for GraphQL."""
+    """PUT and DELETE are refused."""
     for method in ("PUT", "DELETE", "PATCH"):
         assert (await api.request(method, headers={"accept": GRAPHQL})).status == 405
 
@@ -149,7 +149,7 @@ async def test_a_body_of_ten_megabytes_is_refused(api: ApiClient) -> None:
 
 
 async def test_an_endless_body_is_cut_off(api_server: Served) -> None:
-    """A client that never stops sending is answered and disconnected."""
+    """A client that never stops sending gets a response and is disconnected."""
     host, port = api_server.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
@@ -160,8 +160,8 @@ async def test_an_endless_body_is_cut_off(api_server: Served) -> None:
 
 
 @asynccontextmanager
-async def begun(server: Served, head: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection on which a POST begins, with these headers too; the block may take half a minute."""
+async def begin_post(server: Served, head: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection on which a POST begins, with these headers in addition; the block has half a minute."""
     host, port = server.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n{head}\r\n\r\n".encode())
@@ -173,19 +173,19 @@ async def begun(server: Served, head: str) -> AsyncIterator[tuple[asyncio.Stream
 
 
 @pytest.mark.parametrize("size", [1_048_577, 1_000_000_000_000])
-async def test_a_body_that_is_announced_as_too_large_is_not_asked_for(api_server: Served, size: int) -> None:
-    """A client that waits for a word before it sends (RFC 9110, 10.1.1) gets 413 and never "go on"."""
-    async with begun(api_server, f"Content-Length: {size}\r\nExpect: 100-Continue") as (reader, _):
+async def test_a_body_declared_too_large_gets_no_100_continue(api_server: Served, size: int) -> None:
+    """A client that waits for 100 Continue (RFC 9110, 10.1.1) gets 413 instead."""
+    async with begin_post(api_server, f"Content-Length: {size}\r\nExpect: 100-Continue") as (reader, _):
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"connection: close" in answer
     assert b"100 Continue" not in answer
 
 
-async def test_a_body_that_is_small_enough_is_asked_for_once(api_server: Served) -> None:
-    """It comes after the head, when the server has found that there is nothing yet, and is answered as usual."""
+async def test_a_small_body_gets_one_100_continue(api_server: Served) -> None:
+    """It arrives after the head, when the server has found no body yet, and is processed as usual."""
     head = f"Content-Length: {len(TYPENAME)}\r\nExpect: 100-continue\r\nConnection: close"
-    async with begun(api_server, head) as (reader, writer):
+    async with begin_post(api_server, head) as (reader, writer):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(TYPENAME)
         answer = await reader.read()
@@ -194,9 +194,9 @@ async def test_a_body_that_is_small_enough_is_asked_for_once(api_server: Served)
     assert b"100 Continue" not in answer
 
 
-async def test_a_body_that_comes_in_pieces_is_answered_as_usual(api_server: Served) -> None:
-    """Byte by byte, each on its own, until it is whole."""
-    async with begun(api_server, f"Content-Length: {len(TYPENAME)}\r\nConnection: close") as (reader, writer):
+async def test_a_body_in_pieces_is_processed_as_usual(api_server: Served) -> None:
+    """Byte by byte, each on its own."""
+    async with begin_post(api_server, f"Content-Length: {len(TYPENAME)}\r\nConnection: close") as (reader, writer):
         for byte in TYPENAME:
             await asyncio.sleep(0.005)  # the server, which is in this process, has its turn
             writer.write(bytes((byte,)))
@@ -206,8 +206,8 @@ async def test_a_body_that_comes_in_pieces_is_answered_as_usual(api_server: Serv
     assert b'{"__typename":"Query"}' in answer
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(runtime: Runtime) -> None:
-    """A client that stops in the middle of its body gets 408 after a while, and is disconnected."""
+async def test_an_incomplete_body_times_out(runtime: Runtime) -> None:
+    """A client that stops in the middle of its body gets 408, and is disconnected."""
     hasty = with_settings(runtime, api={"body_timeout_seconds": 0.2})
     async with served(hasty, probe_schema) as server:
         host, port = server.base.removeprefix("http://").split(":")
@@ -221,10 +221,10 @@ async def test_a_body_that_does_not_come_is_not_waited_for(runtime: Runtime) -> 
 
 
 @pytest.mark.parametrize(("trusted", "believed"), [([], False), (["127.0.0.1"], True), (["10.0.0.0/8"], False)])
-async def test_only_trusted_proxies_say_who_the_client_is(
+async def test_only_trusted_proxies_set_the_client_address(
     runtime: Runtime, trusted: list[str], believed: bool
 ) -> None:
-    """Without a trusted proxy X-Forwarded-For changes nothing: nobody escapes a limit by writing it."""
+    """Without a trusted proxy X-Forwarded-For has no effect: a client can't evade a limit by sending it."""
     behind = with_settings(runtime, api={"trusted_proxies": trusted})
     async with served(behind, probe_schema) as server:
         reply = await ApiClient(server.url).send("{ me }", headers={"x-forwarded-for": "192.0.2.7"})
@@ -232,14 +232,14 @@ async def test_only_trusted_proxies_say_who_the_client_is(
 
 
 async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:
-    """Over HTTP the answer says where to go."""
+    """Over HTTP the error names the websocket."""
     reply = await probe.send("subscription { count(to: 1) }")
     assert reply.status == 400
     assert "websocket" in reply.body["errors"][0]["message"]
 
 
 async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiClient) -> None:
-    """A preflight is answered for any origin in development, and in production for the listed ones alone."""
+    """A preflight is allowed for any origin in development, and in production for the listed ones alone."""
     wanted = {"origin": "https://app.example", "access-control-request-method": "POST"}
     assert (await api.request("OPTIONS", headers=wanted)).status == 200
     strict = with_settings(runtime, api={"cors_origins": ["https://app.example"]})
@@ -286,8 +286,8 @@ USUAL_HEADERS = [
 
 
 @pytest.mark.parametrize("origins", [["https://app.example"], ["*"]])
-async def test_web_pages_may_send_the_usual_headers(runtime: Runtime, origins: list[str]) -> None:
-    """What clients and tracers add passes the preflight of an allowed origin, and of no other; never with cookies."""
+async def test_web_pages_may_send_the_common_headers(runtime: Runtime, origins: list[str]) -> None:
+    """Headers of clients and tracers pass the preflight of an allowed origin, and of no other; never with cookies."""
     async with served(with_settings(runtime, api={"cors_origins": origins}), probe_schema) as server:
         client = ApiClient(server.url)
         wanted = {"access-control-request-method": "POST", "access-control-request-headers": ",".join(USUAL_HEADERS)}
@@ -304,8 +304,8 @@ async def test_web_pages_may_send_the_usual_headers(runtime: Runtime, origins: l
     assert exposed >= {"x-request-id", "retry-after", "ratelimit", "ratelimit-policy"}
 
 
-async def test_the_root_leads_to_the_endpoint(api_server: Served) -> None:
-    """Who opens the bare address finds GraphiQL."""
+async def test_the_root_redirects_to_the_endpoint(api_server: Served) -> None:
+    """The bare address opens GraphiQL."""
     async with aiohttp.ClientSession() as session:
         async with session.get(api_server.base + "/", allow_redirects=False) as response:
             assert (response.status, response.headers["location"]) == (307, "/graphql")
@@ -314,8 +314,8 @@ async def test_the_root_leads_to_the_endpoint(api_server: Served) -> None:
             assert "GraphiQL" in await response.text()
 
 
-async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiClient) -> None:
-    """A POST of no web page goes past the middleware; one of a web page gets what its browser wants to see."""
+async def test_a_request_without_origin_bypasses_the_middleware(runtime: Runtime, api: ApiClient) -> None:
+    """A POST without an Origin bypasses the middleware; one with an Origin gets the CORS headers."""
     plain = {"type": "http", "method": "POST", "path": "/graphql", "headers": [(b"host", b"nudge.example")]}
     assert is_plain(plain)
     assert not is_plain({**plain, "headers": [(b"origin", b"https://app.example")]})
@@ -329,7 +329,7 @@ async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiCli
 
 
 async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient, runtime: Runtime) -> None:
-    """What was made for a request is gone with it, as nothing of it refers to itself."""
+    """Its objects are freed by reference counting, since none is part of a reference cycle."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 3)
     caller = api.as_(factories.token(runtime, actor))
@@ -355,12 +355,12 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
 
 
 def contexts() -> set[int]:
-    """The requests that are not forgotten."""
+    """The request contexts that are still referenced."""
     return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext | GraphQLRequest)}
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:
-    """The plain routes answer beside GraphQL."""
+    """The plain routes respond beside GraphQL."""
     async with aiohttp.ClientSession() as session:
         for path in ("/healthz", "/readyz"):
             async with session.get(api_server.base + path) as response:

@@ -1,4 +1,4 @@
-"""Limits of documents, and what operations cost."""
+"""Limits of documents, and the cost of operations."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def nested(levels: int) -> str:
-    """A selection that is so many levels deep."""
+    """A selection with so many levels."""
     return "{ viewer " + "{ organization " * levels + "{ id }" + " }" * levels + "}"
 
 
@@ -66,8 +66,8 @@ TREBLING = "fragment F9 on User { id } " + " ".join(
         ),
     ],
 )
-async def test_documents_that_ask_for_too_much(api: ApiClient, query: str, said: str) -> None:
-    """Each is refused quickly, with the limit in the message; the server runs in this very process."""
+async def test_documents_above_a_limit(api: ApiClient, query: str, said: str) -> None:
+    """Each is refused quickly, with the limit in the message; the server runs in this process."""
     started = time.process_time()
     reply = await api.send(query)
     assert time.process_time() - started < 0.5
@@ -77,7 +77,7 @@ async def test_documents_that_ask_for_too_much(api: ApiClient, query: str, said:
 
 
 async def test_fragments_count_towards_the_depth(runtime: Runtime) -> None:
-    """A deep selection does not get shallower by being written as fragments."""
+    """A deep selection is not made shallower by fragments."""
     query = "{ ...A } fragment A on Query { viewer { ...B } } fragment B on User { organization { id } }"
     strict = with_settings(runtime, graphql={"max_depth": 2})
     async with served(strict, probe_schema) as server:
@@ -86,7 +86,7 @@ async def test_fragments_count_towards_the_depth(runtime: Runtime) -> None:
 
 
 async def test_tools_may_introspect(api: ApiClient) -> None:
-    """The introspection query of graphql tools fits the limits."""
+    """The introspection query of GraphQL tools is within the limits."""
     kind = "kind name"
     for _ in range(8):
         kind = f"kind name ofType {{ {kind} }}"
@@ -96,8 +96,8 @@ async def test_tools_may_introspect(api: ApiClient) -> None:
     assert len((await api.execute(query))["__schema"]["types"]) > 10
 
 
-async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> None:
-    """With introspection off, an anonymous caller is refused; a member is not."""
+async def test_production_hides_the_schema_from_unauthenticated_callers(runtime: Runtime) -> None:
+    """With introspection off, an unauthenticated caller is refused; a member is not."""
     actor = await factories.organization(runtime)
     strict = with_settings(runtime, graphql={"introspection": False})
     async with served(strict) as server:
@@ -129,25 +129,25 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
         ("{ leaves(first: 2) { nodes { number } } leaves(first: 2) { nodes { text } } }", {}, 3, 3),
     ],
 )
-async def test_each_answer_says_what_it_cost(
+async def test_each_response_has_its_cost(
     probe: ApiClient, query: str, variables: dict[str, object], requested: int, actual: int
 ) -> None:
-    """Sizes of lists multiply, from arguments, variables and defaults; what was not used is given back."""
+    """Sizes of lists multiply, from arguments, variables and defaults; unused points are refunded."""
     reply = await probe.send(query, variables)
     cost = reply.body["extensions"]["cost"]
     assert (cost["requested"], cost["actual"]) == (requested, actual)
     assert cost["limit"] >= cost["remaining"] > 0
 
 
-async def test_an_operation_that_is_too_dear_is_refused(probe: ApiClient) -> None:
-    """COST_EXCEEDED before anything runs, with the points that it would take."""
+async def test_an_operation_above_the_cost_limit_is_refused(probe: ApiClient) -> None:
+    """COST_EXCEEDED before anything runs, with the points that it would cost."""
     reply = await probe.send("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {"n": 6_000})
     assert (reply.status, reply.codes) == (400, ["COST_EXCEEDED"])
     assert "6001 points" in reply.body["errors"][0]["message"]
 
 
 async def within_a_minute(act: Callable[[], Awaitable[T]]) -> T:
-    """What comes of an act that begins and ends in the same minute, as budgets last no longer."""
+    """The result of a function that begins and ends in the same minute, since budgets last no longer."""
     while True:
         began = time.time() // 60
         result = await act()
@@ -155,8 +155,8 @@ async def within_a_minute(act: Callable[[], Awaitable[T]]) -> T:
             return result
 
 
-async def test_a_budget_is_spent_and_said_to_be(runtime: Runtime) -> None:
-    """Within a minute an organization gets its points and no more; another one is not touched by it."""
+async def test_a_spent_budget_is_reported(runtime: Runtime) -> None:
+    """Within a minute an organization has its points and no more; another one is not affected."""
     strict = with_settings(runtime, graphql={"cost_per_minute": 30})
     query = "{ rateLimit { limit remaining resetAt } leaves(first: 20) { nodes { number } } }"
     async with served(strict, probe_schema) as server:
@@ -176,7 +176,7 @@ async def test_a_budget_is_spent_and_said_to_be(runtime: Runtime) -> None:
 
 
 async def test_processes_share_a_budget(runtime: Runtime) -> None:
-    """What one process has spent another knows after an exchange."""
+    """After an exchange, one process knows what another has spent."""
 
     async def spend() -> tuple[int, int, bool]:
         budget_key = f"test:{time.time_ns()}"
@@ -192,7 +192,7 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
 
 
 async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit takes nothing; what is given back can be spent again; each key and minute has its own."""
+    """A charge above the rest takes nothing; refunded points can be spent again; each key and minute has its own."""
     now = 1_000_000 * 60.0
     monkeypatch.setattr("resolvers.budgets.time", SimpleNamespace(time=lambda: now))
     budgets = Budgets(limit=100, redis=runtime.cache)
@@ -208,10 +208,10 @@ async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch
     assert (budgets.balance("a").remaining, budgets.charge("b", 100)) == (100, True)
 
 
-async def test_a_budget_is_counted_alone_while_redis_is_away(
+async def test_a_budget_is_counted_in_the_process_during_a_redis_outage(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And told to the others once it is back, where it does not stay for ever."""
+    """And shared with the others afterwards, in a counter that expires."""
     monkeypatch.setattr("resolvers.budgets.SYNC_SECONDS", 0.01)
 
     async def spend() -> tuple[bool, int, int]:
@@ -239,8 +239,8 @@ async def test_a_budget_is_counted_alone_while_redis_is_away(
     assert 60 < kept <= 120
 
 
-async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> None:
-    """What Redis answers is as old as the question."""
+async def test_charges_during_an_exchange_count(runtime: Runtime) -> None:
+    """The sum from Redis does not include them."""
 
     async def spend() -> int:
         budget_key = f"test:{time.time_ns()}"
@@ -255,8 +255,8 @@ async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> No
     assert await within_a_minute(spend) == 10
 
 
-async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of documents forgets the oldest; a known document is not parsed again, a very long one not kept."""
+async def test_the_document_cache_is_bounded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It evicts the oldest; a cached document is not parsed again, and a very long one is not cached."""
     monkeypatch.setattr(cache, "MAX_DOCUMENTS", 50)
     documents = DocumentCache(probe_schema._schema, runtime.settings.graphql)
     first = documents.operation("{ __typename }", None)
@@ -271,14 +271,14 @@ async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: p
     assert list(documents.entries) == kept
 
 
-def stranger(runtime: Runtime) -> RequestContext:
-    """The context of a caller without credentials, whose budget does not end."""
+def unauthenticated_context(runtime: Runtime) -> RequestContext:
+    """The context of a caller without credentials, whose budget is practically unlimited."""
     budgets = Budgets(limit=10_000_000, redis=runtime.cache)
     return RequestContext(dependencies=build_dependencies(runtime), actor=None, request_id="request", budgets=budgets)
 
 
-async def answered(executor: Executor, context: RequestContext, number: int) -> None:
-    """Send a document that no other number gives."""
+async def run_document(executor: Executor, context: RequestContext, number: int) -> None:
+    """Run a document that no other number yields."""
     query = f"{{ a{number}: __typename }}" + " " * (number % 800)
     assert (await executor.run(GraphQLRequest(query=query, variables={}), context)).body["data"] == {
         f"a{number}": "Query"
@@ -287,9 +287,9 @@ async def answered(executor: Executor, context: RequestContext, number: int) -> 
 
 @pytest.mark.differential
 async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """10,000 documents, each sent twice, leave no more documents, plans and sights than allowed; few are compiled.
+    """10,000 documents, each sent twice, stay within the limits of documents, plans and hashes; few are compiled.
 
-    The quick form has a tenth of the documents, and a tenth of what is allowed.
+    The quick form has a tenth of the documents, and a tenth of each limit.
     """
     scale = 1 if is_long() else 10
     plans, fields, seen = 200 // scale, 150 // scale, 500 // scale
@@ -299,12 +299,12 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     monkeypatch.setattr(cache, "MAX_DOCUMENTS", documents)
     monkeypatch.setattr(cache, "MAX_CHARACTERS", characters)
     schema = build_schema.__wrapped__()
-    context = stranger(runtime)
+    context = unauthenticated_context(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
     compiling, started, worked = execution.statistics()["compiling_seconds"], time.perf_counter(), time.process_time()
     for number in range(10_000 // scale):
         for _ in range(2):
-            await answered(executor, context, number)
+            await run_document(executor, context, number)
     assert len(executor.documents.entries) <= documents
     assert sum(map(len, executor.documents.entries)) == executor.documents.characters <= characters
     kept = plan_cache(schema._schema)
@@ -318,23 +318,23 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     assert execution.statistics()["compiling_seconds"] - compiling < share + 0.1 + held_up
 
 
-async def test_documents_that_come_once_are_not_compiled(runtime: Runtime) -> None:
-    """A stream of unique documents through the endpoint compiles nothing; one that comes back is compiled then."""
+async def test_documents_used_once_are_not_compiled(runtime: Runtime) -> None:
+    """A stream of unique documents through the endpoint compiles nothing; a second use compiles."""
     schema = build_schema.__wrapped__()
-    context = stranger(runtime)
+    context = unauthenticated_context(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
     compiled = execution.statistics()["compiled"]
     for number in range(1_000):
-        await answered(executor, context, number)
+        await run_document(executor, context, number)
     assert execution.statistics()["compiled"] == compiled
     assert len(plan_cache(schema._schema).operations) == 0
     time_budget.seconds = BURST_SECONDS
-    await answered(executor, context, 1)
+    await run_document(executor, context, 1)
     assert execution.statistics()["compiled"] == compiled + 1
 
 
-async def test_reading_a_document_costs_and_a_known_one_does_not(runtime: Runtime) -> None:
-    """A new document takes a point for each 40 characters, valid or not; so nobody has us read them without end."""
+async def test_parsing_a_new_document_costs_points(runtime: Runtime) -> None:
+    """A new document costs a point for each 40 characters, valid or not; a cached one costs nothing."""
     strict = with_settings(runtime, graphql={"cost_per_minute": 300})
     async with served(strict, probe_schema) as server:
         texts = [text.ljust(4_000) for text in ("{ __typename }", "{ nothing }") for _ in range(2)]

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what is counted, who may see it, and that nobody is told from it."""
+"""`GET /metrics`: what is counted, who may read it, and that it identifies no tenant."""
 
 import re
 from collections.abc import AsyncIterator
@@ -27,8 +27,8 @@ UUIDS = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scraped:
-    """What a scraper gets."""
+class Scrape:
+    """The response of a scrape."""
 
     status: int
     headers: dict[str, str]
@@ -40,8 +40,8 @@ class Scraped:
         families = text_string_to_metric_families(self.text)
         return {label for family in families for sample in family.samples for label in sample.labels}
 
-    def figure(self, name: str, **labels: str) -> float:
-        """A sample's value, as Prometheus's own parser reads it; 0 when there is none of these labels."""
+    def value(self, name: str, **labels: str) -> float:
+        """A sample's value, by Prometheus's own parser; 0 when there is none with these labels."""
         found = [
             sample.value
             for family in text_string_to_metric_families(self.text)
@@ -58,8 +58,8 @@ async def guarded(runtime: Runtime) -> AsyncIterator[Served]:
         yield server
 
 
-async def scrape(server: Served, authorization: str | None = None) -> Scraped:
-    """Ask for the figures as Prometheus does."""
+async def scrape(server: Served, authorization: str | None = None) -> Scrape:
+    """Request the metrics as Prometheus does."""
     headers = {"authorization": authorization} if authorization is not None else {}
     async with (
         aiohttp.ClientSession() as session,
@@ -67,18 +67,16 @@ async def scrape(server: Served, authorization: str | None = None) -> Scraped:
     ):
         assert response.headers["cache-control"] == "no-store"
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Scraped(status=response.status, headers=found, text=await response.text())
+        return Scrape(status=response.status, headers=found, text=await response.text())
 
 
 def in_production(runtime: Runtime) -> Runtime:
-    """The same runtime, said to be a production's."""
+    """The same runtime with production settings."""
     return replace(runtime, settings=runtime.settings.model_copy(update={"environment": Environment.PRODUCTION}))
 
 
-async def test_the_compilers_figures_follow_what_it_does(
-    api_server: Served, api: ApiClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A document that comes twice is left to graphql-core, then compiled and executed; the figures say so."""
+async def test_metrics_of_the_compiler(api_server: Served, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document is first executed by graphql-core, then compiled and executed; the metrics count each."""
     monkeypatch.setattr(plans.time_budget, "seconds", plans.BURST_SECONDS)
     before = await scrape(api_server)
     assert (before.status, before.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
@@ -87,29 +85,29 @@ async def test_the_compilers_figures_follow_what_it_does(
     after = await scrape(api_server)
 
     def rise(name: str, **labels: str) -> float:
-        return after.figure(name, **labels) - before.figure(name, **labels)
+        return after.value(name, **labels) - before.value(name, **labels)
 
     assert rise("nudge_graphql_operations_fallen_back_total", reason="first sight") == 1
     assert rise("nudge_graphql_operations_compiled_total") == 1
     assert rise("nudge_graphql_operations_executed_total") == 1
     assert 0 < rise("nudge_graphql_compile_seconds_total") < 60
-    assert after.figure("nudge_graphql_documents") > 0
+    assert after.value("nudge_graphql_documents") > 0
     assert 'nudge_graphql_operations_fallen_back_total{reason="compiler failed"}' in before.text
 
 
-async def test_what_graphql_core_runs_is_counted_by_reason(api_server: Served, api: ApiClient) -> None:
-    """A condition without a value is never compiled: each execution after the first sight of it is counted."""
+async def test_fallbacks_are_counted_by_reason(api_server: Served, api: ApiClient) -> None:
+    """A condition without a value is never compiled: each execution after the first use is counted."""
     query = "query Counted($wanted: Boolean = true) { __typename @include(if: $wanted) }"
     await api.send(query, {"wanted": None})
     before = await scrape(api_server)
     assert (await api.send(query, {"wanted": None})).codes == ["BAD_USER_INPUT"]
     name, reason = "nudge_graphql_operations_fallen_back_total", "condition without a value"
     after = await scrape(api_server)
-    assert after.figure(name, reason=reason) - before.figure(name, reason=reason) == 1
+    assert after.value(name, reason=reason) - before.value(name, reason=reason) == 1
 
 
-async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime) -> None:
-    """A viewer of a campaign shows in every figure it should, and neither it nor its organisation by name or id."""
+async def test_metrics_of_sockets_and_reads_identify_no_tenant(runtime: Runtime) -> None:
+    """A subscriber shows in every metric, but neither its name and id nor its organization's."""
     owner = await factories.organization(runtime)
     campaign_id = await frozen(runtime, owner, 2)
     token = factories.token(runtime, owner)
@@ -123,12 +121,12 @@ async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime
         await settles(lambda: runtime.hub.connected)
         found = await scrape(server)
     for name in ("nudge_websockets_open", "nudge_websockets_authenticated", "nudge_websocket_operations"):
-        assert found.figure(name) == 1
-    assert (found.figure("nudge_fanout_groups"), found.figure("nudge_fanout_viewers")) == (1, 1)
-    assert found.figure("nudge_fanout_frames_written_total") + found.figure("nudge_fanout_messages_waited_total") >= 2
-    assert (found.figure("nudge_pubsub_connected"), found.figure("nudge_pubsub_topics") >= 1) == (1, True)
-    assert found.figure("nudge_read_connections_free") >= 1
-    assert found.figure("nudge_reads_waiting") == 0
+        assert found.value(name) == 1
+    assert (found.value("nudge_fanout_groups"), found.value("nudge_fanout_viewers")) == (1, 1)
+    assert found.value("nudge_fanout_frames_written_total") + found.value("nudge_fanout_messages_waited_total") >= 2
+    assert (found.value("nudge_pubsub_connected"), found.value("nudge_pubsub_topics") >= 1) == (1, True)
+    assert found.value("nudge_read_connections_free") >= 1
+    assert found.value("nudge_reads_waiting") == 0
     assert found.labels == {"reason", "client", "version"}
     assert data["viewer"]["organization"]["name"] not in found.text
     assert UUIDS.search(found.text) is None
@@ -147,25 +145,23 @@ async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime
         (None, 401),
     ],
 )
-async def test_the_token_is_asked_for_when_there_is_one(
-    guarded: Served, authorization: str | None, status: int
-) -> None:
-    """The right bearer token opens, in production too; any other, or none, is refused, and nothing is shown."""
+async def test_the_token_is_required_when_set(guarded: Served, authorization: str | None, status: int) -> None:
+    """The right bearer token is accepted, in production too; any other, or none, is refused."""
     found = await scrape(guarded, authorization)
     assert found.status == status
     assert ("nudge_" in found.text) == (status == 200)
     assert ("www-authenticate" in found.headers) == (status == 401)
 
 
-async def test_production_without_a_token_has_no_such_page(runtime: Runtime) -> None:
-    """What nobody has asked for is not there, whatever token is sent."""
+async def test_production_without_a_token_has_no_metrics(runtime: Runtime) -> None:
+    """Without the setting the page does not exist, whatever token is sent."""
     async with served(in_production(runtime)) as server:
         answers = [await scrape(server), await scrape(server, f"Bearer {TOKEN}")]
     assert [(found.status, found.text) for found in answers] == [(404, "Not Found")] * 2
 
 
-def test_two_parts_cannot_use_one_name() -> None:
-    """Prometheus would refuse the whole page: the application refuses to start instead."""
+def test_duplicate_metric_names_are_an_error() -> None:
+    """Prometheus would reject the whole page: the application refuses to start instead."""
 
     def part() -> list[GaugeMetricFamily]:
         return [GaugeMetricFamily("nudge_things", "Things.", 1)]

@@ -1,4 +1,4 @@
-"""Watching over sockets: spreading what many of them need, and renewing one whose token is about to end."""
+"""Monitoring of sockets: spreading the checks of many, and renewing a token that is about to expire."""
 
 import asyncio
 import math
@@ -31,8 +31,8 @@ CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0
 
 
-class Unseen:
-    """A connection that nobody watches over but the test."""
+class FakeConnection:
+    """A connection that ignores what its monitor does."""
 
     async def close(self, code: int, reason: str) -> None:
         """No monitor of these tests closes it."""
@@ -50,12 +50,14 @@ class Unseen:
 
 @pytest.fixture
 async def clients(runtime: Runtime) -> AsyncIterator[list[ConnectionMonitor]]:
-    """The monitors of many sockets of one person, opened at the same moment; none has begun to watch yet."""
+    """The monitors of many sockets of one person, opened at the same moment; none has started yet."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
     used, limits, session = build_dependencies(calm), calm.settings.realtime, factories.session(actor)
-    monitors = [ConnectionMonitor(used, limits, session, token=token, connection=Unseen()) for _ in range(CLIENTS)]
+    monitors = [
+        ConnectionMonitor(used, limits, session, token=token, connection=FakeConnection()) for _ in range(CLIENTS)
+    ]
     yield monitors
     for monitor in monitors:
         await monitor.stop()
@@ -66,8 +68,8 @@ def spread(moments: list[float]) -> float:
     return max(moments) - min(moments)
 
 
-async def test_a_crowd_is_not_pinged_and_looked_at_all_at_once(clients: list[ConnectionMonitor]) -> None:
-    """First turns are spread over most of the usual time, and none comes later than that."""
+async def test_pings_and_rechecks_of_many_sockets_are_spread(clients: list[ConnectionMonitor]) -> None:
+    """The first ones are spread over most of the interval, and none is later than it."""
     now = since_boot()
     pings, looks = [monitor.ping_at for monitor in clients], [monitor.recheck_at for monitor in clients]
     assert spread(pings) > PING_SECONDS / 3
@@ -76,8 +78,8 @@ async def test_a_crowd_is_not_pinged_and_looked_at_all_at_once(clients: list[Con
     assert now < min(looks) <= max(looks) <= now + RECHECK_SECONDS
 
 
-async def test_rechecks_are_spread_after_a_gap(clients: list[ConnectionMonitor]) -> None:
-    """Where announcements may have been missed, as when they begin, each socket has its own turn within seconds."""
+async def test_rechecks_are_spread_after_a_redis_gap(clients: list[ConnectionMonitor]) -> None:
+    """Where announcements may have been missed, as at the start, each socket rechecks at another time."""
     before = [monitor.recheck_at for monitor in clients]
     await settles(
         lambda: all(monitor.recheck_at != first for monitor, first in zip(clients, before, strict=True)),
@@ -88,8 +90,8 @@ async def test_rechecks_are_spread_after_a_gap(clients: list[ConnectionMonitor])
     assert min(looks) <= since_boot() + GAP_SPREAD_SECONDS
 
 
-class HeldUp(SessionCache):
-    """SessionCache whose answers from the database take as long as the test says."""
+class DelayedSessionCache(SessionCache):
+    """A SessionCache whose reads from the database take as long as the test decides."""
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime.engine, runtime.cache)
@@ -104,8 +106,8 @@ class HeldUp(SessionCache):
         return found
 
 
-class Noted(Unseen):
-    """A connection that only notes how it was closed."""
+class RecordingConnection(FakeConnection):
+    """A connection that records how it was closed."""
 
     def __init__(self) -> None:
         self.closed: list[tuple[int, str]] = []
@@ -116,12 +118,12 @@ class Noted(Unseen):
 
 
 @asynccontextmanager
-async def asking(
+async def manual_monitor(
     runtime: Runtime, *, patience: float = WAIT_SECONDS
-) -> AsyncIterator[tuple[ConnectionMonitor, Noted, HeldUp, Actor]]:
-    """A monitor whose looks are made by the test alone, over answers that it holds up."""
+) -> AsyncIterator[tuple[ConnectionMonitor, RecordingConnection, DelayedSessionCache, Actor]]:
+    """A monitor whose checks the test runs itself, over delayed reads."""
     actor = await factories.organization(runtime)
-    sessions, connection = HeldUp(runtime), Noted()
+    sessions, connection = DelayedSessionCache(runtime), RecordingConnection()
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     monitor = ConnectionMonitor(
@@ -136,9 +138,9 @@ async def asking(
     sessions.go_on.set()
 
 
-async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> None:
-    """While the database is asked, the token ends: the connection waits for the answer, and goes on."""
-    async with asking(runtime) as (monitor, connection, sessions, actor):
+async def test_a_renewal_that_began_in_time_succeeds(runtime: Runtime) -> None:
+    """The token expires during the read from the database: the connection waits for it, and continues."""
+    async with manual_monitor(runtime) as (monitor, connection, sessions, actor):
         token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
@@ -154,8 +156,8 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
 
 
 async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
-    """It was waited for in vain."""
-    async with asking(runtime) as (monitor, connection, sessions, actor):
+    """The connection waits for it, and closes."""
+    async with manual_monitor(runtime) as (monitor, connection, sessions, actor):
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         renewing = asyncio.create_task(monitor.renew(factories.token(runtime, actor)))
@@ -169,9 +171,9 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
         assert connection.closed == [(4403, "The access token has expired")]
 
 
-async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtime) -> None:
-    """It is waited for as long as for a connection_init, and a second one is refused meanwhile."""
-    async with asking(runtime, patience=0.1) as (monitor, connection, sessions, actor):
+async def test_a_renewal_that_hangs_times_out(runtime: Runtime) -> None:
+    """The wait has the timeout of a connection_init, and a second renewal is refused meanwhile."""
+    async with manual_monitor(runtime, patience=0.1) as (monitor, connection, sessions, actor):
         token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
@@ -186,9 +188,9 @@ async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtim
 
 
 @pytest.mark.parametrize("renewed", [True, False])
-async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
-    """Its session has ended, which counts only where the connection still lives by it."""
-    async with asking(runtime) as (monitor, _, sessions, actor):
+async def test_a_recheck_of_a_replaced_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
+    """Its session has ended, which matters only while the connection still uses it."""
+    async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         looking = asyncio.create_task(monitor.close_reason())
@@ -199,9 +201,9 @@ async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, re
         assert await looking == (None if renewed else "The session has ended; log in again.")
 
 
-async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
-    """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
-    async with asking(runtime) as (monitor, _, sessions, actor):
+async def test_a_recheck_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
+    """It read the role before it changed, and the renewal has applied the new one meanwhile."""
+    async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         looking = asyncio.create_task(monitor.close_reason())
         await sessions.come.wait()
         monitor.session = replace(monitor.session, actor=replace(actor, rights=RIGHTS[Role.VIEWER]))
@@ -213,8 +215,8 @@ async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runti
 async def test_other_rights_of_the_same_role_close_the_connection(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the caller may do counts, whatever their role is called."""
-    async with asking(runtime) as (monitor, _, sessions, actor):
+    """The caller's rights count, whatever their role is called."""
+    async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         sessions.go_on.set()
         assert await monitor.close_reason() is None
         usual = actor.rights
@@ -223,10 +225,10 @@ async def test_other_rights_of_the_same_role_close_the_connection(
         assert await monitor.close_reason() == "Your permissions have changed; connect again"
 
 
-async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:
-    """A look that comes to nothing is made again after the usual time, and counts then."""
+async def test_an_outage_closes_no_connection(runtime: Runtime) -> None:
+    """A recheck that fails is repeated after the interval, and counts then."""
     nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
-    async with asking(runtime) as (monitor, connection, sessions, actor):
+    async with manual_monitor(runtime) as (monitor, connection, sessions, actor):
         sessions.go_on.set()
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
@@ -241,8 +243,8 @@ async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:
 
 
 async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
-    """Not one, as docs/clients.md says; a client that answers stays."""
-    async with asking(runtime) as (monitor, connection, _, __):
+    """Not one, as docs/clients.md documents; a client that replies stays connected."""
+    async with manual_monitor(runtime) as (monitor, connection, _, __):
         monitor.recheck_at = math.inf
         ended = []
         for answers in (False, True, False, False):
@@ -257,12 +259,12 @@ async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
 
 
 async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None:
-    """It looks at the time when it begins and when it is told something, and not over and over."""
+    """It runs its checks at the start and when it is notified, and not repeatedly."""
     looks = 0
 
     class Counted(ConnectionMonitor):
         async def run_due_checks(self) -> bool:
-            """Count the look."""
+            """Count the checks."""
             nonlocal looks
             looks += 1
             return await super().run_due_checks()
@@ -270,7 +272,9 @@ async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None
     actor = await factories.organization(runtime)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
     session, token = factories.session(actor), factories.token(runtime, actor)
-    monitor = Counted(build_dependencies(calm), calm.settings.realtime, session, token=token, connection=Unseen())
+    monitor = Counted(
+        build_dependencies(calm), calm.settings.realtime, session, token=token, connection=FakeConnection()
+    )
     monitor.ping_at = monitor.recheck_at = math.inf
     await settles(lambda: looks > 0)
     await asyncio.sleep(0.2)

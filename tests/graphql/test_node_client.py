@@ -1,4 +1,4 @@
-"""The protocol as the official JavaScript client speaks it."""
+"""The protocol with the official JavaScript client."""
 
 import asyncio
 import json
@@ -28,15 +28,15 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
 
 
 @needs_node
-async def test_the_official_client_is_told_why_it_may_not(probe_server: Served) -> None:
-    """A bad token closes the socket 4401, which the client hands on."""
+async def test_the_official_client_gets_the_reason_for_a_refusal(probe_server: Served) -> None:
+    """An invalid token closes the socket with 4401, which the client passes on."""
     found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, "nonsense"))
     assert found["stream"] == [{"closed": 4401}]
 
 
 @needs_node
-async def test_clients_stop_and_tell_when_a_token_is_wrong(probe_server: Served, runtime: Runtime) -> None:
-    """graphql-ws, Apollo and urql, as they are by default, try once and hand code and reason to the subscription."""
+async def test_clients_report_an_invalid_token_and_stop(probe_server: Served, runtime: Runtime) -> None:
+    """graphql-ws, Apollo and urql, by default, try once and pass code and reason to the subscription."""
     actor = await factories.organization(runtime)
     for token, reason in (("nonsense", "not valid"), (token_of(runtime, actor, -60), "expired")):
         found = json.loads(await asyncio.to_thread(run_node, "refused.mjs", probe_server.websocket_url, token))
@@ -48,8 +48,8 @@ async def test_clients_stop_and_tell_when_a_token_is_wrong(probe_server: Served,
 
 
 @needs_node
-async def test_a_client_comes_back_when_its_token_ends(probe_server: Served, runtime: Runtime) -> None:
-    """The official client, as it is by default, asks for parameters anew and subscribes again."""
+async def test_a_client_reconnects_when_its_token_expires(probe_server: Served, runtime: Runtime) -> None:
+    """The official client, by default, asks for parameters again and subscribes again."""
     actor = await factories.organization(runtime)
     lasting, found = factories.token(runtime, actor), dict[str, Any]()
     for seconds in (3, 15, 60):  # a busy machine may need longer to get as far as the first event

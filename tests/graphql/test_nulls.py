@@ -1,7 +1,7 @@
-"""Omitted and null: for every argument and input field that may be null, what each of them does.
+"""Omitted and null: what each does for every argument and input field that may be null.
 
-Which of the three ways a value goes (null as left out, null refused, null with a meaning of its own) is read from the
-schema, so that a new one cannot be left out here.
+Which of the three cases applies (null is as omitted, null is refused, null has a meaning of its own) is read from the
+schema, so that a new field cannot be missing here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,7 +57,7 @@ PERSON: dict[str, Any] = {
 
 
 async def draft(client: ApiClient, **more: Any) -> str:  # noqa: ANN401 - an input of any shape
-    """The id of a campaign with a text and a setting of each kind."""
+    """The id of a campaign with a value in each text and setting."""
     query = "mutation ($input: CreateCampaignInput!) { createCampaign(input: $input) { campaign { id } } }"
     made: str = (await client.execute(query, {"input": DRAFT | more}))["createCampaign"]["campaign"]["id"]
     return made
@@ -72,7 +72,7 @@ async def person(client: ApiClient) -> str:
 
 
 async def template(client: ApiClient) -> str:
-    """The id of a template with a text of each kind."""
+    """The id of a template with each kind of text."""
     query = "mutation ($input: CreateTemplateInput!) { createTemplate(input: $input) { template { id } } }"
     given = {name: DRAFT[name] for name in TEXTS.split()} | {"name": new_id().hex}
     made: str = (await client.execute(query, {"input": given}))["createTemplate"]["template"]["id"]
@@ -86,7 +86,7 @@ async def address(client: ApiClient) -> str:
 
 
 async def name(client: ApiClient) -> str:
-    """A name that nothing has."""
+    """A name that is not in use."""
     del client
     return new_id().hex
 
@@ -95,7 +95,7 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Call(NamedTuple):
-    """A mutation, or query, the least that it takes, what is made for each call, and where in it a field stands."""
+    """A mutation or query, its minimal input, what is created for each call, and the place of a field in it."""
 
     operation: str
     selected: str
@@ -125,7 +125,7 @@ CALLS = {
 
 
 async def upsert(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - values of any kind
-    """A contact with a value in each field, after an upsert of a row with these."""
+    """A contact with a value in each field, after an upsert of a row with these fields."""
     contact = await person(client)
     email = (await client.execute(f'{{ contact(id: "{contact}") {{ email }} }}'))["contact"]["email"]
     query = f"""mutation ($input: UpsertContactsInput!) {{
@@ -137,7 +137,7 @@ async def upsert(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: AN
 
 
 async def run(client: ApiClient, place: str, *given: None) -> dict[str, Any]:
-    """The payload of a call with a field left out, or with null."""
+    """The payload of a call with a field omitted, or with null."""
     kind, _, field = place.partition(".")
     if kind == "UpsertContactInput":
         return await upsert(client, **{field: None} if given else {})
@@ -169,15 +169,15 @@ async def client(runtime: Runtime, api: ApiClient) -> ApiClient:
 
 
 @pytest.mark.parametrize("place", sorted(ALIKE))
-async def test_null_is_as_left_out(runtime: Runtime, api: ApiClient, place: str) -> None:
-    """The same answer to two callers, for every input field that says so."""
+async def test_null_is_as_omitted(runtime: Runtime, api: ApiClient, place: str) -> None:
+    """The same result for two callers, for every input field that is described so."""
     one, other = await a_caller(runtime, api), await a_caller(runtime, api)
     assert await run(one, place, None) == await run(other, place)
 
 
 @pytest.mark.parametrize("place", sorted(REFUSING))
 async def test_null_is_refused(client: ApiClient, place: str) -> None:
-    """A refusal that names the field; without the field the call is taken."""
+    """An error that names the field; without the field the call succeeds."""
     kind, _, field = place.partition(".")
     path = ["input", *CALLS[kind].at, field]
     assert (await run(client, place, None))["userErrors"] == [{"code": "REQUIRED", "field": path}]
@@ -219,14 +219,14 @@ MEANINGS: dict[str, tuple[object, object]] = {
 ANOTHER_NAME = {"senderId": "sender", "settings": "onDoubt"}
 
 
-def test_every_other_null_has_a_meaning_here() -> None:
-    """Each nullable input field whose null is neither refused nor the same as leaving it out stands in the table."""
+def test_every_other_nullable_field_is_in_the_table() -> None:
+    """Each nullable input field whose null is neither refused nor the same as omitting it is in the table."""
     assert MEANINGS.keys() == INPUTS.keys() - FILTERS - REFUSING - ALIKE
 
 
 @pytest.mark.parametrize("place", sorted(MEANINGS))
 async def test_null_has_a_meaning_of_its_own(client: ApiClient, place: str) -> None:
-    """What is shown then is what the table has for a field left out and for null."""
+    """The result is the one in the table, for an omitted field and for null."""
     field = ANOTHER_NAME.get(place.partition(".")[2], place.partition(".")[2])
     for expected, given in zip(MEANINGS[place], ((), (None,)), strict=True):
         payload = await run(client, place, *given)
@@ -235,8 +235,8 @@ async def test_null_has_a_meaning_of_its_own(client: ApiClient, place: str) -> N
         assert (shown["all"] if field == "audience" else shown) == expected
 
 
-async def test_null_instead_of_a_text_keeps_the_template_out(client: ApiClient) -> None:
-    """A new campaign takes the template's text where its own is left out, and is empty where it is null."""
+async def test_null_instead_of_a_text_overrides_the_template(client: ApiClient) -> None:
+    """A new campaign takes the template's text where its own is omitted, and is empty where it is null."""
     query = f"""mutation ($input: CreateCampaignInput!) {{
       createCampaign(input: $input) {{ campaign {{ {TEXTS} }} }}
     }}"""
@@ -245,8 +245,8 @@ async def test_null_instead_of_a_text_keeps_the_template_out(client: ApiClient) 
     assert campaign == {"subject": "", "htmlContent": "<p>Hello</p>", "textContent": "Hello"}
 
 
-async def test_null_is_the_default_sender_again(runtime: Runtime, api: ApiClient) -> None:
-    """A draft that chose a sender keeps it when the field is left out; with null it goes out from the default one."""
+async def test_null_selects_the_default_sender(runtime: Runtime, api: ApiClient) -> None:
+    """A draft that chose a sender keeps it when the field is omitted; with null it uses the default one."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
     sender = encode_global_id("Sender", await factories.sender(runtime, actor))
@@ -258,7 +258,7 @@ async def test_null_is_the_default_sender_again(runtime: Runtime, api: ApiClient
 
 
 def filters_of(name: str, seen: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """The path to each nullable field of a filter, and a filter in which nothing but that is null."""
+    """The path to each nullable field of a filter, and a filter in which only that field is null."""
     kind = schema.type_map[name]
     assert isinstance(kind, GraphQLInputObjectType)
     found: list[tuple[tuple[str, ...], Any]] = []
@@ -290,7 +290,7 @@ async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, giv
     [("contacts", "ContactFilter"), ("campaigns", "CampaignFilter"), ("Campaign.deliveries", "DeliveryFilter")],
 )
 async def test_a_null_in_a_filter_is_refused(runtime: Runtime, api: ApiClient, place: str, name: str) -> None:
-    """Wherever in the filter it stands; no filter, null for the whole of it, and an empty one are all the rows."""
+    """Anywhere in the filter; no filter, null for the whole filter, and an empty one select all rows."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
     for path, given in filters_of(name):
@@ -303,8 +303,8 @@ async def test_a_null_in_a_filter_is_refused(runtime: Runtime, api: ApiClient, p
     assert "errors" not in (await ask(client, actor, runtime, place, {})).body
 
 
-def test_every_filter_is_asked() -> None:
-    """The filters above have all the nullable fields of all filters."""
+def test_every_nullable_filter_field_is_tested() -> None:
+    """The filters above contain all nullable fields of all filters."""
     names = ("ContactFilter", "CampaignFilter", "DeliveryFilter")
     asked = {path[-1] for name in names for path, _ in filters_of(name)}
     assert asked == {place.partition(".")[2] for place in FILTERS}
@@ -319,10 +319,10 @@ NULLABLE_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("name", "argument"), NULLABLE_ARGUMENTS)
-async def test_a_null_argument_of_a_list_is_as_left_out(
+async def test_a_null_argument_of_a_list_is_as_omitted(
     runtime: Runtime, api: ApiClient, name: str, argument: str
 ) -> None:
-    """In a literal and in a variable, for each argument of each list of the root."""
+    """In a literal and in a variable, for each argument of each root list."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2)
     client = api.as_(factories.token(runtime, actor))
@@ -335,8 +335,8 @@ async def test_a_null_argument_of_a_list_is_as_left_out(
     assert await client.execute(query) == without
 
 
-async def test_a_null_argument_of_an_inner_list_is_as_left_out(runtime: Runtime, api: ApiClient) -> None:
-    """For each argument of each list that an object has, too."""
+async def test_a_null_argument_of_a_nested_list_is_as_omitted(runtime: Runtime, api: ApiClient) -> None:
+    """For each argument of each list that an object has."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
     (contact,) = await factories.contacts(runtime, actor, 1)

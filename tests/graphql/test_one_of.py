@@ -1,4 +1,4 @@
-"""`@oneOf`: inputs of which exactly one field is given. The API has none yet; segments and `liveStats` will."""
+"""`@oneOf`: inputs of which exactly one field is set. The API has none yet; segments and `liveStats` will."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,19 +26,19 @@ class Scope:
 class Query(resolvers.Query):
     @query(Public())
     async def scoped(self, scope: Scope) -> str:
-        """What was given, as text."""
-        return shown(scope)
+        """The value as text."""
+        return only_field(scope)
 
     @query(Public())
     async def maybe_scoped(self, scope: Scope | None = None) -> str:
-        """The same, or nothing."""
-        return shown(scope) if scope else "all"
+        """The same for an optional input."""
+        return only_field(scope) if scope else "all"
 
 
-def shown(scope: Scope) -> str:
-    """The one field that has a value."""
+def only_field(scope: Scope) -> str:
+    """The only field that has a value."""
     if scope.any_of is not None:
-        return f"any of {', '.join(shown(each) for each in scope.any_of)}"
+        return f"any of {', '.join(only_field(each) for each in scope.any_of)}"
     return f"campaign {scope.campaign_id}" if scope.campaign_id is not None else f"list {scope.list_id}"
 
 
@@ -52,8 +52,8 @@ async def client(runtime: Runtime) -> AsyncIterator[ApiClient]:
         yield ApiClient(server.url)
 
 
-def test_the_sdl_says_so() -> None:
-    """The directive stands at the input, whose fields are nullable and have no default; introspection knows too."""
+def test_the_sdl_has_the_directive() -> None:
+    """The directive is on the input, whose fields are nullable and have no default."""
     text = SCHEMA.as_str()
     assert "input Scope @oneOf {" in text
     parsed = build_schema(text)
@@ -65,8 +65,8 @@ def test_the_sdl_says_so() -> None:
     assert "@oneOf" not in resolvers.build_schema().as_str()
 
 
-async def test_introspection_says_so(client: ApiClient) -> None:
-    """`isOneOf` of the type, and of no other input."""
+async def test_introspection_has_is_one_of(client: ApiClient) -> None:
+    """`isOneOf` is true for the type, and for no other input."""
     answer = await client.execute(
         '{ a: __type(name: "Scope") { isOneOf } b: __type(name: "AudienceInput") { isOneOf } }'
     )
@@ -81,8 +81,8 @@ async def test_introspection_says_so(client: ApiClient) -> None:
         ({"anyOf": [{"campaignId": "1"}, {"anyOf": [{"listId": "2"}]}]}, "any of campaign 1, any of list 2"),
     ],
 )
-async def test_exactly_one_is_taken(client: ApiClient, scope: dict[str, Any], text: str) -> None:
-    """In a variable and as a literal, several times, as a document that comes again is compiled."""
+async def test_exactly_one_is_accepted(client: ApiClient, scope: dict[str, Any], text: str) -> None:
+    """In a variable and as a literal, several times, since a repeated document is compiled."""
     literal = (
         str(scope).replace("'campaignId'", "campaignId").replace("'listId'", "listId").replace("'anyOf'", "anyOf")
     )
@@ -94,8 +94,8 @@ async def test_exactly_one_is_taken(client: ApiClient, scope: dict[str, Any], te
     assert (await client.execute("{ maybeScoped }"))["maybeScoped"] == "all"
 
 
-def refused(reply: Reply) -> str:
-    """The message of the one error of a request that did not run."""
+def refusal(reply: Reply) -> str:
+    """The message of the single error of a request that did not run."""
     assert (reply.status, reply.codes) == (400, ["BAD_USER_INPUT"])
     assert "data" not in reply.body
     return str(reply.body["errors"][0]["message"])
@@ -112,8 +112,8 @@ def refused(reply: Reply) -> str:
     ],
 )
 async def test_none_two_and_null_are_refused_in_a_variable(client: ApiClient, scope: dict[str, Any]) -> None:
-    """Before anything runs, with the type or the field that is at fault in the message."""
-    message = refused(await client.send(BY_VARIABLE, {"scope": scope}))
+    """Before anything runs, with the type or the field in the message."""
+    message = refusal(await client.send(BY_VARIABLE, {"scope": scope}))
     assert "Scope" in message or "'campaignId' must be non-null" in message
 
 
@@ -122,10 +122,10 @@ async def test_none_two_and_null_are_refused_in_a_variable(client: ApiClient, sc
 )
 async def test_none_two_and_null_are_refused_as_a_literal(client: ApiClient, scope: str) -> None:
     """By validation, with one error for each mistake."""
-    assert "Scope" in refused(await client.send(f"{{ scoped(scope: {scope}) }}"))
+    assert "Scope" in refusal(await client.send(f"{{ scoped(scope: {scope}) }}"))
 
 
 async def test_a_nullable_variable_is_refused(client: ApiClient) -> None:
-    """It could be null, and then nothing would have been given."""
+    """It could be null, and then no field would be set."""
     reply = await client.send("query ($id: ID) { scoped(scope: {campaignId: $id}) }", {"id": "1"})
-    assert "must be non-nullable" in refused(reply)
+    assert "must be non-nullable" in refusal(reply)

@@ -1,4 +1,4 @@
-"""With PostgreSQL away: clients are asked to come back, and learn nothing of our inside."""
+"""During an outage of PostgreSQL clients are asked to retry, and get no internals."""
 
 import socket
 
@@ -19,8 +19,8 @@ from tests.serving import served
 CAMPAIGNS = "{ campaigns { nodes { id } } }"
 
 
-def asks_to_come_back(reply: Reply) -> bool:
-    """Whether an answer is the one for an outage."""
+def asks_to_retry(reply: Reply) -> bool:
+    """Whether a response is the one for an outage."""
     (error,) = reply.body["errors"]
     extensions = error["extensions"]
     said = (reply.status, reply.headers["retry-after"], extensions["code"], extensions["retryAfter"])
@@ -29,8 +29,8 @@ def asks_to_come_back(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
-async def test_clients_are_asked_to_come_back(servers: Servers, accept: str) -> None:
-    """503 with Retry-After, both for a caller just seen and for one to look up; 200 as soon as it is back."""
+async def test_clients_are_asked_to_retry(servers: Servers, accept: str) -> None:
+    """503 with Retry-After, for a cached caller and for one to read; 200 as soon as the database is back."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
         actor = await factories.organization(runtime)
         known = ApiClient(server.url, factories.token(runtime, actor))
@@ -40,14 +40,14 @@ async def test_clients_are_asked_to_come_back(servers: Servers, accept: str) -> 
         with capture_logs() as logged:
             replies = [await caller.send(CAMPAIGNS, accept=accept) for caller in (known, stranger)]
             partly = await known.send("{ __typename viewer { id } }", accept=accept)
-        assert all(asks_to_come_back(reply) for reply in replies)
+        assert all(asks_to_retry(reply) for reply in replies)
         assert (partly.status, partly.codes, partly.body["data"]["__typename"]) == (200, ["INTERNAL"], "Query")
         assert {line["log_level"] for line in logged} == {"warning"}
         await relay.open()
         assert (await stranger.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
 
 
-def told(error: asyncpg.PostgresError, *, invalidated: bool = False) -> DBAPIError:
+def database_error(error: asyncpg.PostgresError, *, invalidated: bool = False) -> DBAPIError:
     """PostgreSQL's error as SQLAlchemy passes it on."""
     return DBAPIError("SELECT 1", {}, error, connection_invalidated=invalidated)
 
@@ -62,14 +62,14 @@ def told(error: asyncpg.PostgresError, *, invalidated: bool = False) -> DBAPIErr
         (PoolTimeout(), True),
         (asyncpg.CannotConnectNowError("starting up"), True),
         (asyncpg.TooManyConnectionsError("too many"), True),
-        (told(asyncpg.InternalServerError("gone"), invalidated=True), True),
-        (told(asyncpg.AdminShutdownError("shutting down")), True),
-        (told(asyncpg.QueryCanceledError("took too long")), False),
-        (told(asyncpg.UndefinedTableError("no such table")), False),
+        (database_error(asyncpg.InternalServerError("gone"), invalidated=True), True),
+        (database_error(asyncpg.AdminShutdownError("shutting down")), True),
+        (database_error(asyncpg.QueryCanceledError("took too long")), False),
+        (database_error(asyncpg.UndefinedTableError("no such table")), False),
         (FileNotFoundError(2, "No such file", "letter.html"), False),
         (ValueError("anything else"), False),
     ],
 )
-async def test_what_counts_as_away(error: BaseException, away: bool) -> None:
-    """The network and the server's own absence do; what the server thinks of a statement does not, nor do bugs."""
+async def test_which_errors_mean_an_outage(error: BaseException, away: bool) -> None:
+    """Errors of the network and of a stopped server do; errors of a statement and bugs do not."""
     assert is_unavailable(error) is away

@@ -1,4 +1,4 @@
-"""An error stays in its root field: the others are answered."""
+"""An error stays in its root field: the others have data."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.client import ApiClient
 from tests.serving import Served
 
 
-async def test_a_failed_query_leaves_the_others_alone(runtime: Runtime, probe: ApiClient) -> None:
+async def test_a_failed_query_field_leaves_the_others_intact(runtime: Runtime, probe: ApiClient) -> None:
     """Whether it is a bug, a refusal or a permission; each has its error, with its path."""
     owner = await factories.organization(runtime)
     client = probe.as_(factories.token(runtime, owner))
@@ -25,8 +25,8 @@ async def test_a_failed_query_leaves_the_others_alone(runtime: Runtime, probe: A
     assert {tuple(error["path"]) for error in reply.body["errors"]} == {("bug",), ("invalid",)}
 
 
-async def test_a_forbidden_list_leaves_the_viewer_alone(runtime: Runtime, api_server: Served) -> None:
-    """The dashboard of somebody who may not read contacts shows the rest."""
+async def test_a_forbidden_list_leaves_the_viewer_intact(runtime: Runtime, api_server: Served) -> None:
+    """A caller who may not read contacts gets the rest of a dashboard."""
     owner = await factories.organization(runtime)
     actor = with_permissions(owner, EVERYTHING - {Permission.CONTACT_READ})
     body = await answer(api_server, runtime, actor, "{ contacts { nodes { id } } lists { totalCount } }", {})
@@ -34,8 +34,8 @@ async def test_a_forbidden_list_leaves_the_viewer_alone(runtime: Runtime, api_se
     assert [(error["path"], error["extensions"]["code"]) for error in body["errors"]] == [(["contacts"], "FORBIDDEN")]
 
 
-async def test_a_failed_mutation_leaves_the_others_alone(runtime: Runtime, api_server: Served) -> None:
-    """Those before and after it were committed, and their answers say so."""
+async def test_a_failed_mutation_leaves_the_others_intact(runtime: Runtime, api_server: Served) -> None:
+    """Those before and after it are committed, and have data."""
     owner = await factories.organization(runtime)
     actor = with_permissions(owner, EVERYTHING - {Permission.TEMPLATE_WRITE})
     query = """mutation {
@@ -63,10 +63,10 @@ async def test_a_failed_mutation_leaves_the_others_alone(runtime: Runtime, api_s
         ),
     ],
 )
-async def test_a_field_of_another_permission_leaves_its_object_alone(  # noqa: PLR0917 - fixtures and cases
+async def test_a_forbidden_field_leaves_its_object_intact(  # noqa: PLR0917 - fixtures and cases
     runtime: Runtime, api: ApiClient, api_server: Served, missing: Permission, query: str, left: dict[str, object]
 ) -> None:
-    """What may not be read is null, with its error; what stands beside it is there."""
+    """The field is null, with its error; its siblings have data."""
     owner = await factories.organization(runtime)
     campaign = (await objects(runtime, api, owner))["Campaign"]
     actor = with_permissions(owner, EVERYTHING - {missing})

@@ -25,7 +25,7 @@ PROGRAM = "import app; from settings import load; app.serve(load())"
 
 
 def environment(settings: Settings, **changed: str) -> dict[str, str]:
-    """The settings as the variables of another process."""
+    """The settings as environment variables of another process."""
     document = settings.model_dump()
     found = {}
     for group, name in (
@@ -46,7 +46,7 @@ def environment(settings: Settings, **changed: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def program(variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The API process; ended with the block."""
+    """The API process, ended with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -65,7 +65,7 @@ async def program(variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess
 
 
 async def ready(base: str, process: asyncio.subprocess.Process) -> None:
-    """Wait until `/readyz` says 200."""
+    """Wait until `/readyz` is 200."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(120):
         while process.returncode is None:
             try:
@@ -78,8 +78,8 @@ async def ready(base: str, process: asyncio.subprocess.Process) -> None:
     raise AssertionError((await process.communicate())[0].decode())
 
 
-async def test_sigterm_says_goodbye_and_ends_cleanly(runtime: Runtime) -> None:
-    """A client is closed 1001; the process ends by the signal, as uvicorn does it, and prints no trace."""
+async def test_sigterm_closes_sockets_and_ends_cleanly(runtime: Runtime) -> None:
+    """A client is closed with 1001; the process ends by the signal, as uvicorn does, without a traceback."""
     port = free_port()
     token = factories.token(runtime, await factories.organization(runtime))
     variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
@@ -96,7 +96,7 @@ async def test_sigterm_says_goodbye_and_ends_cleanly(runtime: Runtime) -> None:
 
 
 async def test_it_refuses_to_serve_as_a_superuser(runtime: Runtime, servers: Servers) -> None:
-    """The process ends at once and says why."""
+    """The process ends at once and prints the reason."""
     url = runtime.settings.database.url
     assert url is not None
     admin = servers.database_url(servers.postgres.admin_url, url.get_secret_value().rpartition("/")[2])
@@ -110,8 +110,8 @@ async def test_it_refuses_to_serve_as_a_superuser(runtime: Runtime, servers: Ser
 
 @pytest.mark.slow
 @pytest.mark.faults
-async def test_readiness_follows_redis(runtime: Runtime) -> None:
-    """Without Redis the API can serve: `/readyz` is 200 and names it, and queries are answered."""
+async def test_readiness_without_redis(runtime: Runtime) -> None:
+    """Without Redis the API can serve: `/readyz` is 200 and names it, and queries are executed."""
     port = free_port()
     variables = environment(
         runtime.settings, NUDGE_API__PORT=str(port), NUDGE_REDIS__URL=f"redis://127.0.0.1:{free_port()}"

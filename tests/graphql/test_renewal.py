@@ -1,4 +1,4 @@
-"""`renewConnection`: an open websocket goes on with a fresh token of the same caller, and with no other."""
+"""`renewConnection`: an open websocket continues with a new token of the same caller, and with no other."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds"
 
 
 def token_of(runtime: Runtime, actor: Actor, seconds: int) -> str:
-    """A token of the actor that expires so soon."""
+    """A token of the actor that expires after so many seconds."""
     lifetime = runtime.tokens.lifetime_seconds
     runtime.tokens.lifetime_seconds = seconds
     try:
@@ -46,7 +46,7 @@ def token_of(runtime: Runtime, actor: Actor, seconds: int) -> str:
 
 
 def only_connection(server: Served) -> Connection:
-    """The one open socket, as the server has it."""
+    """The server's only open connection."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     (connection,) = endpoint.sockets.open
@@ -54,8 +54,8 @@ def only_connection(server: Served) -> Connection:
     return connection
 
 
-class Talk:
-    """A socket whose messages are told apart by their operation."""
+class OperationMessages:
+    """A socket whose messages are separated by operation."""
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
@@ -72,7 +72,7 @@ class Talk:
         return self.waiting[identifier].pop(0)
 
     async def ask(self, query: str, **payload: object) -> dict[str, Any]:
-        """The answer to a query or mutation, or its one error."""
+        """The data of a query or mutation, or its single error."""
         self.renewals += 1
         identifier = f"ask {self.renewals}"
         await self.socket.subscribe(query, identifier, **payload)
@@ -85,27 +85,29 @@ class Talk:
         return data
 
     async def renew(self, token: str) -> tuple[int | None, list[str]]:
-        """What a renewal answers: the seconds, and the codes of its errors."""
+        """The result of a renewal: the seconds, and the codes of its errors."""
         found = (await self.ask(RENEW, variables={"token": token}))["renewConnection"]
         return found["expiresIn"], [error["code"] for error in found["userErrors"]]
 
 
 @asynccontextmanager
-async def member_on(runtime: Runtime, role: Role = Role.OWNER) -> AsyncIterator[tuple[Actor, Served, Talk]]:
-    """A member of a new organisation on a socket that nothing but its token closes."""
+async def member_on(
+    runtime: Runtime, role: Role = Role.OWNER
+) -> AsyncIterator[tuple[Actor, Served, OperationMessages]]:
+    """A member of a new organization on a socket that only its token's expiry closes."""
     actor = await factories.organization(runtime, role=role)
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server, connected(server) as socket:
         await socket.ready(factories.token(runtime, actor))
-        yield actor, server, Talk(socket)
+        yield actor, server, OperationMessages(socket)
 
 
-async def outlived(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
-    """What a state and a log gave on one socket over three tokens of so many seconds; None when one came too late."""
+async def streams_over_three_tokens(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
+    """What a state and an event stream sent on one socket over three tokens; None when a renewal was too late."""
     actor = await factories.organization(runtime)
     async with connected(server) as socket:
         try:
             await socket.ready(token_of(runtime, actor, seconds))
-            talk, ends = Talk(socket), time.time() + 3 * seconds
+            talk, ends = OperationMessages(socket), time.time() + 3 * seconds
             await socket.subscribe("subscription { board(to: 100000, pause: 0.05) }", "state")
             await socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
             while time.time() < ends:
@@ -119,12 +121,12 @@ async def outlived(runtime: Runtime, server: Served, seconds: int) -> list[Any] 
         return [[each["payload"]["data"] for each in talk.waiting[name]] for name in ("state", "log")]
 
 
-async def test_streams_outlive_many_tokens(runtime: Runtime) -> None:
-    """Three tokens long, every number comes once and in order, and no subscription is executed again."""
+async def test_streams_continue_over_many_tokens(runtime: Runtime) -> None:
+    """Over three tokens, every number arrives once and in order, and no subscription is executed again."""
     found = None
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server:
         for seconds in (2, 10, 40):  # a busy machine may be too slow for the shortest
-            found = await outlived(runtime, server, seconds)
+            found = await streams_over_three_tokens(runtime, server, seconds)
             if found is not None:
                 break
     assert found is not None
@@ -137,7 +139,7 @@ async def test_streams_outlive_many_tokens(runtime: Runtime) -> None:
 
 
 async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime) -> None:
-    """The answer says how long it lasts; then it closes 4403."""
+    """The result has the seconds that remain; then it closes with 4403."""
     async with member_on(runtime) as (actor, server, talk):
         monitor = only_connection(server).monitor
         assert monitor is not None
@@ -153,8 +155,8 @@ async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime)
         assert await talk.socket.closed() == (4403, "The access token has expired")
 
 
-async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> None:
-    """Answers of renewals may cross: the connection lasts as long as the longest of its tokens."""
+async def test_a_token_that_expires_earlier_shortens_nothing(runtime: Runtime) -> None:
+    """Renewals may arrive out of order: the connection lasts as long as the longest of its tokens."""
     async with member_on(runtime) as (actor, server, talk):
         before = only_connection(server).monitor
         assert before is not None
@@ -166,7 +168,7 @@ async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> N
 
 
 async def foreign_tokens(runtime: Runtime, actor: Actor) -> dict[str, str]:
-    """Tokens that renew nothing of the actor's."""
+    """Tokens that cannot renew the actor's connection."""
     colleague = replace(actor, user_id=new_id())
     await factories.member(runtime, colleague)
     stranger = await factories.organization(runtime)
@@ -188,7 +190,7 @@ async def foreign_tokens(runtime: Runtime, actor: Actor) -> dict[str, str]:
 
 
 async def test_no_other_token_renews(runtime: Runtime) -> None:
-    """Each is refused in words, nothing changes, and what runs goes on."""
+    """Each is refused with a message, nothing changes, and running operations continue."""
     async with member_on(runtime) as (actor, server, talk):
         connection = only_connection(server)
         monitor = connection.monitor
@@ -208,7 +210,7 @@ async def test_no_other_token_renews(runtime: Runtime) -> None:
 
 
 async def test_a_session_that_has_ended_renews_nothing(runtime: Runtime) -> None:
-    """A token that is still good by itself, of a person who was logged out or disabled since."""
+    """A token that is still valid itself, of a person who has logged out or was disabled since."""
     for change in (update(UserSession).values(ended_at=func.now()), update(User).values(disabled_at=func.now())):
         async with member_on(runtime) as (actor, _, talk):
             token = factories.token(runtime, actor)
@@ -218,7 +220,7 @@ async def test_a_session_that_has_ended_renews_nothing(runtime: Runtime) -> None
 
 
 async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient) -> None:
-    """Over HTTP the answer says what to do instead, to whomever."""
+    """Over HTTP the error has the alternative, for any caller."""
     token = factories.token(runtime, await factories.organization(runtime))
     for caller in (api, api.as_(token)):
         found = (await caller.execute(RENEW, {"token": token}))["renewConnection"]
@@ -232,8 +234,8 @@ async def change_role(runtime: Runtime, actor: Actor, role: Role) -> None:
         await uow.execute(update(User).where(User.id == actor.user_id).values(role=role))
 
 
-async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
-    """What the new role does not include ends or is refused; the rest goes on, each state under the new role."""
+async def test_lesser_rights_are_applied(runtime: Runtime) -> None:
+    """Operations outside the new role end or are refused; the others continue, states under the new role."""
     async with member_on(runtime, Role.OWNER) as (actor, server, talk):
         await talk.socket.subscribe("subscription { audit }", "secret log")
         await talk.socket.subscribe("subscription { vault }", "secret state")
@@ -254,10 +256,8 @@ async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
         assert set(only_connection(server).operations) == {"state", "log"}
 
 
-async def test_lesser_rights_of_the_same_role_are_taken_over(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though the role is the same, what its rights no longer include ends, and a state is executed anew."""
+async def test_lesser_rights_of_the_same_role_are_applied(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same role, operations outside the new rights end, and a state is executed again."""
     async with member_on(runtime, Role.ADMIN) as (actor, server, talk):
         await talk.socket.subscribe("subscription { audit }", "secret log")
         await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
@@ -272,7 +272,7 @@ async def test_lesser_rights_of_the_same_role_are_taken_over(
         assert set(only_connection(server).operations) == {"state"}
 
 
-async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:
+async def test_greater_rights_are_applied(runtime: Runtime) -> None:
     """What was refused is allowed after the renewal, without another connection."""
     async with member_on(runtime, Role.VIEWER) as (actor, _, talk):
         assert await talk.ask("subscription { secrets }") == {"error": "FORBIDDEN"}
@@ -281,8 +281,8 @@ async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:
         assert await talk.ask("subscription { secrets }") == {"secrets": 1}
 
 
-async def test_a_log_goes_on_under_the_new_rights(runtime: Runtime) -> None:
-    """Permission lines and policies of a stream that is not executed again are those of the new role, both ways."""
+async def test_an_event_stream_continues_under_the_new_rights(runtime: Runtime) -> None:
+    """Permissions and policies of a stream that is not executed again are the new role's, in both directions."""
     async with member_on(runtime, Role.OWNER) as (actor, _, talk):
         async with runtime.work.begin(actor) as uow:
             await audit.record(uow, "thing.done", actor.organization_id)
@@ -303,8 +303,8 @@ def issuer_settings(settings: Settings, secret: str) -> Settings:
     return Settings.model_validate({**document, "_env_file": None})
 
 
-async def test_a_foreign_issuers_tokens_renew_too(servers: Servers) -> None:
-    """In issuer mode a fresh token of the same person goes on; another person's does not."""
+async def test_tokens_of_another_issuer_renew(servers: Servers) -> None:
+    """In issuer mode a new token of the same person renews; another person's does not."""
     secret = "s" * 40
     settings = issuer_settings(settings_for(servers, await copy_template(servers)), secret)
 
@@ -315,7 +315,7 @@ async def test_a_foreign_issuers_tokens_renew_too(servers: Servers) -> None:
     async with running(settings) as runtime, served(runtime, probe_schema) as server, connected(server) as socket:
         actor, other = [await factories.organization(runtime) for _ in range(2)]
         await socket.ready(issued(actor, 600))
-        talk = Talk(socket)
+        talk = OperationMessages(socket)
         assert await talk.renew(issued(other, 900)) == (None, ["INVALID_CREDENTIALS"])
         assert await talk.renew(issued(actor, -900)) == (None, ["INVALID_CREDENTIALS"])
         lasting, errors = await talk.renew(issued(actor, 7200))

@@ -1,4 +1,4 @@
-"""The exported schema, and the gate that keeps clients from breaking."""
+"""The exported schema, and the check for changes that break clients."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PROGRAM = "import sys; from resolvers.sdl import export; sys.stdout.write(export
 
 
 def test_the_export_is_a_schema_and_is_stable() -> None:
-    """The text parses, and another process, whose hashes fall otherwise, exports the very same."""
+    """The text parses, and another process, with other hash seeds, exports the same."""
     text = export()
     assert parse_schema(text).mutation_type is not None
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
@@ -26,7 +26,7 @@ def test_the_export_is_a_schema_and_is_stable() -> None:
 
 
 def test_breaking_changes_are_named() -> None:
-    """A removed field and a new required argument are found, an addition is not."""
+    """A removed field and a new required argument are reported, an addition is not."""
     old = "type Query { a: Int b(x: Int): Int }"
     assert breaking_changes(old, "type Query { a: Int b(x: Int): Int c: Int }") == []
     found = breaking_changes(old, "type Query { b(x: Int, y: Int!): Int }")

@@ -1,4 +1,4 @@
-"""Hundreds of clients that come and go leave nothing behind."""
+"""Hundreds of clients that connect and disconnect leave nothing behind."""
 
 import asyncio
 
@@ -20,8 +20,8 @@ NOBODY = SocketStatistics(open=0, authenticated=0, operations=0)
 WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { sequence status audience } }"
 
 
-async def arrive(session: aiohttp.ClientSession, url: str, token: str, campaign: str) -> Socket:
-    """A client that watches a campaign and has seen its first state."""
+async def connect_watcher(session: aiohttp.ClientSession, url: str, token: str, campaign: str) -> Socket:
+    """A client that subscribes to a campaign and has received its first state."""
     socket = Socket(await session.ws_connect(url, protocols=[PROTOCOL]))
     await socket.ready(token)
     await socket.subscribe(WATCH, variables={"id": campaign})
@@ -30,7 +30,7 @@ async def arrive(session: aiohttp.ClientSession, url: str, token: str, campaign:
 
 
 def drop(socket: Socket) -> None:
-    """Break a client's connection without a word."""
+    """Abort a client's connection."""
     connection = socket.raw._response.connection
     assert connection is not None
     assert connection.transport is not None
@@ -38,17 +38,17 @@ def drop(socket: Socket) -> None:
 
 
 async def channels(runtime: Runtime) -> set[bytes]:
-    """The channels that anybody listens to at Redis."""
+    """The channels with subscribers at Redis."""
     return set(await runtime.cache.pubsub_channels())
 
 
-async def listens(runtime: Runtime, before: set[bytes], more: int) -> bool:
-    """Whether somebody listens to so many channels more than before: Redis hears of each when it is subscribed."""
+async def has_more_channels(runtime: Runtime, before: set[bytes], more: int) -> bool:
+    """Whether so many more channels have subscribers; Redis reports each when it is subscribed."""
     return len(await channels(runtime) - before) == more
 
 
 async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
-    """Open 20 subscribed sockets for each organisation and drop them all at once; nothing of them remains."""
+    """Open 20 subscribed sockets for each organization and drop them all at once; nothing of them remains."""
     async with served(runtime) as server:
         endpoint = server.application.endpoint
         assert endpoint is not None
@@ -62,24 +62,26 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
                 crowd: list[Socket] = []
                 for token, campaign in callers:
-                    arrivals = (arrive(session, server.websocket_url, token, campaign) for _ in range(SOCKETS_EACH))
+                    arrivals = (
+                        connect_watcher(session, server.websocket_url, token, campaign) for _ in range(SOCKETS_EACH)
+                    )
                     crowd += await asyncio.gather(*arrivals)
                 assert endpoint.sockets.statistics().operations == organizations * SOCKETS_EACH
                 # One for each campaign, and one for each person's sessions.
-                await until(lambda: listens(runtime, listened, 2 * organizations))
+                await until(lambda: has_more_channels(runtime, listened, 2 * organizations))
                 for socket in crowd:
                     drop(socket)
             await settles(lambda: endpoint.sockets.statistics() == NOBODY)
             await settles(lambda: runtime.hub.statistics() == NOTHING)
             await settles(lambda: len(asyncio.all_tasks()) <= tasks)
-            await until(lambda: listens(runtime, listened, 0))
+            await until(lambda: has_more_channels(runtime, listened, 0))
 
 
 @pytest.mark.soak
 async def test_soak_five_hundred_subscriptions_drop_at_once(
     fresh_runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No socket, task, viewer, channel or line of error remains of 500 subscriptions."""
+    """No socket, task, subscriber, channel or log line remains of 500 subscriptions."""
     await soak(fresh_runtime, organizations=25, rounds=1)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.out + printed.err
@@ -87,10 +89,10 @@ async def test_soak_five_hundred_subscriptions_drop_at_once(
 
 @pytest.mark.slow
 @pytest.mark.soak
-async def test_soak_a_thousand_subscriptions_come_and_go_again_and_again(
+async def test_soak_a_thousand_subscriptions_three_times(
     fresh_runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same of 1,000 subscriptions, three times over."""
+    """The same for 1,000 subscriptions, three times in a row."""
     await soak(fresh_runtime, organizations=50, rounds=3)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.out + printed.err

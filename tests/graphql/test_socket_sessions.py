@@ -22,13 +22,13 @@ from tests.waiting import WAIT_SECONDS
 
 
 async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
-    """When the access token expires the socket closes 4403."""
+    """When the access token expires the socket closes with 4403."""
     async with expiring(runtime, probe_server) as socket:
         assert await socket.closed() == (4403, "The access token has expired")
 
 
-async def answering(socket: Socket) -> tuple[int | None, str]:
-    """Answer every ping until the server closes; how it did."""
+async def answer_pings(socket: Socket) -> tuple[int | None, str]:
+    """Reply to every ping until the server closes; returns how it closed."""
     while True:
         message = await socket.raw.receive(WAIT_SECONDS)
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -37,10 +37,10 @@ async def answering(socket: Socket) -> tuple[int | None, str]:
 
 
 async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runtime) -> None:
-    """Logging out elsewhere, a new role, a disabled person: each closes 4403 at the next look."""
+    """Logging out elsewhere, a new role, a disabled person: each closes with 4403 at the next recheck."""
     changes = {
         "session has ended": update(UserSession).values(ended_at=func.now()),
-        "rights have changed": update(User).values(role=Role.VIEWER),
+        "permissions have changed": update(User).values(role=Role.VIEWER),
         "session has ended; log": update(User).values(disabled_at=func.now()),
     }
     for said, change in changes.items():
@@ -49,22 +49,22 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
             await socket.ready(token)
             async with runtime.work.begin(actor) as uow:
                 await uow.execute(change)
-            code, reason = await answering(socket)
+            code, reason = await answer_pings(socket)
         assert code == 4403
         assert said in reason
 
 
 async def subscribers(runtime: Runtime, topic: str) -> int:
-    """How many connections listen to a topic at Redis."""
+    """How many connections are subscribed to a topic at Redis."""
     ((_, found),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
     return int(found)
 
 
 @pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
-async def test_a_signal_is_quicker_than_the_next_look(
+async def test_an_announcement_closes_sockets_before_the_next_recheck(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
+    """Whatever ends or changes a session closes all its sockets when it is announced."""
     monkeypatch.setattr("transport.websocket.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
     actor, _ = await member(runtime)
     async with runtime.work.begin(actor) as uow:
@@ -87,8 +87,8 @@ async def test_a_signal_is_quicker_than_the_next_look(
     assert [code for code, _ in closed] == [4403, 4403]
 
 
-async def test_what_keeps_us_from_knowing_a_caller_asks_them_to_come_back(servers: Servers) -> None:
-    """With the database away a client is closed 1013, on which clients try again, and the cause is logged."""
+async def test_an_outage_during_authentication_asks_to_retry(servers: Servers) -> None:
+    """While the database is unavailable a client is closed with 1013, on which it retries; the cause is logged."""
     async with running(settings_for(servers, await copy_template(servers))) as doomed, served(doomed) as server:
         _, token = await member(doomed)
         admin = await asyncpg.connect(servers.postgres.admin_url)

@@ -1,4 +1,4 @@
-"""The websocket: what it takes, and when it closes."""
+"""The websocket: what it accepts, and when it closes."""
 
 import asyncio
 import time
@@ -31,19 +31,19 @@ PATIENT = {
 
 @asynccontextmanager
 async def strict(runtime: Runtime, **quick: float) -> AsyncIterator[Served]:
-    """A server of which the named rules bite within a fraction of a second, and no others."""
+    """A server whose limits named here apply within a fraction of a second, and no others."""
     async with served(with_settings(runtime, realtime=PATIENT | quick), probe_schema) as server:
         yield server
 
 
 async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Actor, str]:
-    """A member of a fresh organisation, and an access token."""
+    """A member of a new organization, and an access token."""
     actor = await factories.organization(runtime, role=role)
     return actor, factories.token(runtime, actor)
 
 
 def empty(server: Served) -> bool:
-    """Whether the server holds no socket and no operation."""
+    """Whether the server has no socket and no operation."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     found = endpoint.sockets.statistics()
@@ -68,21 +68,21 @@ async def test_gql_subscribes_queries_and_mutates(probe_server: Served, runtime:
 
 
 @pytest.mark.parametrize("protocol", [None, "graphql-ws"])
-async def test_only_the_one_protocol(probe_server: Served, protocol: str | None) -> None:
-    """A client without it, or with the legacy one, is closed 4406."""
+async def test_only_graphql_transport_ws_is_served(probe_server: Served, protocol: str | None) -> None:
+    """A client without it, or with the legacy one, is closed with 4406."""
     async with connected(probe_server, protocol=protocol) as socket:
         assert (await socket.closed())[0] == 4406
 
 
-async def test_init_must_come_in_time(runtime: Runtime) -> None:
-    """A silent client is closed 4408."""
+async def test_connection_init_times_out(runtime: Runtime) -> None:
+    """A silent client is closed with 4408."""
     async with strict(runtime, init_timeout_seconds=0.2) as server, connected(server) as socket:
         assert (await socket.closed())[0] == 4408
 
 
 @pytest.mark.parametrize(("token", "code"), [(None, 4401), ("nonsense", 4401), ("a.b.c", 4401)])
-async def test_init_must_carry_a_good_token(probe_server: Served, token: str | None, code: int) -> None:
-    """Without a token, or with a bad one, it is 4401 with a reason in words."""
+async def test_connection_init_needs_a_valid_token(probe_server: Served, token: str | None, code: int) -> None:
+    """Without a token, or with an invalid one, it is 4401 with a reason."""
     async with connected(probe_server) as socket:
         await socket.init(token)
         found, reason = await socket.closed()
@@ -92,8 +92,8 @@ async def test_init_must_carry_a_good_token(probe_server: Served, token: str | N
 
 
 @pytest.mark.parametrize("authorization", [None, "", 42, ["Bearer x"], {}])
-async def test_init_names_a_token_as_text(probe_server: Served, authorization: object) -> None:
-    """Anything else is 4401, with words on what to send."""
+async def test_the_token_must_be_a_string(probe_server: Served, authorization: object) -> None:
+    """Anything else is 4401, with a reason that shows what to send."""
     async with connected(probe_server) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": authorization}})
         code, reason = await socket.closed()
@@ -101,8 +101,8 @@ async def test_init_names_a_token_as_text(probe_server: Served, authorization: o
         assert "Bearer <access token>" in reason
 
 
-async def test_nothing_before_the_acknowledgement(probe_server: Served) -> None:
-    """A subscribe before connection_init is closed 4401."""
+async def test_operations_need_the_acknowledgement(probe_server: Served) -> None:
+    """A subscribe before connection_init is closed with 4401."""
     async with connected(probe_server) as socket:
         await socket.subscribe("{ __typename }")
         assert (await socket.closed())[0] == 4401
@@ -122,7 +122,7 @@ async def test_nothing_before_the_acknowledgement(probe_server: Served) -> None:
         {"type": "complete"},
     ],
 )
-async def test_messages_that_are_not_of_the_protocol(probe_server: Served, runtime: Runtime, message: object) -> None:
+async def test_invalid_messages(probe_server: Served, runtime: Runtime, message: object) -> None:
     """Each closes the socket with 4400."""
     _, token = await member(runtime)
     async with connected(probe_server) as socket:
@@ -131,8 +131,8 @@ async def test_messages_that_are_not_of_the_protocol(probe_server: Served, runti
         assert (await socket.closed())[0] == 4400
 
 
-async def test_what_is_not_json_text(probe_server: Served, runtime: Runtime) -> None:
-    """Binary frames and broken JSON are closed 4400, over-long messages 1009."""
+async def test_frames_that_are_not_json_text(probe_server: Served, runtime: Runtime) -> None:
+    """Binary frames and invalid JSON are closed with 4400, too long messages with 1009."""
     _, token = await member(runtime)
     for send, code in (("send_bytes", 4400), ("send_str", 4400)):
         async with connected(probe_server) as socket:
@@ -145,7 +145,7 @@ async def test_what_is_not_json_text(probe_server: Served, runtime: Runtime) -> 
         assert (await socket.closed())[0] == 1009
 
 
-async def test_identifiers_and_inits_come_once(probe_server: Served, runtime: Runtime) -> None:
+async def test_duplicate_ids_and_inits(probe_server: Served, runtime: Runtime) -> None:
     """A running operation's id again is 4409, a second connection_init 4429."""
     _, token = await member(runtime)
     async with connected(probe_server) as socket:
@@ -161,7 +161,7 @@ async def test_identifiers_and_inits_come_once(probe_server: Served, runtime: Ru
 
 @pytest.mark.parametrize("identifier", ["i" * 500, "ü" * 100, "😀" * 40])
 async def test_a_reason_fits_into_its_frame(probe_server: Served, runtime: Runtime, identifier: str) -> None:
-    """However long what it is about: a close frame has 123 bytes for it (RFC 6455, 5.5.1)."""
+    """A long reason is truncated: a close frame has 123 bytes for it (RFC 6455, 5.5.1)."""
     _, token = await member(runtime)
     async with connected(probe_server) as socket:
         await socket.ready(token)
@@ -183,7 +183,7 @@ async def test_a_reason_fits_into_its_frame(probe_server: Served, runtime: Runti
         ("subscription { secrets }", "FORBIDDEN"),
     ],
 )
-async def test_operations_keep_the_same_limits_as_over_http(
+async def test_operations_have_the_same_limits_as_over_http(
     probe_server: Served, runtime: Runtime, query: str, code: str
 ) -> None:
     """A refused operation gets an error message; the socket stays open for others."""
@@ -199,7 +199,7 @@ async def test_operations_keep_the_same_limits_as_over_http(
 
 
 async def test_a_stream_that_fails_is_masked(probe_server: Served, runtime: Runtime) -> None:
-    """The client sees a request id, the log the cause."""
+    """The client gets a request id, the log the cause."""
     _, token = await member(runtime)
     with capture_logs() as logged:
         async with connected(probe_server) as socket:
@@ -215,7 +215,7 @@ async def test_a_stream_that_fails_is_masked(probe_server: Served, runtime: Runt
 
 
 async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtime) -> None:
-    """After the client's complete the stream is released at once, and its id is free."""
+    """After the client's complete the stream is released at once, and its id can be used again."""
     _, token = await member(runtime)
     endpoint = probe_server.application.endpoint
     assert endpoint is not None
@@ -231,7 +231,7 @@ async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtim
 
 
 async def test_pings_and_pongs(runtime: Runtime) -> None:
-    """The server answers pings; one that misses two pongs is closed, one that answers stays."""
+    """The server answers pings; a client that misses two pongs is closed, one that replies stays connected."""
     _, token = await member(runtime)
     async with strict(runtime, ping_seconds=0.1) as server:
         async with connected(server) as socket:
@@ -249,7 +249,7 @@ async def test_pings_and_pongs(runtime: Runtime) -> None:
 
 
 async def short_lived(runtime: Runtime, seconds: int) -> str:
-    """The token of a new caller, which expires so soon."""
+    """The token of a new caller, which expires after so many seconds."""
     actor = await factories.organization(runtime)
     lifetime = runtime.tokens.lifetime_seconds
     runtime.tokens.lifetime_seconds = seconds
@@ -261,7 +261,7 @@ async def short_lived(runtime: Runtime, seconds: int) -> str:
 
 @asynccontextmanager
 async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
-    """An authenticated socket whose token expires soon; on a busy machine the first one's is too short to come in."""
+    """An authenticated socket whose token expires soon; on a busy machine it tries longer-lived ones."""
     for seconds in (2, 20):
         async with connected(server) as socket:
             await socket.init(await short_lived(runtime, seconds))
@@ -271,8 +271,8 @@ async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
     raise AssertionError("no socket is acknowledged while its token lasts")
 
 
-async def test_few_may_wait_to_be_authenticated(runtime: Runtime) -> None:
-    """Sockets that say nothing take no more places than there are; those that authenticate free theirs."""
+async def test_unauthenticated_sockets_are_limited(runtime: Runtime) -> None:
+    """Silent sockets take no more places than the limit; sockets that authenticate free theirs."""
     limits = {"unauthenticated": 2, "init_timeout_seconds": 3600}
     _, token = await member(runtime)
     async with served(with_settings(runtime, realtime=limits), probe_schema) as server:
@@ -284,8 +284,8 @@ async def test_few_may_wait_to_be_authenticated(runtime: Runtime) -> None:
         await settles(lambda: empty(server))
 
 
-async def test_caps(runtime: Runtime) -> None:
-    """Too many operations on a socket is an error message, too many sockets of a user or organization a 4429."""
+async def test_limits_of_sockets_and_operations(runtime: Runtime) -> None:
+    """Too many operations on a socket are an error message, too many sockets of a user or organization 4429."""
     caps = {"per_socket": 2, "per_user": 2, "per_organization": 3}
     actor, token = await member(runtime)
     colleagues = []
@@ -312,8 +312,8 @@ async def test_caps(runtime: Runtime) -> None:
         await settles(lambda: empty(server))
 
 
-async def test_a_reader_that_does_not_read_is_dropped(runtime: Runtime) -> None:
-    """Once messages wait too long the socket is closed 1013, and everything it held is released."""
+async def test_a_client_that_does_not_read_is_closed(runtime: Runtime) -> None:
+    """After the send timeout the socket is closed with 1013, and everything it used is released."""
     _, token = await member(runtime)
     async with strict(runtime, send_timeout_seconds=0.3) as server, connected(server) as socket:
         await socket.ready(token)
@@ -326,10 +326,10 @@ async def test_a_reader_that_does_not_read_is_dropped(runtime: Runtime) -> None:
         assert (await socket.closed())[0] == 1013
 
 
-async def test_a_reader_that_keeps_many_waiting_is_dropped_without_a_word(
+async def test_a_slow_client_with_many_operations_is_closed_once(
     runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """However many operations and answers wait to be sent, 1013 is said on the wire, and no error is logged."""
+    """However many operations wait to send, 1013 is sent once, and no error is logged."""
     _, token = await member(runtime)
     with capture_logs() as logged:
         async with strict(runtime, send_timeout_seconds=0.3) as server, connected(server) as socket:
@@ -349,8 +349,8 @@ async def test_a_reader_that_keeps_many_waiting_is_dropped_without_a_word(
     assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
 
 
-async def test_a_peer_that_is_closed_while_others_wait_to_send(runtime: Runtime) -> None:
-    """A token that expires while a slow reader keeps answers waiting closes the socket, and nothing fails by it."""
+async def test_a_socket_closed_while_operations_wait_to_send(runtime: Runtime) -> None:
+    """A token that expires while a slow client delays messages closes the socket, and nothing fails."""
     with capture_logs() as logged:
         async with strict(runtime) as server, expiring(runtime, server) as socket:
             reading = socket.raw._reader._protocol.transport
@@ -364,8 +364,8 @@ async def test_a_peer_that_is_closed_while_others_wait_to_send(runtime: Runtime)
     assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
 
 
-async def test_going_away_is_said(runtime: Runtime) -> None:
-    """At shutdown every client is closed 1001, and the server stops without waiting for them."""
+async def test_shutdown_closes_every_socket(runtime: Runtime) -> None:
+    """At shutdown every client is closed with 1001, and the server stops without waiting for them."""
     _, token = await member(runtime)
     async with served(runtime, probe_schema) as server:
         session = aiohttp.ClientSession()

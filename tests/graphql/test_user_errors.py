@@ -1,4 +1,4 @@
-"""Refusals carry what a client needs to act: the state, the version, the quota."""
+"""User errors carry what a client needs to act: the state, the version, the quota."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,13 +38,13 @@ class Company:
         """The global id of the campaign."""
         return encode_global_id("Campaign", self.campaign_id)
 
-    async def becomes(self, status: CampaignStatus) -> None:
-        """Put the campaign into a status, by hand."""
+    async def set_status(self, status: CampaignStatus) -> None:
+        """Set the campaign's status in the database."""
         async with self.runtime.work.begin(self.owner) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == self.campaign_id).values(status=status))
 
-    async def refused(self, mutation: str, **values: object) -> dict[str, Any]:
-        """The one refusal of a mutation, with what its type has."""
+    async def user_error(self, mutation: str, **values: object) -> dict[str, Any]:
+        """The single user error of a mutation, with the fields of its type."""
         kind = f"{mutation[0].upper()}{mutation[1:]}Input"
         query = f"""mutation ($input: {kind}!) {{
           {mutation}(input: $input) {{ userErrors {{ {DETAILS} }} }}
@@ -74,13 +74,13 @@ async def company(runtime: Runtime, api: ApiClient) -> Company:
         ("unscheduleCampaign", CampaignStatus.SENT, ["SCHEDULED"]),
     ],
 )
-async def test_a_wrong_state_names_itself_and_the_right_ones(
+async def test_an_invalid_state_error_has_the_state_and_the_allowed_ones(
     company: Company, mutation: str, status: CampaignStatus, allowed: list[str]
 ) -> None:
-    """For every order to a campaign, in the words of `CampaignStatus` and in their order."""
-    await company.becomes(status)
+    """For every action on a campaign, as values of `CampaignStatus` in their order."""
+    await company.set_status(status)
     more = {"scheduledAt": (clock.now() + timedelta(days=1)).isoformat()} if mutation == "scheduleCampaign" else {}
-    error = await company.refused(mutation, campaignId=company.campaign, **more)
+    error = await company.user_error(mutation, campaignId=company.campaign, **more)
     assert (error["__typename"], error["code"]) == ("InvalidStateError", "INVALID_STATE")
     assert (error["state"], error["allowed"]) == (status.name, allowed)
     assert error["field"] == ["input", "campaignId"]
@@ -88,57 +88,57 @@ async def test_a_wrong_state_names_itself_and_the_right_ones(
 
 
 async def test_a_campaign_with_recipients_is_not_deleted(company: Company, runtime: Runtime) -> None:
-    """In a state in which others may be deleted, that state is not among those allowed."""
+    """In a state in which others may be deleted, that state is not among the allowed ones."""
     (contact,) = await factories.contacts(runtime, company.owner, 1)
     await factories.delivery(runtime, company.owner, company.campaign_id, contact)
-    await company.becomes(CampaignStatus.CANCELLED)
-    error = await company.refused("deleteCampaign", campaignId=company.campaign)
+    await company.set_status(CampaignStatus.CANCELLED)
+    error = await company.user_error("deleteCampaign", campaignId=company.campaign)
     assert (error["state"], error["allowed"]) == ("CANCELLED", ["DRAFT", "SCHEDULED", "FAILED"])
 
 
-async def test_a_settled_delivery_names_its_state(company: Company, runtime: Runtime) -> None:
-    """And the two from which a person decides; the words are those of `DeliveryState`."""
+async def test_a_resolved_delivery_has_its_state(company: Company, runtime: Runtime) -> None:
+    """And the two states from which a person decides, as values of `DeliveryState`."""
     (contact,) = await factories.contacts(runtime, company.owner, 1)
     delivery = await factories.delivery(
         runtime, company.owner, company.campaign_id, contact, DeliveryStatus.DELIVERED
     )
-    await company.becomes(CampaignStatus.SENT)
+    await company.set_status(CampaignStatus.SENT)
     given = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SENT"}
-    error = await company.refused("resolveDelivery", **given)
+    error = await company.user_error("resolveDelivery", **given)
     assert (error["__typename"], error["state"]) == ("InvalidStateError", "DELIVERED")
     assert set(error["allowed"]) == {"UNKNOWN", "FAILED"}
 
 
-async def test_a_cancelled_campaign_sends_nothing_again(company: Company, runtime: Runtime) -> None:
-    """Then it is the campaign's state that stands in the way of the decision."""
+async def test_a_cancelled_campaign_sends_no_message_again(company: Company, runtime: Runtime) -> None:
+    """Then the error has the campaign's state."""
     (contact,) = await factories.contacts(runtime, company.owner, 1)
     delivery = await factories.delivery(runtime, company.owner, company.campaign_id, contact)
-    await company.becomes(CampaignStatus.CANCELLED)
+    await company.set_status(CampaignStatus.CANCELLED)
     given = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SEND_AGAIN"}
-    error = await company.refused("resolveDelivery", **given)
+    error = await company.user_error("resolveDelivery", **given)
     assert (error["state"], error["allowed"], error["field"]) == ("CANCELLED", SEND_AGAIN_IN, ["input", "as"])
 
 
-async def test_what_has_no_state_has_none(company: Company, runtime: Runtime) -> None:
+async def test_errors_without_a_state(company: Company, runtime: Runtime) -> None:
     """A sender in use, and a websocket's renewal over HTTP: `state` is null, and `allowed` empty."""
     sender = await factories.sender(runtime, company.owner)
     async with runtime.work.begin(company.owner) as uow:
         values = {"status": CampaignStatus.SENDING, "sender_id": sender}
         await uow.execute(update(Campaign).where(Campaign.id == company.campaign_id).values(**values))
     for error in (
-        await company.refused("deleteSender", senderId=encode_global_id("Sender", sender)),
-        await company.refused("renewConnection", accessToken="any"),
+        await company.user_error("deleteSender", senderId=encode_global_id("Sender", sender)),
+        await company.user_error("renewConnection", accessToken="any"),
     ):
         assert (error["__typename"], error["state"], error["allowed"]) == ("InvalidStateError", None, [])
 
 
 @pytest.mark.parametrize("mutation", ["updateCampaign", "archiveCampaign"])
-async def test_a_conflict_names_the_version_of_now(company: Company, mutation: str) -> None:
-    """A client that repeats its change with that version is not refused again."""
+async def test_a_conflict_has_the_current_version(company: Company, mutation: str) -> None:
+    """A client that repeats its change with that version succeeds."""
     given: dict[str, object] = {"campaignId": company.campaign, "version": 7}
     if mutation == "updateCampaign":
         given["name"] = "Summer"
-    error = await company.refused(mutation, **given)
+    error = await company.user_error(mutation, **given)
     assert (error["__typename"], error["code"], error["currentVersion"]) == ("ConflictError", "CONFLICT", 1)
     kind = f"{mutation[0].upper()}{mutation[1:]}Input"
     query = f"mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ userErrors {{ code }} }} }}"
@@ -146,36 +146,36 @@ async def test_a_conflict_names_the_version_of_now(company: Company, mutation: s
     assert found[mutation]["userErrors"] == []
 
 
-async def test_a_conflict_of_what_has_no_version_has_none(company: Company) -> None:
-    """A conversation in which Maya still answers."""
+async def test_a_conflict_without_a_version(company: Company) -> None:
+    """A conversation in which Maya is still replying."""
     started = await company.client.execute("mutation { startConversation(input: {}) { conversation { id } } }")
     given = {"conversationId": started["startConversation"]["conversation"]["id"], "text": "Hello"}
     say = "mutation ($input: SendMayaMessageInput!) { sendMayaMessage(input: $input) { userErrors { code } } }"
     assert (await company.client.execute(say, {"input": given}))["sendMayaMessage"]["userErrors"] == []
-    error = await company.refused("sendMayaMessage", **given)
+    error = await company.user_error("sendMayaMessage", **given)
     assert (error["__typename"], error["currentVersion"]) == ("ConflictError", None)
 
 
-async def test_a_quota_says_how_much_of_it_is_used(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Senders of an organization: time frees none, so that `resetsAt` is null."""
+async def test_a_quota_error_has_its_usage(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders of an organization: the quota does not reset, so `resetsAt` is null."""
     monkeypatch.setattr(changing, "MAX_SENDERS", 2)
     for _ in range(2):
         await factories.sender(company.runtime, company.owner)
-    error = await company.refused("createSender", email=f"{new_id().hex}@example.com", name="Acme")
+    error = await company.user_error("createSender", email=f"{new_id().hex}@example.com", name="Acme")
     assert (error["__typename"], error["code"]) == ("QuotaError", "LIMIT_EXCEEDED")
     assert (error["limit"], error["used"], error["resetsAt"]) == (2, 2, None)
 
 
-async def test_any_other_refusal_is_an_input_error(company: Company) -> None:
+async def test_any_other_error_is_an_input_error(company: Company) -> None:
     """With the four fields of the interface, which is all that older documents select."""
-    error = await company.refused("createList", name="")
+    error = await company.user_error("createList", name="")
     assert error.keys() == {"__typename", "code", "field", "message", "suggestion"}
     assert (error["__typename"], error["code"]) == ("InputError", "REQUIRED")
 
 
-async def test_refusals_of_several_types_come_together(company: Company) -> None:
-    """In one list each has what its own type selects; the four fields alone are the same as before."""
-    await company.becomes(CampaignStatus.SENT)
+async def test_errors_of_several_types_in_one_list(company: Company) -> None:
+    """Each has the fields of its own type; the four common fields are the same as before."""
+    await company.set_status(CampaignStatus.SENT)
     async with company.runtime.work.begin(company.owner) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == company.campaign_id).values(subject=" "))
     query = f"query ($id: ID!) {{ validateCampaign(campaignId: $id) {{ errors {{ {DETAILS} }} }} }}"

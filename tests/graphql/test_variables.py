@@ -1,4 +1,4 @@
-"""How much the variables of a request may hold, and that strangers' are not read."""
+"""How much the variables of a request may contain, and that unauthenticated callers' are not parsed."""
 
 import time
 from typing import Any
@@ -30,7 +30,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def row(number: int) -> dict[str, Any]:
-    """A contact as full as those of large imports are."""
+    """A contact with as many fields as in large imports."""
     fields = {f"field_{index}": f"value {index}" for index in range(10)}
     return {
         "email": f"row-{number}@example.com",
@@ -43,7 +43,7 @@ def row(number: int) -> dict[str, Any]:
 
 @pytest.fixture
 async def caller(api: ApiClient, runtime: Runtime) -> ApiClient:
-    """The owner of a fresh organisation."""
+    """The owner of a new organization."""
     return api.as_(factories.token(runtime, await factories.organization(runtime)))
 
 
@@ -67,10 +67,10 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("query_and_variables", TOO_MUCH.values(), ids=TOO_MUCH.keys())
-async def test_variables_that_hold_too_much(
+async def test_variables_above_a_limit(
     api: ApiClient, caller: ApiClient, query_and_variables: tuple[str, dict[str, Any]]
 ) -> None:
-    """Each is refused at once, whoever sends it; the server runs in this very process."""
+    """Each is refused at once, for any caller; the server runs in this process."""
     query, variables = query_and_variables
     for client in (api, caller):
         started = time.process_time()
@@ -82,8 +82,8 @@ async def test_variables_that_hold_too_much(
         assert error["extensions"]["suggestion"]
 
 
-async def test_the_largest_variables_are_read_quickly(caller: ApiClient) -> None:
-    """What just fits the limits costs a moment, and is then refused for what the field allows."""
+async def test_the_largest_variables_are_processed_quickly(caller: ApiClient) -> None:
+    """Variables just within the limits cost little time, and are then refused by the field's own limits."""
     much: dict[str, Any] = {"or": [{}] * 2_497 + [{"status": {"in": ["SUBSCRIBED"] * 22_000}}]}
     started = time.process_time()
     reply = await caller.send(CONTACTS, {"f": much})
@@ -92,7 +92,7 @@ async def test_the_largest_variables_are_read_quickly(caller: ApiClient) -> None
 
 
 async def test_a_full_import_passes(caller: ApiClient) -> None:
-    """1,000 rows with names, ten fields and five tags fit the limits of variables and of cost."""
+    """1,000 rows with names, ten fields and five tags are within the limits of variables and of cost."""
     for created, updated in ((1_000, 0), (0, 0)):
         reply = await caller.send(UPSERT, {"input": {"contacts": [row(number) for number in range(1_000)]}})
         payload = reply.data["upsertContacts"]
@@ -101,7 +101,7 @@ async def test_a_full_import_passes(caller: ApiClient) -> None:
         assert reply.body["extensions"]["cost"]["requested"] == 11 + 1_000 * 2
 
 
-async def test_a_socket_keeps_the_same_limit(api_server: Served, caller: ApiClient) -> None:
+async def test_a_socket_has_the_same_limit(api_server: Served, caller: ApiClient) -> None:
     """The operation is refused with an error message; the socket stays open."""
     assert caller.token is not None
     async with connected(api_server) as socket:
@@ -115,8 +115,8 @@ async def test_a_socket_keeps_the_same_limit(api_server: Served, caller: ApiClie
         assert (await socket.next())["type"] == "next"
 
 
-async def test_strangers_variables_are_not_read(api: ApiClient) -> None:
-    """Where all fields need a caller a stranger hears so; where one does not, the variables are read."""
+async def test_variables_of_unauthenticated_callers_are_not_parsed(api: ApiClient) -> None:
+    """Where all fields need a caller, the error is UNAUTHENTICATED; otherwise the variables are parsed."""
     reply = await api.send(CONTACTS, {"f": 5})
     (error,) = reply.body["errors"]
     assert (reply.status, reply.body["data"]) == (200, None)
