@@ -235,7 +235,7 @@ async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:
     """Over HTTP the error names the websocket."""
     reply = await probe.send("subscription { count(to: 1) }")
     assert reply.status == 400
-    assert "websocket" in reply.body["errors"][0]["message"]
+    assert "WebSocket" in reply.body["errors"][0]["message"]
 
 
 async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiClient) -> None:
