@@ -1,4 +1,4 @@
-"""Operations asked as an actor with any rights, past the log-in, which knows roles alone."""
+"""Executing operations as an actor with any rights, without a log-in, which only gives the rights of roles."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,14 +24,14 @@ EVERYTHING = frozenset(Permission)
 
 
 def with_permissions(person: Actor, permissions: frozenset[Permission]) -> Actor:
-    """The person with these permissions and no role, as the scopes of a key would have them."""
+    """The actor with these permissions and no role, like an API key with scopes."""
     return replace(person, rights=Rights(permissions=permissions))
 
 
 async def answer(
     server: Served, runtime: Runtime, actor: Actor, query: str, variables: dict[str, Any]
 ) -> dict[str, Any]:
-    """The body of the answer that the endpoint gives to the actor."""
+    """The body of the endpoint's response to the actor."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     context = context_of(server, runtime, actor)
@@ -39,7 +39,7 @@ async def answer(
 
 
 def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext:
-    """An operation of the actor."""
+    """The context of an operation of the actor."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     return RequestContext(
@@ -48,7 +48,7 @@ def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext
 
 
 async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, str]:
-    """The global id of one object of each type that `node(id)` gives, each with everything that it may lead to."""
+    """The global id of one object of each node type, each with all its relations."""
     sender = await factories.sender(runtime, owner)
     (contact,) = await factories.contacts(runtime, owner, 1)
     campaign = await factories.campaign(runtime, owner)
@@ -84,7 +84,7 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
         """mutation { startConversation(input: {}) { conversation { id } } }"""
     )
     conversation = started["startConversation"]["conversation"]["id"]
-    said = await api.as_(factories.token(runtime, owner)).execute(
+    sent = await api.as_(factories.token(runtime, owner)).execute(
         'mutation ($id: ID!) { sendMayaMessage(input: {conversationId: $id, text: "Hi"}) { reply { id } } }',
         {"id": conversation},
     )
@@ -102,5 +102,5 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
     return {
         **{name: encode_global_id(name, key) for name, key in ids.items()},
         "Conversation": conversation,
-        "MayaMessage": said["sendMayaMessage"]["reply"]["id"],
+        "MayaMessage": sent["sendMayaMessage"]["reply"]["id"],
     }

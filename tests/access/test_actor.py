@@ -1,4 +1,4 @@
-"""Who acts, and with what rights."""
+"""Actors and their rights."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -34,7 +34,7 @@ API_KEY = Actor(kind=ActorKind.API_KEY, organization_id=ORGANIZATION, api_key_id
 
 
 def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
-    """Maya sees her user's rows but has no role; a key and the system are of an organization alone."""
+    """Maya sees her user's rows but has no role; an API key and the system have an organization only."""
     seen = [
         (actor.tenant.organization_id, actor.tenant.user_id, actor.tenant.role)
         for actor in (EDITOR, maya_actor(EDITOR), API_KEY, system_actor(ORGANIZATION))
@@ -50,8 +50,8 @@ def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
 
 @pytest.mark.parametrize("kind", ActorKind)
 @pytest.mark.parametrize("named", [set(), {"user_id"}, {"api_key_id"}, {"on_behalf_of"}, {"user_id", "on_behalf_of"}])
-def test_an_actor_is_named_as_its_kind_wants(kind: ActorKind, named: set[str]) -> None:
-    """One id, that of the kind, and none for the system: anything else is no actor."""
+def test_an_actor_has_the_id_of_its_kind(kind: ActorKind, named: set[str]) -> None:
+    """Exactly the id of its kind, and none for the system; anything else is invalid."""
     fitting = {
         ActorKind.USER: {"user_id"},
         ActorKind.API_KEY: {"api_key_id"},
@@ -66,8 +66,8 @@ def test_an_actor_is_named_as_its_kind_wants(kind: ActorKind, named: set[str]) -
             Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **given)
 
 
-def test_rights_are_required_of_whoever_acts() -> None:
-    """The refusal names the role where there is one, and the permission that is missing."""
+def test_an_actor_needs_the_required_rights() -> None:
+    """The error has the role, if there is one, and the missing permission."""
     viewer = user_actor(ORGANIZATION, PERSON, Role.VIEWER)
     viewer.require(Permission.CAMPAIGN_READ)
     API_KEY.require(Permission.CONTACT_WRITE)
@@ -81,7 +81,7 @@ def test_rights_are_required_of_whoever_acts() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_maya_has_no_right_that_her_user_lacks(role: Role) -> None:
-    """Her user's rights within her own: she reads, and holds no role that would open a policy of the database."""
+    """Maya has the intersection of her user's rights and her own: only reads, and no role for Row Level Security."""
     user = user_actor(ORGANIZATION, PERSON, role)
     maya = maya_actor(user)
     assert maya.rights.permissions < user.rights.permissions
@@ -89,8 +89,8 @@ def test_maya_has_no_right_that_her_user_lacks(role: Role) -> None:
     assert (maya.kind, maya.user_id, maya.on_behalf_of, maya.rights.role) == (ActorKind.MAYA, None, PERSON, None)
 
 
-def test_maya_acts_for_a_person() -> None:
-    """Neither a key nor the system has anybody whom she could act for."""
+def test_maya_acts_only_on_behalf_of_a_user() -> None:
+    """Not on behalf of an API key or the system."""
     for actor in (API_KEY, system_actor(ORGANIZATION)):
         with pytest.raises(Forbidden, match="Only a user"):
             maya_actor(actor)
@@ -98,7 +98,7 @@ def test_maya_acts_for_a_person() -> None:
 
 
 def test_rights_are_compared_by_what_they_allow() -> None:
-    """Equal rights are equal keys; one permission, or the role alone, tells two apart."""
+    """Equal rights are equal keys; rights with another permission or role differ."""
     usual = RIGHTS[Role.EDITOR]
     same = Rights(role=Role.EDITOR, permissions=frozenset(list(usual.permissions)))
     fewer = Rights(role=Role.EDITOR, permissions=usual.permissions - {Permission.CAMPAIGN_SEND})
@@ -111,7 +111,7 @@ def test_rights_are_compared_by_what_they_allow() -> None:
 
 
 async def test_the_audit_log_names_each_kind_of_actor(runtime: Runtime) -> None:
-    """A user, a key, Maya on behalf of a user, or the system."""
+    """A user, an API key, Maya on behalf of a user, or the system."""
     owner = await factories.organization(runtime)
     key = Actor(
         kind=ActorKind.API_KEY, organization_id=owner.organization_id, api_key_id=KEY, rights=RIGHTS[Role.EDITOR]
@@ -133,8 +133,8 @@ async def test_the_audit_log_names_each_kind_of_actor(runtime: Runtime) -> None:
     ("kind", "named"),
     [("user", None), ("user", "api_key_id"), ("maya", "user_id"), ("system", "on_behalf_of"), ("robot", "user_id")],
 )
-async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named: str | None) -> None:
-    """The database's own checks refuse an event that names nobody, somebody else or an unknown kind."""
+async def test_the_table_accepts_no_other_actor(runtime: Runtime, kind: str, named: str | None) -> None:
+    """A CHECK refuses an event without an actor's id, with another kind's id, or of an unknown kind."""
     owner = await factories.organization(runtime)
     ids = {named: new_id()} if named else {}
     with pytest.raises(IntegrityError, match="ck_audit_events_actor"):
@@ -151,38 +151,39 @@ async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named
             )
 
 
-class Keys(Identity):
-    """Takes every token for one key, as long as that is good."""
+class ApiKeyIdentity(Identity):
+    """Resolves each token to one API key, until that is revoked."""
 
     def __init__(self, runtime: Runtime, key: Actor) -> None:
         super().__init__(EmbeddedTokens(runtime.tokens), SessionCache(runtime.engine, runtime.cache))
         self.key: Actor | None = key
-        self.looks = 0
+        self.lookups = 0
 
     async def _resolve(self, token: str, role_of: object) -> Session:  # noqa: ARG002 - Identity's signature
         """The key's session; raises `Unauthenticated` once it is revoked."""
-        self.looks += 1
+        self.lookups += 1
         if self.key is None:
             raise Unauthenticated("The key was revoked.")
         return Session(actor=self.key, id=KEY, expires_at=factories.FAR_AWAY)
 
 
-async def test_a_key_has_sockets_of_its_own(runtime: Runtime) -> None:
-    """A key is counted and watched as a person is: one too many is told so, and what ends its rights closes it."""
+async def test_an_api_key_has_its_own_limit_of_sockets(runtime: Runtime) -> None:
+    """Sockets of a key are counted and monitored like a user's; revoking the key closes them."""
     limits = {"per_user": 1, "ping_seconds": 3600, "recheck_seconds": 3600}
     holder = await factories.organization(runtime)
     key = replace(API_KEY, organization_id=holder.organization_id, rights=holder.rights)
-    identity = Keys(runtime, key)
+    identity = ApiKeyIdentity(runtime, key)
     runtime = replace(with_settings(runtime, realtime=limits), identity=identity)
     async with served(runtime, probe_schema) as server:
-        for _ in range(2):  # the place of a socket that closed is free again
+        for _ in range(2):  # a closed socket no longer counts
             identity.key = key
             async with connected(server) as socket, connected(server) as other:
                 await socket.ready("key")
-                looks = identity.looks
+                lookups = identity.lookups
                 await socket.subscribe("subscription { count(to: 1000000, pause: 0.05) }")
                 assert (await socket.next())["type"] == "next"
-                await settles(lambda before=looks: identity.looks > before)  # the first one, after it has subscribed
+                # The first recheck after it has subscribed.
+                await settles(lambda before=lookups: identity.lookups > before)
                 await other.init("key")
                 assert await other.closed() == (4429, "Too many sockets: a user or key may have 1")
                 identity.key = None
@@ -191,8 +192,8 @@ async def test_a_key_has_sockets_of_its_own(runtime: Runtime) -> None:
                 assert await socket.closed() == (4403, "The key was revoked.")
 
 
-async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None:
-    """A key has no session and no person; without any credentials the caller is asked to log in."""
+async def test_an_api_key_cannot_use_fields_for_users(runtime: Runtime) -> None:
+    """A key has no session and no user; without credentials the response is UNAUTHENTICATED."""
     budgets = Budgets(limit=1, redis=runtime.cache)
     used = build_dependencies(runtime)
     by_key = RequestContext(dependencies=used, actor=API_KEY, request_id="request", budgets=budgets)
@@ -200,6 +201,6 @@ async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None
         by_key.own_session  # noqa: B018 - it raises
     with pytest.raises(Forbidden, match="Only a user"):
         by_key.caller.person_id  # noqa: B018 - the same
-    nobody = RequestContext(dependencies=used, actor=None, request_id="request", budgets=budgets)
+    anonymous = RequestContext(dependencies=used, actor=None, request_id="request", budgets=budgets)
     with pytest.raises(Unauthenticated, match="Log in first"):
-        nobody.own_session  # noqa: B018 - the same
+        anonymous.own_session  # noqa: B018 - the same

@@ -1,4 +1,4 @@
-"""The matrix of roles, and what is derived from it."""
+"""The matrix of roles and permissions, and what is derived from it."""
 
 from pathlib import Path
 
@@ -15,32 +15,32 @@ from services import audit
 from tests import factories
 from tests.operating.commands import nudge
 
-# Permissions that no root field takes yet, and what does.
+# Permissions that no root field requires yet, with the reasons.
 ELSEWHERE = {Permission.AUDIT_READ: "the policy of the table audit_events, see below"}
 
 
-def test_the_matrix_and_the_permissions_are_the_same() -> None:
-    """Each permission stands in the matrix, and the owner, who holds whatever anybody may, holds it."""
+def test_the_matrix_has_every_permission() -> None:
+    """The owner has all of them."""
     assert ROLE_PERMISSIONS[Role.OWNER] == frozenset(Permission)
     assert {name for name, _, _ in (permission.partition(":") for permission in Permission)} == set(MATRIX)
 
 
 def test_roles_include_one_another() -> None:
-    """An admin may what an editor may, and an editor what a viewer may; Maya may change nothing."""
+    """An admin has all permissions of an editor, an editor those of a viewer; Maya can change nothing."""
     held = ROLE_PERMISSIONS
     assert held[Role.OWNER] >= held[Role.ADMIN] > held[Role.EDITOR] > held[Role.VIEWER]
     assert {permission.partition(":")[2] for permission in MAYA_PERMISSIONS} == {"read"}
 
 
-def test_every_permission_is_taken_by_something() -> None:
-    """A permission that neither a root field nor a reason stands for is a promise that nobody keeps."""
+def test_every_permission_is_required_by_something() -> None:
+    """By a root field, or for a listed reason."""
     taken = {field.permission for field in root_fields()}
     assert set(Permission) - taken == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("role", Role)
-async def test_the_audit_log_is_read_by_those_who_hold_its_permission(runtime: Runtime, role: Role) -> None:
-    """The policy of the database and the matrix agree; Maya reads nothing of it, whomever she acts for."""
+async def test_the_audit_log_can_be_read_with_its_permission(runtime: Runtime, role: Role) -> None:
+    """The policy of the database and the matrix agree; Maya cannot read it, for any user."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         await audit.record(uow, "thing.done", owner.organization_id)
@@ -51,7 +51,7 @@ async def test_the_audit_log_is_read_by_those_who_hold_its_permission(runtime: R
 
 
 async def test_the_command_prints_both_tables(tmp_path: Path) -> None:
-    """`nudge permissions` says what a role may do, and what takes a permission."""
+    """`nudge permissions` prints the permissions of each role, and the fields that require each permission."""
     ended = await nudge("permissions", folder=tmp_path)
     lines = {line.partition("  ")[0]: line for line in ended.out.splitlines() if line}
     assert (ended.code, ended.err) == (0, "")

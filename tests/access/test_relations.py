@@ -1,4 +1,4 @@
-"""What leads from one object to another shows nothing that the caller could not ask for by itself."""
+"""Relations between objects require the same permissions as reading the related object itself."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.client import ApiClient
 from tests.serving import Served
 
 schema = resolvers.build_schema()._schema
-# What every type of node takes, written down once more: a type that is moved to another permission is seen here.
+# The permission of each node type, listed again, so that a change of a type's permission is noticed.
 PERMISSIONS = {
     "Campaign": Permission.CAMPAIGN_READ,
     "Contact": Permission.CONTACT_READ,
@@ -39,8 +39,8 @@ PERMISSIONS = {
     "Template": Permission.TEMPLATE_READ,
     "User": Permission.ORGANIZATION_READ,
 }
-# Fields that show a relation under another name, and those whose objects came with their row or event: they take what
-# the only way to them takes.
+# Fields with a relation of another name, and fields whose objects are read together with their row or event: they
+# require the permission of their parent.
 READ_AS = {"Audience.excludeLists": "Audience.lists"}
 CAME_ALONG = {
     "User.organization": NODE_TYPES["User"].permission,
@@ -49,13 +49,13 @@ CAME_ALONG = {
         next(field.permission for field in root_fields() if field.name == "mayaReply"),
     ),
 }
-# Types that are no nodes, and stand within one.
+# Types that are no nodes, with the node types that contain them.
 WITHIN = {"Audience": "Campaign", "CampaignProgress": "Campaign"}
 PATHS = {"Audience": "audience { %s }", "CampaignProgress": "progress { %s }"}
 
 
-class Leading(NamedTuple):
-    """A field that leads from an object to objects of `node(id)`: its type, its name and theirs."""
+class Relation(NamedTuple):
+    """A field of a type that leads to objects of a node type."""
 
     parent: str
     field: str
@@ -63,12 +63,12 @@ class Leading(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The field as relations are named."""
+        """The name of the relation."""
         return f"{self.parent}.{self.field}"
 
 
 def target_of(field: GraphQLField) -> str | None:
-    """The type of node that a field leads to, itself or as a connection."""
+    """The node type that a field leads to, directly or as a connection."""
     kind = get_named_type(field.type)
     if kind.name.endswith("Connection"):
         assert isinstance(kind, GraphQLObjectType)
@@ -76,8 +76,8 @@ def target_of(field: GraphQLField) -> str | None:
     return kind.name if kind.name in NODE_TYPES else None
 
 
-def leading() -> Iterator[Leading]:
-    """Every field from object to object; roots, and what mutations answer, are what their own permission is for."""
+def relations() -> Iterator[Relation]:
+    """All fields from object to object, except root fields and payloads, which have permissions of their own."""
     roots = {"Query", "Mutation", "Subscription"}
     for kind in schema.type_map.values():
         if not isinstance(kind, GraphQLObjectType) or kind.name in roots:
@@ -87,43 +87,43 @@ def leading() -> Iterator[Leading]:
         for name, field in kind.fields.items():
             target = target_of(field)
             if target is not None:
-                yield Leading(kind.name, name, target)
+                yield Relation(kind.name, name, target)
 
 
-LEADING = {each.name: each for each in leading()}
+LEADING = {each.name: each for each in relations()}
 
 
-def test_every_type_of_node_takes_the_permission_that_is_expected() -> None:
-    """One type more, or one permission changed, has to be written down here, too."""
+def test_every_node_type_requires_the_expected_permission() -> None:
+    """A new type, or a changed permission, has to be listed here as well."""
     assert {name: kind.permission for name, kind in NODE_TYPES.items()} == PERMISSIONS
 
 
-def test_two_types_of_node_have_two_names() -> None:
-    """A second declaration of a type's name, perhaps with another permission, is refused at import."""
+def test_node_types_have_unique_names() -> None:
+    """A second declaration of a name, perhaps with another permission, is refused at import."""
     known = dict(NODE_TYPES)
     contact = NODE_TYPES["Contact"]
-    collect_nodes([contact])  # the same one again is none
+    collect_nodes([contact])  # the same declaration again is allowed
     with pytest.raises(ValueError, match="Contact is declared twice"):
         collect_nodes([replace(contact, permission=Permission.ORGANIZATION_READ)])
     assert known == NODE_TYPES
 
 
-def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:
-    """Whatever the schema shows beside an object takes what `node(id)` takes."""
+def test_every_relation_requires_the_permission_of_its_target() -> None:
+    """The same permission as `node(id)`."""
     declared = {relation.name: reader.permission for relation, reader in RELATION_READERS.items()}
     taken = {name: declared.get(READ_AS.get(name, name)) for name in LEADING if name not in CAME_ALONG}
     assert taken | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
 
 
-def description_of(each: Leading) -> str:
-    """What the schema says of a field."""
+def description_of(each: Relation) -> str:
+    """The schema's description of a field."""
     parent = schema.type_map[each.parent]
     assert isinstance(parent, GraphQLObjectType)
     return parent.fields[each.field].description or ""
 
 
-def document(each: Leading) -> str:
-    """Asks for a field of an object, whose own type takes another permission."""
+def document(each: Relation) -> str:
+    """A query of a field of an object whose own type requires another permission."""
     owner = WITHIN.get(each.parent, each.parent)
     parent = schema.type_map[each.parent]
     assert isinstance(parent, GraphQLObjectType)
@@ -140,7 +140,7 @@ def document(each: Leading) -> str:
 async def test_a_relation_without_its_permission_is_forbidden(
     runtime: Runtime, api: ApiClient, api_server: Served
 ) -> None:
-    """The answer has FORBIDDEN at the field, and nothing of what is behind it; with the permission it has that."""
+    """The response has FORBIDDEN at the field, and no data of the target; with the permission it has the target."""
     owner = await factories.organization(runtime)
     ids = await objects(runtime, api, owner)
     asked = set()
@@ -148,7 +148,7 @@ async def test_a_relation_without_its_permission_is_forbidden(
         owner_type = WITHIN.get(each.parent, each.parent)
         lacking = PERMISSIONS[each.target]
         if each.name in CAME_ALONG or lacking is PERMISSIONS[owner_type]:
-            continue  # who lacks it sees no such object at all
+            continue  # without it no such object is visible at all
         asked.add(each.name)
         variables = {"id": ids[owner_type]}
         assert f"Requires the permission `{lacking}`." in description_of(each), each
@@ -173,8 +173,10 @@ async def test_a_relation_without_its_permission_is_forbidden(
     }
 
 
-async def test_an_operation_that_goes_on_with_lesser_rights_asks_anew(runtime: Runtime, api_server: Served) -> None:
-    """A relation that was read before is refused once its permission is gone, and read again once it is back."""
+async def test_a_subscription_with_changed_rights_checks_relations_again(
+    runtime: Runtime, api_server: Served
+) -> None:
+    """A relation that was read before is refused without its permission, and read again with it."""
     owner = await factories.organization(runtime)
     context = context_of(api_server, runtime, with_permissions(owner, EVERYTHING))
     for may in (True, False, True):
@@ -191,14 +193,14 @@ async def test_an_operation_that_goes_on_with_lesser_rights_asks_anew(runtime: R
 async def test_nodes_are_null_without_the_permission_of_their_type(
     runtime: Runtime, api: ApiClient, api_server: Served
 ) -> None:
-    """Of each permission that is taken away, exactly the objects of its types are missing from `nodes(ids)`."""
+    """Without a permission, exactly the objects of its types are missing from `nodes(ids)`."""
     owner = await factories.organization(runtime)
     ids = await objects(runtime, api, owner)
     assert set(ids) == set(NODE_TYPES)
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     for lacking in (None, *Permission):
         if lacking is Permission.ORGANIZATION_READ:
-            continue  # the field itself takes it
+            continue  # `nodes` itself requires it
         actor = with_permissions(owner, EVERYTHING - {lacking})
         found = await answer(api_server, runtime, actor, query, {"ids": list(ids.values())})
         assert "errors" not in found, lacking

@@ -1,4 +1,4 @@
-"""Every root field, asked by each role: refused to whoever lacks its permission, and to nobody else."""
+"""Each root field as each role: refused exactly to the roles without its permission."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ PLACES = [
     for name in root.fields
     if name in TAKEN
 ]
-# What the matrix must say, whatever else it says: written down here so that an edit of it cannot pass unseen.
+# What the matrix must contain in any case: listed here, so that a change of the matrix is noticed.
 NEVER = {
     Role.VIEWER: {"sendCampaign", "sendTestEmail", "createCampaign", "createContact", "deleteContact", "addToList"},
     Role.EDITOR: {"createSender", "confirmSender", "deleteSender"},
@@ -39,7 +39,7 @@ ALWAYS = {
 
 
 async def codes(server: Served, token: str | None, place: Place) -> set[str]:
-    """The error codes of the answer to a root field, asked about objects that there are not."""
+    """The error codes of the response to a root field, with ids that do not exist."""
     asker = Asker(schema, place, {kind: encode_global_id(kind, new_id()) for kind in KINDS})
     document, variables = asker.document(), asker.arguments("")
     if place.root != "Subscription" or token is None:
@@ -53,8 +53,8 @@ async def codes(server: Served, token: str | None, place: Place) -> set[str]:
 
 
 @pytest.mark.parametrize("role", Role)
-async def test_a_role_may_what_the_matrix_says(runtime: Runtime, api_server: Served, role: Role) -> None:
-    """FORBIDDEN for each field whose permission the role lacks; the others answer, whatever they say."""
+async def test_a_role_can_use_the_fields_of_its_permissions(runtime: Runtime, api_server: Served, role: Role) -> None:
+    """Each other field is FORBIDDEN."""
     token = factories.token(runtime, await factories.organization(runtime, role=role))
     refused = set()
     for place in PLACES:
@@ -68,8 +68,8 @@ async def test_a_role_may_what_the_matrix_says(runtime: Runtime, api_server: Ser
     assert (refused == set()) == (role in {Role.OWNER, Role.ADMIN})
 
 
-async def test_nobody_may_anything_without_a_token(api_server: Served) -> None:
-    """Each field that takes a permission answers UNAUTHENTICATED to a stranger."""
+async def test_every_permission_requires_a_token(api_server: Served) -> None:
+    """Each field with a permission is UNAUTHENTICATED for an anonymous caller."""
     for place in PLACES:
-        if place.root != "Subscription":  # without a token a socket is not let in at all
+        if place.root != "Subscription":  # a socket without a token is refused
             assert await codes(api_server, None, place) == {"UNAUTHENTICATED"}, place

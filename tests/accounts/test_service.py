@@ -134,8 +134,8 @@ async def test_the_tokens_of_an_expired_session_are_refused(runtime: Runtime) ->
 async def test_a_refresh_extends_its_own_session_only(runtime: Runtime) -> None:
     """A session expires some days after its log-in or last refresh; a log-in updates `last_login_at`."""
     actor = await factories.organization(runtime)
-    beside = user_actor(actor.organization_id, new_id(), Role.ADMIN)
-    await factories.member(runtime, beside)
+    colleague = user_actor(actor.organization_id, new_id(), Role.ADMIN)
+    await factories.member(runtime, colleague)
     reads = runtime.reads(actor.tenant)
     left = func.round(func.extract("epoch", UserSession.expires_at - func.clock_timestamp()) / 86_400)
 

@@ -1,4 +1,4 @@
-"""For each mutation, calls of it and the audit records that they must leave."""
+"""Calls of each mutation, and the audit records that they must leave."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Input = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An audit record. Its target is known before, or is the id at a path in the payload, or the newest session."""
+    """An audit record. Its target is an id, a path to an id in the payload, or the newest session."""
 
     action: str
     target: UUID | str
@@ -27,7 +27,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A call of a mutation, and the records it leaves. They name the caller, or `who`. `select` is of the payload."""
+    """A call of a mutation, with its records, whose actor is the caller or `who`. `select` is part of the payload."""
 
     mutation: str
     input: Input
@@ -39,8 +39,8 @@ class Case:
 
 
 def cases(company: Company) -> list[Case]:
-    """Calls of every mutation, on the company as it was founded."""
-    parts = (of_accounts, of_contacts, of_tags, of_lists, of_drafts, of_orders, of_templates, of_senders, of_maya)
+    """Calls of every mutation, on the initial state of the company."""
+    parts = (of_accounts, of_contacts, of_tags, of_lists, of_drafts, of_commands, of_templates, of_senders, of_maya)
     return [case for part in parts for case in part(company)]
 
 
@@ -50,19 +50,19 @@ def record(action: str, target: UUID | str, changes: Mapping[str, Any] | None = 
 
 
 def by_owner(company: Company, mutation: str, given: Input, *records: Record, select: str = "") -> Case:
-    """A call of the owner's."""
+    """A call of the owner."""
     owner = company.owner
     return Case(mutation=mutation, input=given, records=records, caller=owner, who=owner.person_id, select=select)
 
 
-def by_stranger(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
+def by_anonymous(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
     """A call without an access token."""
     refused = given.get("refreshToken") == TOKENS["used"]
     return Case(mutation=mutation, input=given, records=records, caller=None, who=who, select=select, refused=refused)
 
 
 def gid(company: Company, kind: str, name: str) -> str:
-    """The global id of something of the company's."""
+    """The global id of an object of the company."""
     return encode_global_id(kind, company.ids[kind][name])
 
 
@@ -78,19 +78,19 @@ def of_accounts(company: Company) -> list[Case]:
     own = record("session.ended", factories.session(viewer).id, {**hers, "user": str(viewer.person_id)})
     shown = "viewer { id organization { id } }"
     return [
-        by_stranger("signUp", account, NEW_USER, opened, started, select=shown),
-        by_stranger("logIn", credentials, owner.person_id, started),
-        by_stranger("refreshSession", fresh, owner.person_id),
-        by_stranger(
+        by_anonymous("signUp", account, NEW_USER, opened, started, select=shown),
+        by_anonymous("logIn", credentials, owner.person_id, started),
+        by_anonymous("refreshSession", fresh, owner.person_id),
+        by_anonymous(
             "refreshSession", used, SYSTEM, record("session.ended", sessions["used"], {**hers, "reason": reused})
         ),
-        by_stranger("logOut", fresh, owner.person_id, record("session.ended", sessions["fresh"], hers)),
+        by_anonymous("logOut", fresh, owner.person_id, record("session.ended", sessions["fresh"], hers)),
         Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.person_id),
     ]
 
 
 def of_contacts(company: Company) -> list[Case]:
-    """Contacts. What changes nothing leaves no record."""
+    """Contacts. A call that changes nothing leaves no record."""
     ada, beta = company.ids["Contact"]["ada"], company.ids["List"]["Beta"]
     its_id = {"contactId": gid(company, "Contact", "ada")}
     new = {"email": "new@example.com", "firstName": "New", "status": "PENDING"}
@@ -158,19 +158,19 @@ def of_lists(company: Company) -> list[Case]:
     beta = company.ids["List"]["Beta"]
     ids = [gid(company, "Contact", name) for name in ("ada", "grace")]
     both, member = ({"listId": gid(company, "List", "Beta"), "contactIds": some} for some in (ids, ids[1:]))
-    nobody = {"listId": gid(company, "List", "Nobody"), "contactIds": ids}
+    empty = {"listId": gid(company, "List", "Nobody"), "contactIds": ids}
     made = record("list.created", "list.id", {"name": "News"})
     return [
         by_owner(company, "createList", {"name": "News"}, made, select="list { id }"),
         by_owner(company, "addToList", both, record("list_member.added", beta, {"contacts": 1})),
         by_owner(company, "addToList", member),
         by_owner(company, "removeFromList", both, record("list_member.removed", beta, {"contacts": 1})),
-        by_owner(company, "removeFromList", nobody),
+        by_owner(company, "removeFromList", empty),
     ]
 
 
 def of_drafts(company: Company) -> list[Case]:
-    """Campaigns that are not sent yet."""
+    """Campaigns that have not been sent."""
     spring, its_id = company.ids["Campaign"]["Spring"], {"campaignId": gid(company, "Campaign", "Spring")}
     old = {"campaignId": gid(company, "Campaign", ARCHIVED)}
     unarchived = record("campaign.unarchived", company.ids["Campaign"][ARCHIVED], {"status": "draft"})
@@ -192,8 +192,8 @@ def of_drafts(company: Company) -> list[Case]:
     ]
 
 
-def of_orders(company: Company) -> list[Case]:
-    """Orders to campaigns, and a decision about a delivery."""
+def of_commands(company: Company) -> list[Case]:
+    """Commands on campaigns, and the resolution of a delivery."""
     campaigns = company.ids["Campaign"]
     soon = (clock.now() + timedelta(days=3)).replace(microsecond=0).isoformat()
 
@@ -234,7 +234,7 @@ def of_templates(company: Company) -> list[Case]:
 
 
 def of_senders(company: Company) -> list[Case]:
-    """Senders: a new one, a known one once more, and the two ends."""
+    """Senders: a new one, an existing one again, a confirmation and a deletion."""
     news, asked = (company.ids["Sender"][name] for name in ("News", "Asked"))
     new, known = ({"email": f"{name}@example.com", "name": "Name"} for name in ("new", "news"))
     made = record("sender.created", "sender.id", {**new, "again": False})
@@ -250,7 +250,7 @@ def of_senders(company: Company) -> list[Case]:
 
 
 def of_maya(company: Company) -> list[Case]:
-    """Conversations, which leave none."""
+    """Conversations, which leave no records."""
     silent = {"conversationId": gid(company, "Conversation", "silent"), "text": "Secret?"}
     return [
         by_owner(company, "startConversation", {"title": "Plans"}),

@@ -29,6 +29,6 @@ async def audited_server(audited_company: Company) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def company(audited_company: Company) -> Company:
-    """The company as it was founded."""
+    """The company in its initial state."""
     await audited_company.restore()
     return audited_company

@@ -1,4 +1,4 @@
-"""What each mutation changes of the rows that are there, and announces: what it is about, and nothing beside it."""
+"""The existing rows that each mutation changes, and the jobs and events that it sends: none but those it is about."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,7 +61,7 @@ ANNOUNCED: dict[str, list[set[str]]] = {
     "sendMayaMessage": [{"run_reply"}],
     "unscheduleCampaign": [{"campaign"}],
 }
-"""The jobs and kinds of topics that each call announces, so that nobody waits for a sweep or a poll."""
+"""The jobs and kinds of topics that each call sends, so that no change has to wait for a sweep or a poll."""
 Row = dict[str, Any]
 Subject = dict[str, set[str]]
 
@@ -78,26 +78,26 @@ def key_of(table: str, row: Row) -> tuple[str, ...]:
 
 
 def subject_of(company: Company, case: Case) -> Subject:
-    """What a call is about: the ids that it names, by column, and those behind an address or a token."""
+    """The ids that a call is about, by column: those in its input, and those of an address or token in it."""
     subject: Subject = {}
-    for kind, found in [*named(case.input), *meant(company, case)]:
+    for kind, found in [*ids_in(case.input), *implied_ids(company, case)]:
         subject.setdefault(kind, set()).add(str(found))
     return subject
 
 
-def named(given: object) -> Iterator[tuple[str, UUID]]:
+def ids_in(given: object) -> Iterator[tuple[str, UUID]]:
     """The global ids in an input, by column."""
     if isinstance(given, dict):
         given = list(given.values())
     if isinstance(given, list):
         for each in given:
-            yield from named(each)
+            yield from ids_in(each)
     elif isinstance(given, str) and (found := decode_global_id(given)):
         yield COLUMNS[found[0]], found[1]
 
 
-def meant(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
-    """What an input names by other things than ids."""
+def implied_ids(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
+    """The ids that an input refers to indirectly."""
     token = {name for name in TOKENS if TOKENS[name] in case.input.values()}
     match case.mutation:
         case "logIn":
@@ -108,7 +108,7 @@ def meant(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
             yield "contact_id", company.ids["Contact"]["ada"]
         case "createSender":
             yield "sender_id", company.ids["Sender"]["News"]
-        case "confirmSender" | "deleteSender":  # after the default one the other is the default
+        case "confirmSender" | "deleteSender":  # the other sender becomes the default
             yield "sender_id", company.ids["Sender"]["Asked"]
         case "resolveDelivery":
             yield "campaign_id", UUID(case.records[0].changes["campaign"])
@@ -117,17 +117,15 @@ def meant(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
 
 
 def is_about(subject: Subject, table: str, row: Row) -> bool:
-    """Whether a row belongs to the subject: it names something of it, and nothing else of the same kinds."""
+    """Whether a row belongs to the subject: it has an id of it, and no other id of the same kinds."""
     names = {OWN_IDS.get(table, "id") if column == "id" else column: row[column] for column in row}
     shared = subject.keys() & names.keys()
     return bool(shared) and all(names[column] in subject[column] for column in shared)
 
 
 @pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
-async def test_a_mutation_changes_what_it_is_about_and_nothing_beside_it(
-    company: Company, audited_server: Served, mutation: str
-) -> None:
-    """Of the rows that are there. Each noun has several, of the caller and of others, and another organization's."""
+async def test_a_mutation_changes_no_other_rows(company: Company, audited_server: Served, mutation: str) -> None:
+    """Each noun has several rows, of the caller, of others and of another organization."""
     for case in (case for case in cases(company) if case.mutation == mutation):
         await company.restore()
         before = await stored(company)
@@ -145,14 +143,16 @@ def names_of(announced: list[dict[str, object]]) -> list[str]:
 
 
 def id_of(announced: dict[str, object]) -> str:
-    """The last id of a job or topic, which is that of what has changed."""
+    """The last id of a job or topic, which is that of the changed object."""
     last = list(announced.values())[-1] if "job" in announced else announced["topic"]
     return str(last).rpartition(":")[2]
 
 
 @pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
-async def test_a_mutation_announces_what_it_changed(company: Company, audited_server: Served, mutation: str) -> None:
-    """Jobs and events go out at once, each once, and name what the call was about."""
+async def test_a_mutation_sends_the_jobs_and_events_of_its_change(
+    company: Company, audited_server: Served, mutation: str
+) -> None:
+    """They are sent at once, each once, with the ids of what the call was about."""
     calls = [case for case in cases(company) if case.mutation == mutation]
     for case, expected in zip(calls, ANNOUNCED.get(mutation, [set()] * len(calls)), strict=True):
         await company.restore()
@@ -166,27 +166,25 @@ async def test_a_mutation_announces_what_it_changed(company: Company, audited_se
         assert set(map(id_of, sent)) <= about
 
 
-def disguised(given: object) -> Iterator[object]:
-    """The input with each of its ids, one at a time, as that of another kind of thing."""
+def with_other_types(given: object) -> Iterator[object]:
+    """The input with each of its ids, one at a time, as a global id of another type."""
     if isinstance(given, str):
         if found := decode_global_id(given):
             yield encode_global_id("Template" if found[0] != "Template" else "Campaign", found[1])
     elif isinstance(given, dict):
-        yield from ({**given, key: other} for key, each in given.items() for other in disguised(each))
+        yield from ({**given, key: other} for key, each in given.items() for other in with_other_types(each))
     elif isinstance(given, list):
         for at, each in enumerate(given):
-            yield from ([*given[:at], other, *given[at + 1 :]] for other in disguised(each))
+            yield from ([*given[:at], other, *given[at + 1 :]] for other in with_other_types(each))
 
 
 @pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
-async def test_an_id_of_another_kind_is_as_unknown_as_any(
-    company: Company, audited_server: Served, mutation: str
-) -> None:
-    """Where a campaign is asked for, a template's id names nothing, although its UUID is the campaign's."""
-    for case in (case for case in cases(company) if case.mutation == mutation and any(named(case.input))):
+async def test_an_id_of_another_type_is_unknown(company: Company, audited_server: Served, mutation: str) -> None:
+    """A template's global id with the UUID of a campaign is no campaign."""
+    for case in (case for case in cases(company) if case.mutation == mutation and any(ids_in(case.input))):
         await company.restore()
         before = await stored(company)
-        for given in disguised(case.input):
+        for given in with_other_types(case.input):
             assert isinstance(given, dict)
             payload = await run(company, audited_server, replace(case, input=given, select=""))
             assert [error["code"] for error in payload["userErrors"]] == ["NOT_FOUND"], given

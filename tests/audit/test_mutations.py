@@ -1,4 +1,4 @@
-"""What each mutation leaves in the audit log, by running it over the API."""
+"""The audit records of each mutation, called over the API."""
 
 import re
 from functools import reduce
@@ -32,13 +32,13 @@ MAX_DRAWN = 1_000
 
 
 async def records(company: Company) -> list[dict[str, Any]]:
-    """The audit log, in the order of writing."""
+    """The audit log, in order."""
     rows = await company.database.connection.fetch("SELECT to_jsonb(e)::text FROM audit_events e ORDER BY id")
     return [orjson.loads(row[0]) for row in rows]
 
 
 async def run(company: Company, server: Served, case: Case) -> dict[str, Any]:
-    """The payload of a case's call."""
+    """Call the mutation of a case; returns the payload."""
     token = factories.token(company.runtime, case.caller) if case.caller else None
     kind = f"{case.mutation[0].upper()}{case.mutation[1:]}Input"
     query = (
@@ -71,7 +71,7 @@ def id_at(payload: dict[str, Any], path: str) -> UUID:
 
 
 def who_of(record: dict[str, Any]) -> tuple[str, str | None]:
-    """The kind of a record's actor, and the user it names."""
+    """The kind of a record's actor, and its user."""
     return record["actor_kind"], record["user_id"]
 
 
@@ -79,7 +79,7 @@ def who_of(record: dict[str, Any]) -> tuple[str, str | None]:
 async def test_mutations_leave_the_records_that_they_declare(
     company: Company, audited_server: Served, mutation: str
 ) -> None:
-    """Each call leaves its records: the action, the target, who did it, what changed and in which request."""
+    """Each call leaves its records: action, target, actor, changes and request id."""
     wanted = [case for case in cases(company) if case.mutation == mutation]
     assert wanted, f"Add calls of {mutation} to tests/audit/cases.py."
     actions: set[str] = set()
@@ -103,7 +103,7 @@ async def test_mutations_leave_the_records_that_they_declare(
 
 
 async def test_a_renewed_connection_leaves_no_record(company: Company, audited_server: Served) -> None:
-    """The one mutation that only a websocket can send changes nothing that is stored."""
+    """The only mutation that requires a websocket changes nothing that is stored."""
     before = await records(company)
     token = factories.token(company.runtime, company.owner)
     query = "mutation ($token: String!) { renewConnection(input: {accessToken: $token}) { expiresIn } }"
@@ -116,15 +116,15 @@ async def test_a_renewed_connection_leaves_no_record(company: Company, audited_s
     assert isinstance(DECLARED[OVER_A_SOCKET], Unaudited)
 
 
-async def test_every_query_leaves_the_database_as_it_is(company: Company) -> None:
-    """Drawn until each root field of Query was answered, queries write no record, nor anything else."""
+async def test_queries_do_not_change_the_database(company: Company) -> None:
+    """Random queries, until each root field of Query was executed, write no record or anything else."""
     assert CORE.query_type is not None
     unasked = set(CORE.query_type.fields)
     before = await company.database.written()
     for number in range(MAX_DRAWN):
         random = Random(number)  # noqa: S311 - the same draw each time
         text, variables = document(CORE, random, "query", literals=words(company))
-        # Not by Strawberry's own `execute`, which logs a refused document with the addresses in it.
+        # Not with Strawberry's own `execute`, which logs invalid documents with the addresses in them.
         asked = Asked(kind="query", text=text, document=parse(text), variables=variables, actor=company.owner)
         result = await started(company, BY_CORE, asked)
         unasked -= set() if result.errors else root_fields(text)
@@ -135,14 +135,14 @@ async def test_every_query_leaves_the_database_as_it_is(company: Company) -> Non
 
 
 def root_fields(text: str) -> set[str]:
-    """The fields that an operation selects at its root, by their own names."""
+    """The root fields that an operation selects."""
     operation = parse(text).definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     return {each.name.value for each in operation.selection_set.selections if isinstance(each, FieldNode)}
 
 
-def test_every_mutation_declares_actions_or_says_why_not() -> None:
-    """Actions are a noun and what was done to it; a reason is a sentence."""
+def test_every_mutation_declares_its_actions_or_a_reason() -> None:
+    """An action is a noun and a past participle; a reason for none is a sentence."""
     for mutation, audit in DECLARED.items():
         if isinstance(audit, Unaudited):
             assert re.fullmatch(r"[A-Z].{20,}\.", audit.reason), mutation
@@ -151,7 +151,7 @@ def test_every_mutation_declares_actions_or_says_why_not() -> None:
             assert all(ACTION.fullmatch(action) for action in audit), mutation
 
 
-def test_the_page_has_the_table_of_the_roots() -> None:
+def test_the_documented_table_is_current() -> None:
     """The table of docs/audit.md is what `nudge audit-actions` prints."""
     found = re.search(r"<!-- audit: begin -->\n(.*?)\n<!-- audit: end -->", PAGE.read_text("utf-8"), re.DOTALL)
     assert found is not None

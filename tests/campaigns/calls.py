@@ -1,4 +1,4 @@
-"""The operations on campaigns, as a client writes them, and what the tests share."""
+"""The GraphQL operations on campaigns that the tests share."""
 
 from typing import Any
 from uuid import UUID
@@ -43,8 +43,8 @@ TEST = (
 )
 
 
-def order(name: str) -> str:
-    """The mutation of an order to a campaign: `send`, `pause`, `resume`, `cancel`, `schedule`, `unschedule`."""
+def command(name: str) -> str:
+    """The mutation of a command for a campaign: `send`, `pause`, `resume`, `cancel`, `schedule`, `unschedule`."""
     kind = name.capitalize()
     return (
         f"mutation ($input: {kind}CampaignInput!) {{ {name}Campaign(input: $input)"
@@ -58,7 +58,7 @@ def gid(campaign_id: UUID) -> str:
 
 
 def caller(api: ApiClient, runtime: Runtime, actor: Actor) -> ApiClient:
-    """The API as an actor calls it."""
+    """The API with an actor's access token."""
     return api.as_(factories.token(runtime, actor))
 
 
@@ -77,7 +77,7 @@ async def asked(api: ApiClient, mutation: str, **values: object) -> dict[str, An
 
 
 async def refused(api: ApiClient, mutation: str, **values: object) -> list[dict[str, Any]]:
-    """The refusals of a mutation that must not succeed."""
+    """The user errors of a mutation that must not succeed."""
     payload = await ask(api, mutation, **values)
     errors: list[dict[str, Any]] = payload["userErrors"]
     assert errors

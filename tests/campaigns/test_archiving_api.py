@@ -1,4 +1,4 @@
-"""Campaigns that are archived, taken back, and found or left out in lists."""
+"""Archiving and unarchiving campaigns, and filtering lists by it."""
 
 import asyncio
 from typing import Any
@@ -24,15 +24,15 @@ ARCHIVABLE = ["DRAFT", "SENT", "SENT_WITH_ISSUES", "CANCELLED", "FAILED"]
 
 
 async def campaign_in(runtime: Runtime, owner: Actor, status: str) -> UUID:
-    """A campaign, as if it had come to that status."""
+    """A campaign with that status."""
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(status=status.lower()))
     return campaign_id
 
 
-async def seen(mine: ApiClient, campaign_id: str) -> dict[str, Any]:
-    """The campaign as it is."""
+async def read(mine: ApiClient, campaign_id: str) -> dict[str, Any]:
+    """The campaign now."""
     found: dict[str, Any] = (await mine.execute(READ, {"id": campaign_id}))["campaign"]
     return found
 
@@ -44,8 +44,10 @@ async def actions(runtime: Runtime, owner: Actor) -> list[str]:
 
 
 @pytest.mark.parametrize("status", ARCHIVABLE)
-async def test_what_is_not_live_is_archived_and_taken_back(api: ApiClient, runtime: Runtime, status: str) -> None:
-    """Either way the version rises and the status stays; a repeat changes nothing and leaves no record."""
+async def test_a_campaign_that_is_not_live_can_be_archived_and_unarchived(
+    api: ApiClient, runtime: Runtime, status: str
+) -> None:
+    """Both increment the version and keep the status; a repeated call changes nothing and leaves no record."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await campaign_in(runtime, owner, status))
@@ -53,7 +55,7 @@ async def test_what_is_not_live_is_archived_and_taken_back(api: ApiClient, runti
     assert (archived["status"], archived["version"]) == (status, 2)
     assert archived["archivedAt"] == archived["updatedAt"] is not None
     assert (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=True, version=1))["campaign"] == archived
-    assert (await seen(mine, campaign_id))["archivedAt"] == archived["archivedAt"]
+    assert (await read(mine, campaign_id))["archivedAt"] == archived["archivedAt"]
     back = (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
     assert (back["status"], back["version"], back["archivedAt"]) == (status, 3, None)
     assert back["updatedAt"] > archived["updatedAt"]
@@ -62,8 +64,8 @@ async def test_what_is_not_live_is_archived_and_taken_back(api: ApiClient, runti
 
 
 @pytest.mark.parametrize("status", sorted(set(CampaignStatus.__members__) - set(ARCHIVABLE)))
-async def test_what_is_live_is_not_archived(api: ApiClient, runtime: Runtime, status: str) -> None:
-    """The refusal says what to do first; nothing has changed."""
+async def test_a_live_campaign_cannot_be_archived(api: ApiClient, runtime: Runtime, status: str) -> None:
+    """The suggestion is what to do first; nothing changes."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await campaign_in(runtime, owner, status))
@@ -73,27 +75,27 @@ async def test_what_is_live_is_not_archived(api: ApiClient, runtime: Runtime, st
         status, "cancelCampaign"
     )
     assert expected in error["suggestion"]
-    assert (await seen(mine, campaign_id))["version"] == 1
+    assert (await read(mine, campaign_id))["version"] == 1
     assert await actions(runtime, owner) == []
     unchanged = (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
     assert (unchanged["archivedAt"], unchanged["version"]) == (None, 1)
 
 
 async def test_an_old_version_is_refused(api: ApiClient, runtime: Runtime) -> None:
-    """Who archives or takes back what was changed in between is told the version that there is."""
+    """A call with an old version gets the current one in its error."""
     mine = caller(api, runtime, await factories.organization(runtime))
     campaign_id = (await asked(mine, CREATE, name="One"))["campaign"]["id"]
     await asked(mine, UPDATE, campaignId=campaign_id, name="Two")
     for archived in (True, False):
-        version = (await seen(mine, campaign_id))["version"]
+        version = (await read(mine, campaign_id))["version"]
         [error] = await refused(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version - 1)
         assert error["code"] == "CONFLICT"
         assert f"version {version}" in error["message"]
         await asked(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version)
 
 
-async def test_of_many_at_once_one_archives_it(api: ApiClient, runtime: Runtime) -> None:
-    """All are told that it is archived; there is one change and one record."""
+async def test_one_of_many_concurrent_calls_archives_the_campaign(api: ApiClient, runtime: Runtime) -> None:
+    """All return the archived campaign; there is one change and one record."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await factories.campaign(runtime, owner))
@@ -102,8 +104,8 @@ async def test_of_many_at_once_one_archives_it(api: ApiClient, runtime: Runtime)
     assert await actions(runtime, owner) == ["campaign.archived"]
 
 
-async def test_lists_are_filtered_by_what_is_archived(api: ApiClient, runtime: Runtime) -> None:
-    """Left out, it filters nothing; it goes with other filters, and inside them."""
+async def test_lists_can_be_filtered_by_archived(api: ApiClient, runtime: Runtime) -> None:
+    """Without the filter all are listed; it can be combined with other filters."""
     mine = caller(api, runtime, await factories.organization(runtime))
     for name in ("One", "Two", "Three"):
         campaign_id = (await asked(mine, CREATE, name=name))["campaign"]["id"]
@@ -123,15 +125,15 @@ async def test_lists_are_filtered_by_what_is_archived(api: ApiClient, runtime: R
     assert await found(**{"or": [{"archived": False}, {"name": {"contains": "thr"}}]}) == ["Three", "One"]
 
 
-async def test_an_archived_draft_is_changed_copied_and_deleted_as_any_other(api: ApiClient, runtime: Runtime) -> None:
-    """A change leaves it archived; its copy is not."""
+async def test_an_archived_draft_can_be_changed_copied_and_deleted(api: ApiClient, runtime: Runtime) -> None:
+    """A change leaves it archived; its copy is not archived."""
     mine = caller(api, runtime, await factories.organization(runtime))
     campaign_id = (await asked(mine, CREATE, name="One"))["campaign"]["id"]
     await asked(mine, ARCHIVE, campaignId=campaign_id)
     copy_id = (await asked(mine, DUPLICATE, campaignId=campaign_id))["campaign"]["id"]
-    assert (await seen(mine, copy_id))["archivedAt"] is None
+    assert (await read(mine, copy_id))["archivedAt"] is None
     await asked(mine, UPDATE, campaignId=campaign_id, name="Two")
-    assert (await seen(mine, campaign_id))["archivedAt"] is not None
+    assert (await read(mine, campaign_id))["archivedAt"] is not None
     await asked(mine, DELETE, campaignId=campaign_id)
 
 
@@ -144,21 +146,21 @@ async def test_an_archived_draft_is_changed_copied_and_deleted_as_any_other(api:
         (CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.SENT),
     ],
 )
-async def test_what_becomes_live_is_no_longer_archived(
+async def test_a_campaign_that_becomes_live_is_unarchived(
     api: ApiClient, runtime: Runtime, before: CampaignStatus, after: CampaignStatus
 ) -> None:
-    """So a list without the archived ones has all that is scheduled or sent; what has ended stays archived."""
+    """A list without archived campaigns has all that are scheduled or sent; ended ones stay archived."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await campaign_in(runtime, owner, before)
     await asked(mine, ARCHIVE, campaignId=gid(campaign_id))
     async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, after, origins=(before,))
-    assert ((await seen(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _LIVE)
+    assert ((await read(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _LIVE)
 
 
-async def test_progress_does_not_move(runtime: Runtime) -> None:
-    """Its sequence is that of the deliveries and of the status: watchers are not woken, and nothing is enqueued."""
+async def test_archiving_does_not_change_the_progress(runtime: Runtime) -> None:
+    """Its sequence counts deliveries and statuses: nothing is published or enqueued."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     sequence = select(CampaignStats.sequence, CampaignStats.updated_at).where(

@@ -1,4 +1,4 @@
-"""What a normalised cache gets from streams and events: whole objects under their ids, never an id alone."""
+"""A client's normalized cache gets whole objects with their ids from subscriptions and events."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from models.lists import ContactList, ListMembership
 from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
-from tests.campaigns.test_realtime import advance, finish, frozen, session_of
+from tests.campaigns.test_realtime import advance, finish, sending_campaign, session_of
 from tests.client import ApiClient
 from tests.graphql.sockets import connected
 from tests.serving import Served
@@ -29,13 +29,13 @@ WATCH = """subscription ($id: ID!) { campaignProgress(campaignId: $id) {
 
 
 class Cache:
-    """Keeps the fields of every object that has an id, the newest over the older, as Apollo and Relay do."""
+    """Stores the fields of all objects with an id, newer values over older ones, as Apollo and Relay do."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
 
     def store(self, value: object) -> None:
-        """Take in an answer."""
+        """Store a response."""
         if isinstance(value, list):
             for each in value:
                 self.store(each)
@@ -48,9 +48,9 @@ class Cache:
 
 
 async def test_a_cache_follows_the_progress_of_a_campaign(api_server: Served, runtime: Runtime) -> None:
-    """After every message the cached campaign stands where the message says, or later; in the end it is SENT."""
+    """After each message the cached campaign is as in the message, or newer; in the end it is SENT."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     cache, order, cached = Cache(), ["SENDING", "SENT"], dict[str, Any]()
     async with session_of(api_server, runtime, owner) as session:
         request = GraphQLRequest(WATCH, variable_values={"id": gid(campaign_id)})
@@ -68,10 +68,10 @@ async def test_a_cache_follows_the_progress_of_a_campaign(api_server: Served, ru
     assert (cached["status"], cached["name"]) == ("SENT", "Spring")
 
 
-async def test_every_message_reads_its_campaign_anew(api_server: Served, runtime: Runtime) -> None:
-    """Nothing below it is remembered from the message before, not even what is counted for many objects at once."""
+async def test_each_message_reads_its_campaign_again(api_server: Served, runtime: Runtime) -> None:
+    """No object is cached from the previous message, nor are counts that are loaded for many objects at once."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     list_id, (first, second) = new_id(), await factories.contacts(runtime, owner, 2)
     async with runtime.work.begin(owner) as uow:
         own = {"organization_id": owner.organization_id}
@@ -100,8 +100,8 @@ async def test_every_message_reads_its_campaign_anew(api_server: Served, runtime
     assert counts == [0, 1, 2]
 
 
-async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime: Runtime) -> None:
-    """Whatever else is selected, and of one that is deleted too."""
+async def test_the_campaign_of_a_progress_is_complete(api: ApiClient, runtime: Runtime) -> None:
+    """Whatever else is selected, also for a deleted campaign."""
     owner = await factories.organization(runtime)
     campaign_id = gid(await factories.campaign(runtime, owner))
     caller = api.as_(factories.token(runtime, owner))
@@ -109,7 +109,7 @@ async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime
     same = "id name subject status createdAt version htmlContent"
     found: dict[str, Any] = {}
     for selection in (f"{same} {below}", f"id {below} stats {{ sent }} {same}", f"{below} {same}"):
-        for _ in range(3):  # a plan is made when an operation comes again
+        for _ in range(3):  # an operation is compiled when it is executed again
             found = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {selection} }} }}'))["campaign"]
             nested = found.pop("progress")["campaign"]
             found.pop("stats", None)
@@ -124,8 +124,8 @@ async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime
     assert deleted["progress"]["campaign"] == found
 
 
-async def happened(runtime: Runtime, owner: Actor, contact_id: UUID, campaign_id: UUID | None) -> None:
-    """Write an event of a contact."""
+async def add_event(runtime: Runtime, owner: Actor, contact_id: UUID, campaign_id: UUID | None) -> None:
+    """Insert an event of a contact."""
     async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(ContactEvent).values(
@@ -143,13 +143,13 @@ async def happened(runtime: Runtime, owner: Actor, contact_id: UUID, campaign_id
 
 
 async def test_events_of_contacts_are_nodes_with_their_campaign(api: ApiClient, runtime: Runtime) -> None:
-    """`node(id)` finds an event, its campaign and contact are objects, and another tenant finds nothing."""
-    owner, stranger = [await factories.organization(runtime) for _ in range(2)]
+    """`node(id)` finds an event with its campaign and contact; another organization does not."""
+    owner, other = [await factories.organization(runtime) for _ in range(2)]
     (contact_id,) = await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
-    await happened(runtime, owner, contact_id, campaign_id)
-    await happened(runtime, owner, contact_id, None)
-    await happened(runtime, owner, contact_id, new_id())
+    await add_event(runtime, owner, contact_id, campaign_id)
+    await add_event(runtime, owner, contact_id, None)
+    await add_event(runtime, owner, contact_id, new_id())
     caller = api.as_(factories.token(runtime, owner))
     fields = "id kind occurredAt campaignId campaign { id status } contact { id email }"
     query = f"{{ contacts {{ nodes {{ id events {{ nodes {{ __typename {fields} }} }} }} }} }}"
@@ -163,5 +163,5 @@ async def test_events_of_contacts_are_nodes_with_their_campaign(api: ApiClient, 
     nodes = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename ... on ContactEvent {{ {fields} }} }} }}"
     wanted = {"ids": [opened["id"], alone["id"], contact["id"]]}
     assert (await caller.execute(nodes, wanted))["nodes"] == [opened, alone, {"__typename": "Contact"}]
-    theirs = api.as_(factories.token(runtime, stranger))
+    theirs = api.as_(factories.token(runtime, other))
     assert (await theirs.execute(nodes, wanted))["nodes"] == [None] * 3

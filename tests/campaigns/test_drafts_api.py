@@ -1,4 +1,4 @@
-"""Drafts over HTTP: made, changed, copied, thrown away."""
+"""Creating, changing, duplicating and deleting drafts over HTTP."""
 
 import asyncio
 from functools import partial
@@ -25,13 +25,13 @@ HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
 
 async def actions(runtime: Runtime, actor: Actor) -> list[str]:
-    """What the audit log holds, in order."""
+    """The audit log's actions, in order."""
     rows = await runtime.reads(actor.tenant).rows(select(AuditEvent.action).order_by(AuditEvent.id))
     return [row[0] for row in rows]
 
 
-async def test_a_draft_comes_back_as_it_was_made(api: ApiClient, runtime: Runtime) -> None:
-    """Every field of the contract is there, with the audience counted and nothing sent."""
+async def test_a_created_draft_has_all_its_fields(api: ApiClient, runtime: Runtime) -> None:
+    """All fields of the contract are there, with the audience counted and nothing sent."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     await factories.contacts(runtime, owner, 3, tag="vip")
@@ -67,8 +67,8 @@ async def test_a_draft_comes_back_as_it_was_made(api: ApiClient, runtime: Runtim
     assert await actions(runtime, owner) == ["list.created", "campaign.created"]
 
 
-async def test_a_draft_needs_no_more_than_a_name(api: ApiClient, runtime: Runtime) -> None:
-    """Texts and audience can come later."""
+async def test_a_draft_needs_only_a_name(api: ApiClient, runtime: Runtime) -> None:
+    """Texts and audience can be added later."""
     mine = caller(api, runtime, await factories.organization(runtime))
     campaign = (await asked(mine, CREATE, name="Later"))["campaign"]
     assert (campaign["subject"], campaign["htmlContent"], campaign["audience"]["count"]) == ("", "", 0)
@@ -90,17 +90,17 @@ async def test_a_draft_needs_no_more_than_a_name(api: ApiClient, runtime: Runtim
         ({"name": "a", "templateId": "nonsense"}, "NOT_FOUND", ["input", "templateId"]),
     ],
 )
-async def test_what_does_not_fit_is_refused_where_it_stands(
+async def test_invalid_input_is_refused_at_its_field(
     api: ApiClient, runtime: Runtime, values: dict[str, object], code: str, field: list[str]
 ) -> None:
-    """Each refusal has its code and the path of the input at fault."""
+    """Each error has its code and the path of the invalid input."""
     mine = caller(api, runtime, await factories.organization(runtime))
     errors = await refused(mine, CREATE, **values)
     assert [(error["code"], error["field"]) for error in errors] == [(code, field)]
 
 
-async def test_a_template_that_does_not_parse_tells_line_and_column(api: ApiClient, runtime: Runtime) -> None:
-    """All texts at fault are told at once, each with the place of its fault."""
+async def test_a_template_error_has_line_and_column(api: ApiClient, runtime: Runtime) -> None:
+    """All invalid texts are reported together, each with the position of its error."""
     mine = caller(api, runtime, await factories.organization(runtime))
     errors = await refused(
         mine, CREATE, name="Broken", subject="Hi {{ contact.firstName", htmlContent="<p>\n {% endif %}</p>"
@@ -113,8 +113,8 @@ async def test_a_template_that_does_not_parse_tells_line_and_column(api: ApiClie
     assert "line 2, column" in errors[1]["message"]
 
 
-async def test_an_update_changes_what_it_names(api: ApiClient, runtime: Runtime) -> None:
-    """What is left out stays, a null clears, and the version rises."""
+async def test_an_update_changes_the_given_fields(api: ApiClient, runtime: Runtime) -> None:
+    """Other fields stay as they are, null clears a field, and the version is incremented."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="One", subject="S", htmlContent=HTML, audience={"all": True}))["campaign"]
     first = (await asked(mine, UPDATE, campaignId=made["id"], name="Two", textContent="T", version=1))["campaign"]
@@ -129,7 +129,7 @@ async def test_an_update_changes_what_it_names(api: ApiClient, runtime: Runtime)
     assert errors[0]["code"] == "REQUIRED"
 
 
-async def test_settings_stay_unless_named(api: ApiClient, runtime: Runtime) -> None:
+async def test_settings_change_only_if_given(api: ApiClient, runtime: Runtime) -> None:
     """An empty object changes nothing; null means the default."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="One", settings={"onDoubt": "HOLD"}))["campaign"]
@@ -139,7 +139,7 @@ async def test_settings_stay_unless_named(api: ApiClient, runtime: Runtime) -> N
 
 
 async def test_an_old_version_does_not_overwrite_a_newer_one(api: ApiClient, runtime: Runtime) -> None:
-    """The second of two editors is told, and can repeat with the version that is there."""
+    """The second of two editors gets a conflict, and can retry with the current version."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="One"))["campaign"]
     await asked(mine, UPDATE, campaignId=made["id"], name="Hers", version=1)
@@ -149,8 +149,8 @@ async def test_an_old_version_does_not_overwrite_a_newer_one(api: ApiClient, run
     await asked(mine, UPDATE, campaignId=made["id"], name="His", version=2)
 
 
-async def test_of_two_updates_at_once_no_change_is_lost_silently(api: ApiClient, runtime: Runtime) -> None:
-    """Whoever was slower either came after or is told of the conflict."""
+async def test_concurrent_updates_lose_no_change_silently(api: ApiClient, runtime: Runtime) -> None:
+    """The second one either follows the first, or gets a conflict."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="One"))["campaign"]
     payloads = await asyncio.gather(
@@ -160,8 +160,8 @@ async def test_of_two_updates_at_once_no_change_is_lost_silently(api: ApiClient,
     assert {error["code"] for payload in payloads for error in payload["userErrors"]} == {"CONFLICT"}
 
 
-async def test_only_drafts_change(api: ApiClient, runtime: Runtime) -> None:
-    """What is on its way stays as it is, and the refusal says what to do instead."""
+async def test_only_drafts_can_be_changed(api: ApiClient, runtime: Runtime) -> None:
+    """Other campaigns stay as they are, and the error suggests what to do instead."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
@@ -172,8 +172,8 @@ async def test_only_drafts_change(api: ApiClient, runtime: Runtime) -> None:
     assert "duplicateCampaign" in errors[0]["suggestion"]
 
 
-async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) -> None:
-    """Texts, settings and audience are copied, the name says that it is one, and a long name is cut to fit."""
+async def test_a_copy_is_a_separate_draft(api: ApiClient, runtime: Runtime) -> None:
+    """Texts, settings and audience are copied, the name begins with "Copy of", and a long name is cut."""
     mine = caller(api, runtime, await factories.organization(runtime))
     given = {"subject": "S", "htmlContent": HTML, "textContent": "T", "audience": {"tags": ["vip"]}}
     made = await asked(mine, CREATE, name="n" * 200, settings={"onDoubt": "HOLD"}, **given)
@@ -182,8 +182,8 @@ async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) ->
     assert copy == {**given, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
 
 
-async def test_a_copy_leaves_out_whom_the_original_leaves_out(api: ApiClient, runtime: Runtime) -> None:
-    """Who must not get the one must not get the other."""
+async def test_a_copy_excludes_the_same_contacts(api: ApiClient, runtime: Runtime) -> None:
+    """The excluded lists and tags are copied."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     await factories.contacts(runtime, owner, 2)
@@ -200,7 +200,7 @@ async def test_a_copy_leaves_out_whom_the_original_leaves_out(api: ApiClient, ru
 
 
 async def test_a_copy_keeps_the_order_of_the_lists(api: ApiClient, runtime: Runtime) -> None:
-    """They come in the order in which the original shows them."""
+    """The copy has the lists in the same order as the original."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     async with runtime.work.begin(owner) as uow:
@@ -214,8 +214,8 @@ async def test_a_copy_keeps_the_order_of_the_lists(api: ApiClient, runtime: Runt
     assert len(original["campaign"]["audience"]["lists"]) == 8
 
 
-async def test_a_cancelled_campaign_with_deliveries_stays(api: ApiClient, runtime: Runtime) -> None:
-    """Its state alone would let it go, but its deliveries are the record of what was sent."""
+async def test_a_cancelled_campaign_with_deliveries_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:
+    """Its status would allow it, but its deliveries are the record of what was sent."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     [contact_id] = await factories.contacts(runtime, owner, 1)
@@ -227,8 +227,8 @@ async def test_a_cancelled_campaign_with_deliveries_stays(api: ApiClient, runtim
     assert [error["code"] for error in errors] == ["INVALID_STATE"]
 
 
-async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime: Runtime) -> None:
-    """The payload shows it as it last was; afterwards its id is unknown."""
+async def test_a_deleted_campaign_is_returned_and_then_unknown(api: ApiClient, runtime: Runtime) -> None:
+    """The payload has its last values; afterwards its id is unknown."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     made = await asked(mine, CREATE, name="Gone", htmlContent=HTML, audience={"tags": ["vip"]})
@@ -251,10 +251,10 @@ async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime
 
 
 @pytest.mark.parametrize(("mutation", "values"), [(DELETE, {}), (UPDATE, {"name": "Mine"})])
-async def test_what_meets_a_change_under_way_is_refused(
+async def test_a_call_that_waits_for_a_concurrent_change_is_refused(
     api: ApiClient, runtime: Runtime, mutation: str, values: dict[str, str]
 ) -> None:
-    """A deletion or a change waits for the one before it, then refuses: its caller has not seen what came of that."""
+    """A deletion or change waits for the concurrent one, and then fails: its caller has not seen that result."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
@@ -269,14 +269,14 @@ async def test_what_meets_a_change_under_way_is_refused(
 
 
 def only_id(global_id: str) -> UUID:
-    """The id that a global id holds."""
+    """The id in a global id."""
     found = decode_global_id(global_id)
     assert found is not None
     return found[1]
 
 
-async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:
-    """Deliveries are the record of what was sent, so the campaign stays."""
+async def test_a_sent_campaign_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:
+    """Its deliveries are the record of what was sent."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
@@ -289,8 +289,8 @@ async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime)
 
 
 @pytest.mark.parametrize("mutation", [UPDATE, DELETE, DUPLICATE, ARCHIVE])
-async def test_anothers_campaign_answers_as_an_unknown_one(api: ApiClient, runtime: Runtime, mutation: str) -> None:
-    """Neither the code nor the words tell whether the id exists elsewhere."""
+async def test_a_campaign_of_another_organization_is_unknown(api: ApiClient, runtime: Runtime, mutation: str) -> None:
+    """Neither code nor message reveals whether the id exists."""
     theirs = await factories.campaign(runtime, await factories.organization(runtime))
     mine = caller(api, runtime, await factories.organization(runtime))
     answers = [await refused(mine, mutation, campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
@@ -298,7 +298,7 @@ async def test_anothers_campaign_answers_as_an_unknown_one(api: ApiClient, runti
     assert (answers[0][0]["code"], answers[0][0]["field"]) == ("NOT_FOUND", ["input", "campaignId"])
 
 
-async def test_viewers_read_and_do_not_write(api: ApiClient, runtime: Runtime) -> None:
+async def test_viewers_can_read_but_not_write(api: ApiClient, runtime: Runtime) -> None:
     """A viewer's mutation is the top-level error FORBIDDEN."""
     mine = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
     for mutation, values in ((CREATE, {"name": "No"}), (ARCHIVE, {"campaignId": "x"})):

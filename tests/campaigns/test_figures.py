@@ -1,4 +1,4 @@
-"""What is computed from a campaign's counts: shares, progress, pace."""
+"""Values computed from a campaign's counters: rates, progress, speed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ NONE = dict.fromkeys(DeliveryCounts._fields, 0)
 def figures(
     counts: dict[str, int], status: CampaignStatus = CampaignStatus.SENDING, *, seconds: float = 10
 ) -> Figures:
-    """The figures of a campaign that started so many seconds ago."""
+    """The figures of a campaign that started some seconds ago."""
     rest: dict[str, Any] = dict.fromkeys(("reached", "opened", "clicked", "unsubscribed"), 0)
     return Figures(
         campaign_id=new_id(),
@@ -41,14 +41,14 @@ def figures(
     ],
 )
 def test_progress_is_the_share_that_has_ended(counts: dict[str, int], percent: float) -> None:
-    """Whatever the end is; never 100 too early, and 100 as soon as the campaign has ended."""
+    """Whatever the result; never 100 too early, and always 100 for a campaign that has ended."""
     assert _progress_of(figures(counts)).percent == percent
     for status in (CampaignStatus.SENT, CampaignStatus.CANCELLED, CampaignStatus.FAILED):
         assert _progress_of(figures(counts, status)).percent == 100.0
 
 
-def test_the_pace_is_of_what_was_handed_over() -> None:
-    """Not of who was skipped; none before the first, and none of a campaign that is not being sent."""
+def test_the_rate_counts_submitted_messages() -> None:
+    """Skipped deliveries do not count; there is no rate before the first, or for a campaign that is not sent now."""
     counts = {"audience": 100, "pending": 20, "in_flight": 10, "skipped": 30, "accepted": 40}
     row = _progress_of(figures(counts))
     assert (row.rate, row.rate_per_second) == (4.0, 4.0)
@@ -64,8 +64,8 @@ def test_the_pace_is_of_what_was_handed_over() -> None:
     assert _average_rate(figures(counts).counts, None, START) is None
 
 
-def test_shares_are_from_0_to_1() -> None:
-    """Of those reached, or sent; an open that was told before its delivery does not make it more than all."""
+def test_rates_are_from_0_to_1() -> None:
+    """Of those reached, or sent; an open that was reported before its delivery does not make it more than 1."""
     found = figures(
         {
             "accepted": 2,

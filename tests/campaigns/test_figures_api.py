@@ -1,4 +1,4 @@
-"""A campaign's figures, read together with it, no column more than was selected."""
+"""A campaign's figures are read together with it, and only the selected columns."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ STATS = {
     "clickRate": 0.125,
     "deliveryRate": 0.9091,
 }
-# From the row and the schema: a field that the resolver's own list of columns forgets is among them.
+# From the row and the schema, so that fields missing in the resolver's own list of columns are among them.
 FIELDS = sorted(
     {to_camel_case(column.removesuffix("_id")) for column in CampaignRow._fields}
     & {to_camel_case(field.python_name) for field in get_object_definition(schema.Campaign, strict=True).fields}
@@ -52,12 +52,12 @@ FILLED = {
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes twice is compiled, whatever the tests before have cost."""
+    """Compile each operation when it is executed a second time, whatever earlier tests have cost."""
     monkeypatch.setattr(execution.limits, "time_share", 1000.0)
 
 
-async def asked(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:
-    """What a query says of the campaign, at first sight and then by its compiled plan."""
+async def read_twice(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:
+    """A query's result for the campaign, first interpreted and then by its compiled plan."""
     variables = {"id": gid(campaign_id)}
     answers = [(await mine.execute(query, variables))["campaign"] for _ in range(2)]
     before = execution.statistics()["executed"]
@@ -68,13 +68,13 @@ async def asked(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:
 
 @pytest.fixture(scope="module")
 async def owner(runtime: Runtime) -> Actor:
-    """Whose campaign it is."""
+    """The owner of the campaign."""
     return await factories.organization(runtime)
 
 
 @pytest.fixture(scope="module")
 async def campaign_id(runtime: Runtime, owner: Actor) -> UUID:
-    """A campaign with figures that are all different, and with something in every column."""
+    """A campaign whose figures are all different, and whose columns all have values."""
     found = await factories.campaign(runtime, owner)
     sender_id = await factories.sender(runtime, owner)
     counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
@@ -90,40 +90,40 @@ async def campaign_id(runtime: Runtime, owner: Actor) -> UUID:
 
 
 @pytest.mark.parametrize("name", STATS)
-async def test_each_figure_is_right_by_itself_and_beside_the_others(
+async def test_each_figure_is_right_alone_and_with_others(
     api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, name: str
 ) -> None:
-    """What a figure is made of is read with it; twice, so that a compiled plan reads it too."""
+    """The columns of a figure are read with it; twice, so that a compiled plan reads them too."""
     mine = caller(api, runtime, owner)
     for selected in (name, " ".join(STATS)):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ stats {{ {selected} }} }} }}"
-        assert [found["stats"][name] for found in await asked(mine, query, campaign_id)] == [STATS[name]] * 3
+        assert [found["stats"][name] for found in await read_twice(mine, query, campaign_id)] == [STATS[name]] * 3
 
 
 @pytest.mark.parametrize("field", FIELDS)
 async def test_each_field_is_the_same_with_figures_and_without(
     api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, field: str
 ) -> None:
-    """The columns that a selection needs are read, whatever statement reads them."""
+    """The columns of a selection are read, whichever statement reads them."""
     mine = caller(api, runtime, owner)
     answers = []
-    for beside in ("", "stats { opened }", "progress { percent sequence }"):
-        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {INSIDE.get(field, '')} {beside} }} }}"
-        answers += [found[field] for found in await asked(mine, query, campaign_id)]
+    for more in ("", "stats { opened }", "progress { percent sequence }"):
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {INSIDE.get(field, '')} {more} }} }}"
+        answers += [found[field] for found in await read_twice(mine, query, campaign_id)]
     assert answers[0] is not None
     assert answers == [answers[0]] * 9
 
 
 @pytest.mark.parametrize("field", ["htmlContent", "textContent", "audience { all }", "deliveries { totalCount }"])
-async def test_what_is_read_by_its_id_needs_no_other_column(
+async def test_relations_by_id_need_no_other_column(
     api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, field: str
 ) -> None:
-    """Beside figures the id is read though nobody selects it."""
+    """With figures the id is read although it is not selected."""
     mine = caller(api, runtime, owner)
     answers = []
-    for beside in ("", "stats { opened }"):
-        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {beside} }} }}"
-        answers += [found[field.split(maxsplit=1)[0]] for found in await asked(mine, query, campaign_id)]
+    for more in ("", "stats { opened }"):
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {more} }} }}"
+        answers += [found[field.split(maxsplit=1)[0]] for found in await read_twice(mine, query, campaign_id)]
     assert answers[0] is not None
     assert answers == [answers[0]] * 6
 
@@ -131,7 +131,7 @@ async def test_what_is_read_by_its_id_needs_no_other_column(
 async def test_a_campaign_and_its_figures_are_one_statement(
     api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID
 ) -> None:
-    """Of the columns that were not asked for none is read, from the second time on."""
+    """From the second execution on, only the selected columns are read."""
     mine = caller(api, runtime, owner)
     query = "query ($id: ID!) { campaign(id: $id) { name stats { opened } } }"
     await mine.execute(query, {"id": gid(campaign_id)})
@@ -145,10 +145,10 @@ async def test_a_campaign_and_its_figures_are_one_statement(
 
 
 @pytest.mark.parametrize("counted", ["stats { opened }", "progress { percent sequence }"])
-async def test_a_campaign_without_figures_is_answered_alike_everywhere(
+async def test_a_campaign_without_figures_is_the_same_error_everywhere(
     api: ApiClient, runtime: Runtime, counted: str
 ) -> None:
-    """It is no campaign that is not there: the error says what could not be read, by whichever statement it was."""
+    """The campaign exists, so the error is about the figures, whichever statement reads them."""
     owner = await factories.organization(runtime)
     found = new_id()
     async with runtime.work.begin(owner) as uow:

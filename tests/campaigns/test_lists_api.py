@@ -1,4 +1,4 @@
-"""Campaigns as a list, as nodes, and what reading them costs."""
+"""Campaigns as a list and as nodes, and the number of statements for reading them."""
 
 import pytest
 
@@ -29,16 +29,16 @@ async def names(api: ApiClient, **variables: object) -> list[str]:
     return [node["name"] for node in data["campaigns"]["nodes"]]
 
 
-async def filled(api: ApiClient, how_many: int) -> None:
+async def add_campaigns(api: ApiClient, how_many: int) -> None:
     """Campaigns named `Campaign 0` and so on, the last one newest."""
     for number in range(how_many):
         await asked(api, CREATE, name=f"Campaign {number}", htmlContent="<p>x</p>", audience={"all": True})
 
 
-async def test_pages_run_through_the_list(api: ApiClient, runtime: Runtime) -> None:
-    """Newest first, page by page in both directions, with the total when it is asked for."""
+async def test_pages_cover_the_list(api: ApiClient, runtime: Runtime) -> None:
+    """Newest first, page by page in both directions, with the total if it is selected."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    await filled(mine, 5)
+    await add_campaigns(mine, 5)
     first = (await mine.execute(PAGE, {"first": 2}))["campaigns"]
     assert [node["name"] for node in first["nodes"]] == ["Campaign 4", "Campaign 3"]
     assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (5, True)
@@ -51,8 +51,8 @@ async def test_pages_run_through_the_list(api: ApiClient, runtime: Runtime) -> N
 
 
 @pytest.mark.parametrize(("field", "ascending"), [("CREATED_AT", "bca"), ("UPDATED_AT", "bac"), ("NAME", "abc")])
-async def test_the_list_is_sorted_as_asked(api: ApiClient, runtime: Runtime, field: str, ascending: str) -> None:
-    """Each order is by a column of its own, in both directions."""
+async def test_the_list_can_be_sorted(api: ApiClient, runtime: Runtime, field: str, ascending: str) -> None:
+    """Each order has its own column, in both directions."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = {name: (await asked(mine, CREATE, name=name))["campaign"]["id"] for name in "bca"}
     await asked(mine, UPDATE, campaignId=made["c"], subject="Changed last")
@@ -60,11 +60,11 @@ async def test_the_list_is_sorted_as_asked(api: ApiClient, runtime: Runtime, fie
         assert "".join(await names(mine, sort={"field": field, "direction": direction})) == expected
 
 
-async def test_filters_narrow_the_list(api: ApiClient, runtime: Runtime) -> None:
-    """By status, by part of the name, by time, and by what is combined of these."""
+async def test_the_list_can_be_filtered(api: ApiClient, runtime: Runtime) -> None:
+    """By status, by part of the name, by time, and by combinations of these."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
-    await filled(mine, 3)
+    await add_campaigns(mine, 3)
     sent = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await move(uow, sent, CampaignStatus.PREPARING)
@@ -90,20 +90,20 @@ async def test_filters_narrow_the_list(api: ApiClient, runtime: Runtime) -> None
         {"filter": {"or": [{"status": {"eq": "DRAFT"}}] * 60}},
     ],
 )
-async def test_what_cannot_be_a_page_is_bad_input(
+async def test_invalid_page_arguments_are_bad_input(
     api: ApiClient, runtime: Runtime, variables: dict[str, object]
 ) -> None:
-    """A bad size, cursor or filter is the top-level error BAD_USER_INPUT."""
+    """An invalid size, cursor or filter is the top-level error BAD_USER_INPUT."""
     mine = caller(api, runtime, await factories.organization(runtime))
     assert (await mine.send(PAGE, variables)).codes == ["BAD_USER_INPUT"]
 
 
-async def test_a_page_takes_as_many_statements_as_a_row(api: ApiClient, runtime: Runtime) -> None:
+async def test_a_page_takes_as_many_statements_as_one_row(api: ApiClient, runtime: Runtime) -> None:
     """Texts, authors, audiences and figures are each one statement, for one campaign as for eight."""
     counted = []
     for how_many in (1, 8):
         mine = caller(api, runtime, await factories.organization(runtime))
-        await filled(mine, how_many)
+        await add_campaigns(mine, how_many)
         await mine.execute("{ viewer { id } }")
         with statements(runtime) as seen:
             data = await mine.execute(WHOLE)
@@ -113,16 +113,16 @@ async def test_a_page_takes_as_many_statements_as_a_row(api: ApiClient, runtime:
 
 
 async def test_contents_are_not_read_unless_selected(api: ApiClient, runtime: Runtime) -> None:
-    """A list of names does not carry megabytes of HTML from the database."""
+    """A list of names does not read megabytes of HTML from the database."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    await filled(mine, 1)
+    await add_campaigns(mine, 1)
     with statements(runtime) as seen:
         await names(mine)
     assert not any("html_content" in statement for statement, _ in seen)
 
 
 async def test_a_campaign_is_a_node(api: ApiClient, runtime: Runtime) -> None:
-    """`node` and `campaign` give the same; another tenant's id gives null, as an unknown one does."""
+    """`node` and `campaign` return the same; an id of another organization gives null, like an unknown one."""
     owner = await factories.organization(runtime)
     campaign_id = gid(await factories.campaign(runtime, owner))
     query = "query ($id: ID!) { node(id: $id) { ... on Campaign { name } } campaign(id: $id) { name } }"
@@ -131,7 +131,7 @@ async def test_a_campaign_is_a_node(api: ApiClient, runtime: Runtime) -> None:
         "node": {"name": "Spring"},
         "campaign": {"name": "Spring"},
     }
-    stranger = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
+    other = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
     for value in (campaign_id, gid(new_id()), "nonsense"):
-        assert await stranger.execute(query, {"id": value}) == {"node": None, "campaign": None}
-    assert await names(stranger) == []
+        assert await other.execute(query, {"id": value}) == {"node": None, "campaign": None}
+    assert await names(other) == []

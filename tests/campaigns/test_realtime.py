@@ -1,4 +1,4 @@
-"""`campaignProgress` over a real websocket: whole messages, conflated, in order, until the end."""
+"""`campaignProgress` over a real websocket: complete messages, conflated, in order, until the end."""
 
 import asyncio
 import time
@@ -66,7 +66,7 @@ async def session_of(server: Served, runtime: Runtime, actor: Actor) -> AsyncIte
 
 
 async def messages(session: AsyncClientSession, campaign_id: str) -> AsyncGenerator[Message, None]:
-    """The campaign's progress as it arrives; every message is checked to add up."""
+    """The campaign's progress as it arrives; the counts of each message must add up."""
     request = GraphQLRequest(WATCH, variable_values={"id": campaign_id})
     async with aclosing(session.subscribe(request)) as events:
         async for event in events:
@@ -76,13 +76,13 @@ async def messages(session: AsyncClientSession, campaign_id: str) -> AsyncGenera
 
 
 async def snapshot(session: AsyncClientSession, campaign_id: str) -> Message:
-    """The first message; the stream is left after it."""
+    """The first message; then unsubscribe."""
     async with aclosing(messages(session, campaign_id)) as stream:
         return await anext(stream)
 
 
-async def frozen(runtime: Runtime, owner: Actor, recipients: int) -> UUID:
-    """A campaign in `sending` with its audience in the ledger, all pending."""
+async def sending_campaign(runtime: Runtime, owner: Actor, recipients: int) -> UUID:
+    """A campaign in `sending` with all its deliveries pending."""
     campaign_id = await factories.campaign(runtime, owner)
     contact_ids = await factories.contacts(runtime, owner, recipients)
     async with runtime.work.begin(owner) as uow:
@@ -103,7 +103,7 @@ async def frozen(runtime: Runtime, owner: Actor, recipients: int) -> UUID:
 
 
 async def advance(runtime: Runtime, owner: Actor, campaign_id: UUID, to: DeliveryStatus, how_many: int) -> None:
-    """Move pending deliveries of the campaign, and announce it, as a worker would."""
+    """Change the status of pending deliveries of the campaign, and publish that, as a worker does."""
     async with runtime.work.begin(owner) as uow:
         chosen = (
             select(EmailDelivery.id)
@@ -119,15 +119,15 @@ async def advance(runtime: Runtime, owner: Actor, campaign_id: UUID, to: Deliver
 
 
 async def finish(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
-    """End the campaign, as the sweeper would."""
+    """End the campaign, as the sweeper does."""
     async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, CampaignStatus.SENT)
 
 
 async def test_the_snapshot_comes_first_and_the_end_last(api_server: Served, runtime: Runtime) -> None:
-    """Each change arrives whole; after the final status the stream completes by itself."""
+    """Each change arrives complete; after the final status the stream completes."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 4)
+    campaign_id = await sending_campaign(runtime, owner, 4)
     seen: list[Message] = []
     async with session_of(api_server, runtime, owner) as session:
         async for message in messages(session, gid(campaign_id)):
@@ -150,9 +150,9 @@ async def test_the_snapshot_comes_first_and_the_end_last(api_server: Served, run
 
 
 async def test_many_changes_become_at_most_ten_messages_a_second(api_server: Served, runtime: Runtime) -> None:
-    """A burst is conflated, in order and without repeats, and its last state always arrives."""
+    """A burst is conflated, in order and without repetition, and its last state always arrives."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 150)
+    campaign_id = await sending_campaign(runtime, owner, 150)
 
     async def burst() -> None:
         for _ in range(150):
@@ -166,16 +166,16 @@ async def test_many_changes_become_at_most_ten_messages_a_second(api_server: Ser
                 tasks.create_task(burst())
             arrived.append((time.monotonic(), message))
     seconds = arrived[-1][0] - arrived[0][0]
-    assert len(arrived) <= seconds * 10 + 5  # the first may have come late
+    assert len(arrived) <= seconds * 10 + 5  # the first one may have been late
     sequences = [message["sequence"] for _, message in arrived]
     assert sequences == sorted(set(sequences))
     assert (arrived[-1][1]["status"], arrived[-1][1]["accepted"]) == ("SENT", 150)
 
 
-async def test_a_reader_that_comes_back_goes_on_from_the_state_there_is(api_server: Served, runtime: Runtime) -> None:
-    """What happened while nobody watched is in the first message after the reconnect."""
+async def test_a_client_that_reconnects_gets_the_current_state(api_server: Served, runtime: Runtime) -> None:
+    """Changes while it was disconnected are in the first message."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 5)
+    campaign_id = await sending_campaign(runtime, owner, 5)
     async with session_of(api_server, runtime, owner) as session:
         before = await snapshot(session, gid(campaign_id))
     await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 5)
@@ -186,9 +186,9 @@ async def test_a_reader_that_comes_back_goes_on_from_the_state_there_is(api_serv
 
 
 async def test_a_finished_campaign_is_one_message(api_server: Served, runtime: Runtime) -> None:
-    """Whoever subscribes after the end gets the final state, and the stream completes."""
+    """A subscription after the end gets the final state, and completes."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     await advance(runtime, owner, campaign_id, DeliveryStatus.SKIPPED, 2)
     await finish(runtime, owner, campaign_id)
     async with session_of(api_server, runtime, owner) as session:
@@ -198,8 +198,8 @@ async def test_a_finished_campaign_is_one_message(api_server: Served, runtime: R
     ]
 
 
-async def test_a_draft_shows_its_snapshot_and_waits(api_server: Served, runtime: Runtime) -> None:
-    """Nothing comes until something happens, and then it does."""
+async def test_a_draft_is_a_snapshot_without_an_end(api_server: Served, runtime: Runtime) -> None:
+    """Further messages arrive only after a change."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     async with (
@@ -216,10 +216,10 @@ async def test_a_draft_shows_its_snapshot_and_waits(api_server: Served, runtime:
         assert (await following)["status"] == "PREPARING"
 
 
-async def test_a_campaign_tells_its_viewers_that_sending_is_off(api_server: Served, runtime: Runtime) -> None:
-    """And that it is on again: a change of the reason alone arrives as a newer message."""
+async def test_the_progress_shows_that_sending_is_switched_off(api_server: Served, runtime: Runtime) -> None:
+    """And that it is on again: a change of the reason alone is a newer message."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 1)
+    campaign_id = await sending_campaign(runtime, owner, 1)
     async with (
         session_of(api_server, runtime, owner) as session,
         aclosing(messages(session, gid(campaign_id))) as stream,
@@ -235,8 +235,8 @@ async def test_a_campaign_tells_its_viewers_that_sending_is_off(api_server: Serv
             last = message
 
 
-async def test_anothers_campaign_answers_as_an_unknown_one(api_server: Served, runtime: Runtime) -> None:
-    """The stream ends with NOT_FOUND, in the same words for every id that is not the caller's."""
+async def test_a_campaign_of_another_organization_is_unknown(api_server: Served, runtime: Runtime) -> None:
+    """The stream ends with NOT_FOUND and the same message for all ids that are not the caller's."""
     theirs = await factories.campaign(runtime, await factories.organization(runtime))
     errors = []
     for value in (gid(theirs), gid(new_id()), "nonsense"):
@@ -249,8 +249,8 @@ async def test_anothers_campaign_answers_as_an_unknown_one(api_server: Served, r
     assert errors[0] == errors[1] == errors[2] == [("There is no such campaign.", "NOT_FOUND")]
 
 
-async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: Served, runtime: Runtime) -> None:
-    """The viewer is told that there is no such campaign any more."""
+async def test_deleting_the_campaign_ends_its_subscriptions(api_server: Served, runtime: Runtime) -> None:
+    """The subscription ends with the error that there is no such campaign."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     async with session_of(api_server, runtime, owner) as session:
@@ -262,8 +262,8 @@ async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: S
             await anext(stream)
 
 
-async def test_a_deletion_is_announced(runtime: Runtime) -> None:
-    """Viewers hear of it at once, rather than when they look again by themselves."""
+async def test_a_deletion_is_published(runtime: Runtime) -> None:
+    """Subscriptions end at once, before their next poll."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
@@ -271,12 +271,10 @@ async def test_a_deletion_is_announced(runtime: Runtime) -> None:
         assert list(uow.events) == [campaign_topic(owner.organization_id, campaign_id)]
 
 
-async def test_viewers_of_one_campaign_share_its_reads_and_leave_nothing(
-    api_server: Served, runtime: Runtime
-) -> None:
-    """Ten viewers are one reader; when the last has left, nothing is held."""
+async def test_subscribers_of_a_campaign_share_its_reads(api_server: Served, runtime: Runtime) -> None:
+    """Ten subscribers have one reader; when the last one has left, no state remains."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 1)
+    campaign_id = await sending_campaign(runtime, owner, 1)
     await settles(lambda: runtime.hub.statistics().shared == 0)
     async with session_of(api_server, runtime, owner) as session:
         async with AsyncExitStack() as opened:
@@ -292,10 +290,10 @@ async def test_viewers_of_one_campaign_share_its_reads_and_leave_nothing(
     await settles(lambda: runtime.hub.statistics().topics == 0)
 
 
-async def test_reads_are_shared_by_the_same_tenant_alone(runtime: Runtime) -> None:
-    """What is read under one person's policies is nobody else's; viewers without a person share by their role."""
+async def test_reads_are_shared_only_within_a_tenant(runtime: Runtime) -> None:
+    """A user's reads are not shared with other users; API keys without a user share by their role."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 1)
+    campaign_id = await sending_campaign(runtime, owner, 1)
     colleague, viewer = (user_actor(owner.organization_id, new_id(), role) for role in (Role.OWNER, Role.VIEWER))
     actors = [owner, colleague, *map(shared_actor, (owner, colleague, viewer))]
     async with AsyncExitStack() as stack:

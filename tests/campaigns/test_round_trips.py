@@ -1,4 +1,4 @@
-"""How many statements each change of a campaign takes, the one that sets the tenant among them."""
+"""The number of statements of each change of a campaign, including the one that sets the tenant."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
 
 async def campaign_in(runtime: Runtime, owner: Actor, status: CampaignStatus) -> UUID:
-    """A campaign that could be sent, as if it had come to that state."""
+    """A campaign that can be sent, with that status."""
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(status=status))
@@ -30,9 +30,9 @@ async def campaign_in(runtime: Runtime, owner: Actor, status: CampaignStatus) ->
 
 
 CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
-    # The tenant, the campaign with its texts, whether anybody can be mailed, the sender, the move, the audit record.
+    # Tenant, campaign with its texts, whether any contact is mailable, sender, transition, audit record.
     "send": (CampaignStatus.DRAFT, 6, lambda uow, one, policy: sending.send(uow, one, policy=policy)),
-    # And the key.
+    # In addition the idempotency key.
     "send with a key": (
         CampaignStatus.DRAFT,
         7,
@@ -43,12 +43,12 @@ CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
         6,
         lambda uow, one, policy: sending.schedule(uow, one, TOMORROW, policy=policy),
     ),
-    # The tenant, the move, the audit record.
+    # Tenant, transition, audit record.
     "unschedule": (CampaignStatus.SCHEDULED, 3, lambda uow, one, _: sending.unschedule(uow, one)),
     "pause": (CampaignStatus.SENDING, 3, lambda uow, one, _: sending.pause(uow, one)),
     "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, policy: sending.resume(uow, one, policy=policy)),
     "cancel": (CampaignStatus.SENDING, 3, lambda uow, one, _: sending.cancel(uow, one)),
-    # The tenant, the campaign with its counters, the audience, the audit record.
+    # Tenant, campaign with its counters, audience, audit record.
     "create": (
         CampaignStatus.DRAFT,
         4,
@@ -56,9 +56,9 @@ CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
     ),
     "duplicate": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.duplicate(uow, one)),
     "delete": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.delete(uow, one)),
-    # The tenant, the change, the audit record.
+    # Tenant, change, audit record.
     "archive": (CampaignStatus.SENT, 3, lambda uow, one, _: lifecycle.archive(uow, one, archived=True)),
-    # The tenant, the change, the audit record; before it the texts, where one of them changes.
+    # Tenant, change, audit record; before it the texts, if one of them changes.
     "update of the name": (CampaignStatus.DRAFT, 3, lambda uow, one, _: drafting.update(uow, one, {"name": "B"})),
     "update of a text": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.update(uow, one, {"subject": "B"})),
 }
@@ -66,7 +66,7 @@ CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_change_takes_few_statements(runtime: Runtime, change: str) -> None:
-    """What a statement has given back is not read again."""
+    """Rows that a statement has returned are not read again."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
     await factories.sender(runtime, owner, default=True)

@@ -1,4 +1,4 @@
-"""Orders to campaigns over HTTP: send, pause, resume, cancel, schedule, and what is asked before."""
+"""Commands on campaigns over HTTP: send, pause, resume, cancel, schedule, and validation."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -20,11 +20,11 @@ from runtime import Runtime
 from services.campaigns import drafting, sending
 from services.campaigns.lifecycle import CampaignChanged, move
 from tests import factories
-from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, gid, order, refused
+from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, command, gid, refused
 from tests.client import ApiClient
 from tests.waiting import until, waits_for
 
-SEND = order("send")
+SEND = command("send")
 
 
 async def sendable(runtime: Runtime, owner: Actor) -> UUID:
@@ -33,15 +33,15 @@ async def sendable(runtime: Runtime, owner: Actor) -> UUID:
     return await factories.campaign(runtime, owner)
 
 
-async def moved(runtime: Runtime, owner: Actor, campaign_id: UUID, *states: CampaignStatus) -> None:
-    """Take a campaign through states, as the engine would."""
+async def move_through(runtime: Runtime, owner: Actor, campaign_id: UUID, *states: CampaignStatus) -> None:
+    """Move a campaign through states."""
     async with runtime.work.begin(owner) as uow:
         for state in states:
             await move(uow, campaign_id, state)
 
 
-async def test_sending_starts_the_engine(api: ApiClient, runtime: Runtime) -> None:
-    """The campaign is PREPARING when the answer comes, and the audit log names who sent it."""
+async def test_sending_starts_the_preparation(api: ApiClient, runtime: Runtime) -> None:
+    """The returned campaign is PREPARING, and the audit log has the user who sent it."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
     campaign = (await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id)))["campaign"]
@@ -53,8 +53,8 @@ async def test_sending_starts_the_engine(api: ApiClient, runtime: Runtime) -> No
     assert rows[0][3]
 
 
-async def test_what_is_missing_is_told_at_once(api: ApiClient, runtime: Runtime) -> None:
-    """An empty draft is refused with a reason and a suggestion for each thing that is missing."""
+async def test_all_missing_parts_are_reported_at_once(api: ApiClient, runtime: Runtime) -> None:
+    """An empty draft is refused with a reason and a suggestion for each missing part."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="Empty"))["campaign"]
     errors = await refused(mine, SEND, campaignId=made["id"])
@@ -67,8 +67,8 @@ async def test_what_is_missing_is_told_at_once(api: ApiClient, runtime: Runtime)
     assert all("updateCampaign" in error["suggestion"] for error in errors)
 
 
-async def test_an_audience_of_nobody_who_may_be_mailed_is_refused(api: ApiClient, runtime: Runtime) -> None:
-    """Unsubscribed and suppressed contacts do not make an audience."""
+async def test_an_audience_without_mailable_contacts_is_refused(api: ApiClient, runtime: Runtime) -> None:
+    """Unsubscribed and suppressed contacts do not count."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
     async with runtime.work.begin(owner) as uow:
@@ -78,7 +78,7 @@ async def test_an_audience_of_nobody_who_may_be_mailed_is_refused(api: ApiClient
 
 
 async def test_a_sent_campaign_is_not_sent_again(api: ApiClient, runtime: Runtime) -> None:
-    """Without a key, the second call is refused, whatever state the first has led to."""
+    """Without a key the second call is refused, in any state of the campaign."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
@@ -101,7 +101,7 @@ async def test_the_same_key_replays_the_first_result(api: ApiClient, runtime: Ru
     assert (errors[0]["code"], errors[0]["field"]) == ("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])
 
 
-async def test_two_calls_at_once_with_one_key_have_one_effect(api: ApiClient, runtime: Runtime) -> None:
+async def test_concurrent_calls_with_one_key_have_one_effect(api: ApiClient, runtime: Runtime) -> None:
     """The slower call waits and gets the result of the faster one."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
@@ -114,8 +114,8 @@ async def test_two_calls_at_once_with_one_key_have_one_effect(api: ApiClient, ru
     assert len(sent) == 1
 
 
-async def test_two_calls_at_once_without_a_key_start_one_campaign(api: ApiClient, runtime: Runtime) -> None:
-    """Exactly one call wins; the others are told why they did not."""
+async def test_concurrent_calls_without_a_key_start_one_campaign(api: ApiClient, runtime: Runtime) -> None:
+    """Exactly one call succeeds; the others get the reason."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
@@ -126,8 +126,8 @@ async def test_two_calls_at_once_without_a_key_start_one_campaign(api: ApiClient
 
 
 @pytest.mark.parametrize("later", [False, True])
-async def test_what_changes_while_it_is_sent_is_not_sent(runtime: Runtime, *, later: bool) -> None:
-    """A send, now or later, that waits for a change of the draft is refused: nobody has seen what would go out."""
+async def test_a_concurrent_change_prevents_sending(runtime: Runtime, *, later: bool) -> None:
+    """A call that waits for a change of the draft is refused: its caller has not seen the changed content."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
 
@@ -148,7 +148,7 @@ async def test_what_changes_while_it_is_sent_is_not_sent(runtime: Runtime, *, la
 
 
 async def test_a_refused_call_does_not_use_up_its_key(api: ApiClient, runtime: Runtime) -> None:
-    """Once the cause is mended, the same call with the same key goes through."""
+    """Once the cause is fixed, the same call with the same key succeeds."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
@@ -157,8 +157,8 @@ async def test_a_refused_call_does_not_use_up_its_key(api: ApiClient, runtime: R
     await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
 
 
-async def test_an_expired_key_serves_again(api: ApiClient, runtime: Runtime) -> None:
-    """After 24 hours a key is free for another request."""
+async def test_an_expired_key_can_be_used_again(api: ApiClient, runtime: Runtime) -> None:
+    """After 24 hours a key can be used for another request."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     first = await sendable(runtime, owner)
@@ -171,7 +171,7 @@ async def test_an_expired_key_serves_again(api: ApiClient, runtime: Runtime) -> 
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb"])
-async def test_a_key_that_is_none_is_refused(api: ApiClient, runtime: Runtime, key: str) -> None:
+async def test_an_invalid_key_is_refused(api: ApiClient, runtime: Runtime, key: str) -> None:
     """Keys have 1 to 255 printable characters."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
@@ -180,7 +180,7 @@ async def test_a_key_that_is_none_is_refused(api: ApiClient, runtime: Runtime, k
 
 
 async def test_keys_belong_to_an_organization(api: ApiClient, runtime: Runtime) -> None:
-    """Two organizations that choose the same key do not meet."""
+    """Two organizations can use the same key."""
     for _ in range(2):
         owner = await factories.organization(runtime)
         campaign_id = await sendable(runtime, owner)
@@ -188,83 +188,85 @@ async def test_keys_belong_to_an_organization(api: ApiClient, runtime: Runtime) 
 
 
 async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None:
-    """A campaign that is being sent can be held, gone on with and stopped, each told with its reason."""
+    """A campaign that is being sent can be paused, resumed and cancelled, each with its reason."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
-    await moved(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
-    paused = (await asked(mine, order("pause"), campaignId=gid(campaign_id)))["campaign"]
+    await move_through(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
+    paused = (await asked(mine, command("pause"), campaignId=gid(campaign_id)))["campaign"]
     assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a user.")
-    resumed = (await asked(mine, order("resume"), campaignId=gid(campaign_id)))["campaign"]
+    resumed = (await asked(mine, command("resume"), campaignId=gid(campaign_id)))["campaign"]
     assert (resumed["status"], resumed["statusReason"]) == ("SENDING", None)
-    cancelled = (await asked(mine, order("cancel"), campaignId=gid(campaign_id)))["campaign"]
+    cancelled = (await asked(mine, command("cancel"), campaignId=gid(campaign_id)))["campaign"]
     assert cancelled["status"] in {"CANCELLING", "CANCELLED"}
-    errors = await refused(mine, order("resume"), campaignId=gid(campaign_id))
+    errors = await refused(mine, command("resume"), campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
 
 
-async def test_what_is_being_prepared_cannot_be_resumed(api: ApiClient, runtime: Runtime) -> None:
-    """Its audience is not frozen yet: sending would begin without whoever is still missing."""
+async def test_a_campaign_in_preparation_cannot_be_resumed(api: ApiClient, runtime: Runtime) -> None:
+    """Its audience is not frozen yet, so that some recipients would be missing."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     await asked(mine, SEND, campaignId=gid(campaign_id))
-    errors = await refused(mine, order("resume"), campaignId=gid(campaign_id))
+    errors = await refused(mine, command("resume"), campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
     assert errors[0]["suggestion"] == "Only a campaign that is paused can become sending."
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "unschedule"])
-async def test_a_draft_takes_no_such_order(api: ApiClient, runtime: Runtime, name: str) -> None:
-    """The refusal says in which state the order would be right."""
+async def test_a_draft_cannot_be_paused_or_resumed(api: ApiClient, runtime: Runtime, name: str) -> None:
+    """The error suggests in which state the command is allowed."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
-    errors = await refused(caller(api, runtime, owner), order(name), campaignId=gid(campaign_id))
+    errors = await refused(caller(api, runtime, owner), command(name), campaignId=gid(campaign_id))
     assert (errors[0]["code"], errors[0]["field"]) == ("INVALID_STATE", ["input", "campaignId"])
     assert errors[0]["suggestion"]
 
 
 async def test_a_draft_is_scheduled_and_unscheduled(api: ApiClient, runtime: Runtime) -> None:
-    """A scheduled campaign knows its moment; taken back, it is a draft without one."""
+    """A scheduled campaign has its time; unscheduled it is a draft without one."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
-    campaign = (await asked(mine, order("schedule"), campaignId=gid(campaign_id), scheduledAt=at.isoformat()))[
+    campaign = (await asked(mine, command("schedule"), campaignId=gid(campaign_id), scheduledAt=at.isoformat()))[
         "campaign"
     ]
     assert campaign["status"] == "SCHEDULED"
     assert datetime.fromisoformat(campaign["scheduledAt"]) == at
-    campaign = (await asked(mine, order("unschedule"), campaignId=gid(campaign_id)))["campaign"]
+    campaign = (await asked(mine, command("unschedule"), campaignId=gid(campaign_id)))["campaign"]
     assert (campaign["status"], campaign["scheduledAt"]) == ("DRAFT", None)
 
 
 @pytest.mark.parametrize("ahead", [timedelta(seconds=-1), timedelta(days=367)])
-async def test_a_moment_that_passed_or_is_too_far_is_refused(
+async def test_a_time_in_the_past_or_too_far_ahead_is_refused(
     api: ApiClient, runtime: Runtime, ahead: timedelta
 ) -> None:
-    """The moment lies in the future, within 366 days."""
+    """The time must be in the future, within 366 days."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
     at = (datetime.now(UTC) + ahead).isoformat()
     errors = await refused(
-        caller(api, runtime, owner), order("schedule"), campaignId=gid(campaign_id), scheduledAt=at
+        caller(api, runtime, owner), command("schedule"), campaignId=gid(campaign_id), scheduledAt=at
     )
     assert (errors[0]["code"], errors[0]["field"]) == ("INVALID", ["input", "scheduledAt"])
 
 
 @pytest.mark.parametrize("name", ["send", "pause", "resume", "cancel", "unschedule"])
-async def test_anothers_campaign_takes_no_order(api: ApiClient, runtime: Runtime, name: str) -> None:
-    """Another tenant's id answers exactly as an unknown one."""
+async def test_a_campaign_of_another_organization_is_unknown_to_commands(
+    api: ApiClient, runtime: Runtime, name: str
+) -> None:
+    """Its id gives the same error as an unknown one."""
     theirs = await sendable(runtime, await factories.organization(runtime))
     mine = caller(api, runtime, await factories.organization(runtime))
-    answers = [await refused(mine, order(name), campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
+    answers = [await refused(mine, command(name), campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0]["code"] == "NOT_FOUND"
 
 
-async def test_viewers_do_not_send(api: ApiClient, runtime: Runtime) -> None:
-    """Sending takes its own permission."""
+async def test_viewers_cannot_send(api: ApiClient, runtime: Runtime) -> None:
+    """Sending requires its own permission."""
     viewer = await factories.organization(runtime, role=Role.VIEWER)
     campaign_id = await sendable(runtime, viewer)
     reply = await caller(api, runtime, viewer).send(SEND, {"input": {"campaignId": gid(campaign_id)}})
@@ -273,8 +275,8 @@ async def test_viewers_do_not_send(api: ApiClient, runtime: Runtime) -> None:
     assert [row[0] for row in rows] == [CampaignStatus.DRAFT]
 
 
-async def test_validation_tells_errors_warnings_and_the_audience(api: ApiClient, runtime: Runtime) -> None:
-    """What would surprise is told in sentences; who would be skipped is counted."""
+async def test_validation_returns_errors_warnings_and_the_audience(api: ApiClient, runtime: Runtime) -> None:
+    """Warnings are sentences; contacts that would be skipped are counted."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     await factories.contacts(runtime, owner, 4)
@@ -300,8 +302,8 @@ async def test_validation_tells_errors_warnings_and_the_audience(api: ApiClient,
     assert "customFields.city" not in warnings
 
 
-async def test_validation_foretells_comparisons_that_fail(api: ApiClient, runtime: Runtime) -> None:
-    """A field that is a text for some, and is compared with a number, is named: they would not get the message."""
+async def test_validation_warns_of_comparisons_that_would_fail(api: ApiClient, runtime: Runtime) -> None:
+    """A field that is text for some contacts and is compared with a number is named: these get no message."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     fields: tuple[dict[str, object], ...] = ({"qty": 5, "age": 3}, {"qty": "5"}, {"age": None})
@@ -319,8 +321,8 @@ async def test_validation_foretells_comparisons_that_fail(api: ApiClient, runtim
     assert "{% assign number = contact.customFields.qty | plus: 0 %}" in named[0]
 
 
-async def test_excluded_contacts_are_no_audience(api: ApiClient, runtime: Runtime) -> None:
-    """Who has an excluded tag is left out of the count, everybody else is in."""
+async def test_excluded_contacts_are_not_counted(api: ApiClient, runtime: Runtime) -> None:
+    """Contacts with an excluded tag are not counted, all others are."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 3, tag="in")
     await factories.contacts(runtime, owner, 2, tag="out")
@@ -330,7 +332,7 @@ async def test_excluded_contacts_are_no_audience(api: ApiClient, runtime: Runtim
 
 
 async def test_an_empty_draft_is_not_valid(api: ApiClient, runtime: Runtime) -> None:
-    """Validation tells the same reasons as sending."""
+    """Validation has the same errors as sending."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = await asked(mine, CREATE, name="Empty")
     found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]

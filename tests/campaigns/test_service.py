@@ -1,4 +1,4 @@
-"""The rules of campaigns below the API: repeat safety, the audit log, the pace of sending."""
+"""The rules of campaigns below the API: idempotency, the audit log, the rate of sending."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -32,8 +32,8 @@ CAMPAIGN = new_id()
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
-def acting(calls: list[str], name: str = "done") -> Callable[[], Coroutine[Any, Any, dict[str, str]]]:
-    """An act that notes that it was run."""
+def recording_act(calls: list[str], name: str = "done") -> Callable[[], Coroutine[Any, Any, dict[str, str]]]:
+    """An act that records that it was run."""
 
     async def act() -> dict[str, str]:
         calls.append(name)
@@ -54,11 +54,11 @@ async def once(
 ) -> object:
     """Run an act under the key, for an operation and its argument."""
     async with runtime.work.begin(owner) as uow:
-        return await idempotency.once(uow, key, operation, {"a": a}, acting(calls, name))
+        return await idempotency.once(uow, key, operation, {"a": a}, recording_act(calls, name))
 
 
-async def test_a_result_is_kept_and_replayed(runtime: Runtime) -> None:
-    """The second request gets the first one's result, and nothing runs again; it is kept for 24 hours."""
+async def test_a_result_is_stored_and_replayed(runtime: Runtime) -> None:
+    """The second request gets the first one's result, and nothing runs again; it is stored for 24 hours."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
     assert await once(runtime, owner, calls) == await once(runtime, owner, calls) == {"result": "done"}
@@ -68,7 +68,7 @@ async def test_a_result_is_kept_and_replayed(runtime: Runtime) -> None:
 
 
 async def test_a_key_belongs_to_one_request(runtime: Runtime) -> None:
-    """Other arguments, or another operation, are refused under the same key; another key is another request."""
+    """Other arguments, or another operation, are refused with the same key; another key is another request."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
     await once(runtime, owner, calls)
@@ -81,7 +81,7 @@ async def test_a_key_belongs_to_one_request(runtime: Runtime) -> None:
 
 
 async def test_each_key_replays_its_own_result(runtime: Runtime) -> None:
-    """However many keys there are; a key of 255 characters, the longest, is as good as any."""
+    """For any number of keys; keys may have up to 255 characters."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
     keys = ("first", "second", "x" * 255)
@@ -92,7 +92,7 @@ async def test_each_key_replays_its_own_result(runtime: Runtime) -> None:
 
 
 async def test_an_expired_key_replays_nothing_of_its_first_request(runtime: Runtime) -> None:
-    """Used again for a request without a result, it replays that; another key of the organization stays taken."""
+    """Used again for a request without a result, it replays that; other keys of the organization stay in use."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
     for key in ("k", "other"):
@@ -113,8 +113,8 @@ async def test_an_expired_key_replays_nothing_of_its_first_request(runtime: Runt
     assert [row[0] for row in rows] == [timedelta(hours=24)] * 2
 
 
-async def test_requests_at_once_run_one_after_the_other(runtime: Runtime) -> None:
-    """While the first one works the others wait, and then they get its result."""
+async def test_concurrent_requests_with_one_key_run_once(runtime: Runtime) -> None:
+    """While the first one runs the others wait, and then get its result."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
 
@@ -131,8 +131,8 @@ async def test_requests_at_once_run_one_after_the_other(runtime: Runtime) -> Non
     assert calls == ["slow"]
 
 
-async def test_what_fails_keeps_nothing(runtime: Runtime) -> None:
-    """A refusal rolls the key back, so that the mended request can use it."""
+async def test_a_failed_request_stores_nothing(runtime: Runtime) -> None:
+    """An error rolls the key back, so that the corrected request can use it."""
     owner = await factories.organization(runtime)
 
     async def refuse() -> dict[str, str]:
@@ -146,8 +146,8 @@ async def test_what_fails_keeps_nothing(runtime: Runtime) -> None:
     assert calls == ["done"]
 
 
-async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> None:
-    """Without a user, it was the system."""
+async def test_the_audit_log_distinguishes_users_and_the_system(runtime: Runtime) -> None:
+    """A record without a user is the system's."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         await audit.record(uow, "thing.done", owner.organization_id, {"n": 1})
@@ -159,8 +159,8 @@ async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> N
     assert [tuple(row) for row in rows] == [("user", owner.user_id, {"n": 1}), ("system", None, {})]
 
 
-async def test_a_move_raises_the_sequence(runtime: Runtime) -> None:
-    """Watchers take what has a higher sequence than what they show, so each move has one of its own, and its time."""
+async def test_a_transition_increments_the_sequence(runtime: Runtime) -> None:
+    """Subscribers ignore sequences that are not higher, so each transition has its own, and its time."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     seen = []
@@ -173,7 +173,7 @@ async def test_a_move_raises_the_sequence(runtime: Runtime) -> None:
 
 
 async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
-    """As many as are asked for, of the tenant's own."""
+    """As many as requested, of the own organization."""
     owner = await factories.organization(runtime)
     made = [await factories.campaign(runtime, owner) for _ in range(3)]
     found = await CAMPAIGNS.page(runtime.reads(owner.tenant), PageRequest(size=2))
@@ -181,7 +181,7 @@ async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
 
 
 async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runtime) -> None:
-    """Without statistics of contacts that came just now, PostgreSQL must not compare all with all."""
+    """Without statistics for new contacts, PostgreSQL must not compare all pairs."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 2_000, tag="all of them")
     campaign_id = await factories.campaign(runtime, owner, tag="all of them")
@@ -189,12 +189,12 @@ async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runt
     with statements(runtime) as seen:
         assert await count_audience(reads, campaign_id) == await count_mailable(reads, campaign_id) == 2_000
         assert await has_mailable(reads, campaign_id)
-    # All with all would be four million; a sequential scan passes over some thousands of other tenants' rows.
+    # All pairs would be four million; a sequential scan reads some thousands of rows of other tenants.
     assert [await rows_touched(runtime, *statement) < 2_000 * 2_000 / 4 for statement in seen] == [True] * 3
 
 
-async def test_who_would_be_skipped_is_counted_but_not_as_mailable(runtime: Runtime) -> None:
-    """Of each campaign by itself, whatever another one names; nobody is mailable where all would be skipped."""
+async def test_contacts_that_would_be_skipped_are_counted_but_not_mailable(runtime: Runtime) -> None:
+    """For each campaign separately; the count is 0 if all would be skipped."""
     owner = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, owner, 3)
     await factories.contacts(runtime, owner, 2, tag="tagged")
@@ -203,33 +203,33 @@ async def test_who_would_be_skipped_is_counted_but_not_as_mailable(runtime: Runt
         await factories.campaign(runtime, owner, tag="tagged"),
     )
     reads = runtime.reads(owner.tenant)
-    gone = update(Contact).values(status=ContactStatus.UNSUBSCRIBED)
+    unsubscribed = update(Contact).values(status=ContactStatus.UNSUBSCRIBED)
     for some, mailable in ((contacts[:2], 3), (contacts, 2)):
         async with runtime.work.begin(owner) as uow:
-            await uow.execute(gone.where(Contact.id.in_(some)))
+            await uow.execute(unsubscribed.where(Contact.id.in_(some)))
         assert await count_audiences(reads, [everybody, tagged, CAMPAIGN]) == {everybody: 5, tagged: 2, CAMPAIGN: 0}
         assert [await count_mailable(reads, each) for each in (everybody, tagged)] == [mailable, 2]
     async with runtime.work.begin(owner) as uow:
-        await uow.execute(gone)
+        await uow.execute(unsubscribed)
     assert [await has_mailable(reads, each) for each in (everybody, tagged)] == [False, False]
     assert await count_audience(reads, everybody) == 5
 
 
 def test_the_counts_among_the_figures_are_those_of_the_same_names() -> None:
-    """They are taken by their place in the row, so both must list them alike."""
+    """They are taken by their position in the row, so both classes must have the same order."""
     figures = Figures._make(range(len(Figures._fields)))
     assert figures.counts._asdict() == {name: getattr(figures, name) for name in DeliveryCounts._fields}
 
 
 def sample(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> ProgressRow:
-    """A campaign of 1,000 at a moment."""
+    """A campaign with 1,000 recipients at one moment."""
     moment = START + timedelta(seconds=seconds)
     counts = DeliveryCounts(1000, 1000 - accepted, 0, accepted, 0, 0, 0, 0, 0, 0, 0)
     return ProgressRow(CAMPAIGN, status, None, int(seconds * 10), moment, counts, 99.0, None)
 
 
-def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
-    """Older samples leave the window, a standstill is 0, and a pause starts anew."""
+def test_the_rate_is_that_of_the_last_seconds(runtime: Runtime) -> None:
+    """Older samples leave the window, a standstill is 0, and a pause starts again."""
     reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
 
     def rate(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> float | None:
@@ -247,8 +247,8 @@ def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
     assert rate(72, 550) == 20.0
 
 
-def test_the_time_left_follows_from_the_pace(runtime: Runtime) -> None:
-    """What is open, divided by the pace; nothing is promised at a standstill."""
+def test_the_time_left_follows_from_the_rate(runtime: Runtime) -> None:
+    """Open deliveries divided by the rate; None at a standstill."""
     reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
     reader.with_rate(sample(0, 0))
     row = reader.with_rate(sample(10, 200))

@@ -1,4 +1,4 @@
-"""Test messages below the API: to whom, how many, and what of the campaign they carry."""
+"""Test messages below the API: their recipients, their number, and their content."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from tests import factories
 async def prepared(
     runtime: Runtime, owner: Actor, to: list[str], *, confirmed_only: bool = False
 ) -> test_sends.TestSend:
-    """A test of a new draft of the owner's."""
+    """A test of a new draft of the owner."""
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(subject="s" * 998))
@@ -37,8 +37,8 @@ async def prepared(
     )
 
 
-async def test_a_test_goes_to_ten_addresses_and_no_more(runtime: Runtime) -> None:
-    """Each once, however it is written; the subject stays within what RFC 5322 takes of a line."""
+async def test_a_test_goes_to_at_most_ten_addresses(runtime: Runtime) -> None:
+    """Each once, however it is written; the subject stays within the line length of RFC 5322."""
     owner = await factories.organization(runtime)
     ten = [f"to-{number}@example.com" for number in range(10)]
     test = await prepared(runtime, owner, [*ten[:9], ten[0].upper()])
@@ -55,24 +55,24 @@ async def test_a_test_goes_to_ten_addresses_and_no_more(runtime: Runtime) -> Non
 
 
 async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: Runtime) -> None:
-    """Not to a member who was disabled, nor to another organization's; each is named by its place."""
+    """Not to a disabled member, nor to one of another organization; each is reported with its position."""
     owner, other = await factories.organization(runtime), await factories.organization(runtime)
     await factories.sender(runtime, owner, default=True)
     disabled = user_actor(owner.organization_id, new_id(), Role.EDITOR)
     await factories.member(runtime, disabled)
     async with runtime.work.begin(owner) as uow:
-        gone = update(User).where(User.id == disabled.user_id).values(disabled_at=func.now())
-        gone_email = (await uow.rows(gone.returning(User.email)))[0].email
+        disable = update(User).where(User.id == disabled.user_id).values(disabled_at=func.now())
+        disabled_email = (await uow.rows(disable.returning(User.email)))[0].email
         mine = (await uow.rows(select(User.email).where(User.id == owner.user_id)))[0].email
     theirs = (await runtime.reads(other.tenant).rows(select(User.email)))[0].email
     assert (await prepared(runtime, owner, [mine], confirmed_only=True)).to == [mine]
     with pytest.raises(InputErrors) as refused:
-        await prepared(runtime, owner, [mine, gone_email, theirs], confirmed_only=True)
+        await prepared(runtime, owner, [mine, disabled_email, theirs], confirmed_only=True)
     assert [error.field for error in refused.value.errors] == [("input", "to", "1"), ("input", "to", "2")]
 
 
 async def test_each_address_of_a_test_counts(runtime: Runtime) -> None:
-    """A test that would go beyond the organization's limit is not sent to anybody."""
+    """A test that would exceed the organization's limit is not sent to any address."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     mailer = RecordingMailer()

@@ -1,4 +1,4 @@
-"""`sendTestEmail`: what reaches the provider, and what does not."""
+"""`sendTestEmail`: which messages are submitted to the provider."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def mailer() -> RecordingMailer:
 
 @pytest.fixture
 async def mailing_api(runtime: Runtime, mailer: RecordingMailer) -> AsyncIterator[ApiClient]:
-    """The API with a mailer that remembers."""
+    """The API with a mailer that records messages."""
     async with served(replace(runtime, mailer=mailer)) as server:
         yield ApiClient(server.url)
 
@@ -48,10 +48,10 @@ async def draft(runtime: Runtime) -> tuple[Actor, UUID]:
     return owner, await factories.campaign(runtime, owner)
 
 
-async def test_a_test_looks_like_the_campaign_and_counts_nowhere(
+async def test_a_test_looks_like_the_campaign_and_has_no_delivery(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
 ) -> None:
-    """The message is rendered, marked in its subject, and leaves no delivery; the audit log has it."""
+    """The message is rendered, marked in its subject, and has no delivery; the audit log has it."""
     owner, campaign_id = await draft(runtime)
     payload = await asked(
         caller(mailing_api, runtime, owner),
@@ -71,10 +71,10 @@ async def test_a_test_looks_like_the_campaign_and_counts_nowhere(
     assert [row[0] for row in await reads.rows(select(AuditEvent.action))] == ["campaign.tested"]
 
 
-async def test_a_test_shows_the_contact_that_is_named(
+async def test_a_test_shows_the_given_contact(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
 ) -> None:
-    """The contact's own fields fill the template; an unknown contact is refused."""
+    """The contact's fields are rendered; an unknown contact is refused."""
     owner, campaign_id = await draft(runtime)
     mine = caller(mailing_api, runtime, owner)
     contact_id = encode_global_id("Contact", (await factories.contacts(runtime, owner, 1))[0])
@@ -95,10 +95,10 @@ async def test_a_test_shows_the_contact_that_is_named(
         (["Gone@example.com"], ("INVALID", ["input", "to"])),
     ],
 )
-async def test_addresses_that_do_not_fit_get_nothing(
+async def test_invalid_addresses_are_refused(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, to: list[str], expected: tuple[str, list[str]]
 ) -> None:
-    """None, too many, what is no address, and what is suppressed are refused before anything is sent."""
+    """None, too many, invalid and suppressed addresses are refused before anything is sent."""
     owner, campaign_id = await draft(runtime)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(
@@ -121,10 +121,10 @@ async def test_addresses_that_do_not_fit_get_nothing(
         (Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "Bad address")]), "Bad address"),
     ],
 )
-async def test_a_provider_that_refuses_is_quoted(
+async def test_the_providers_reason_is_in_the_error(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, outcome: Outcome, words: str
 ) -> None:
-    """The refusal tells the provider's reason, and that it may have been sent where that is in doubt."""
+    """If the outcome is in doubt, the error says that the message may have been sent."""
 
     def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
         return outcome
@@ -142,7 +142,7 @@ async def test_a_provider_that_refuses_is_quoted(
 async def test_a_test_that_may_have_been_sent_is_recorded(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, answered: int
 ) -> None:
-    """Whatever was answered before, the audit log has how many messages may be in inboxes without an answer."""
+    """The audit log has how many messages may have been delivered without a response."""
     mailer.limits = replace(mailer.limits, max_messages=1)
     outcomes: list[Outcome] = [
         *[Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "1")])] * answered,
@@ -160,7 +160,7 @@ async def test_a_test_that_may_have_been_sent_is_recorded(
 async def test_a_test_to_an_inactive_address_marks_its_contact(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
 ) -> None:
-    """Code 406 says the same of a test as of a campaign's message: the provider no longer mails the address."""
+    """Code 406 means the same for a test as for a campaign's message: the provider no longer mails the address."""
     words = "You tried to send to a recipient that has been marked as inactive."
 
     def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
@@ -179,10 +179,10 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     assert (line.kind, line.data) == ("rejected", {"code": 406, "message": words})
 
 
-async def test_no_transaction_is_open_while_the_provider_is_asked(
+async def test_no_transaction_is_open_during_the_providers_request(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
 ) -> None:
-    """A provider that takes its time holds no connection and no lock."""
+    """A slow provider blocks no connection and holds no lock."""
     open_then: list[int] = []
 
     def answer(_: Envelope, messages: Sequence[Message]) -> Outcome:
@@ -197,8 +197,8 @@ async def test_no_transaction_is_open_while_the_provider_is_asked(
     assert open_then == [0]
 
 
-async def test_postmark_takes_a_test(runtime: Runtime) -> None:
-    """Over real HTTP, the strict sandbox accepts the message and shows it in its ledger."""
+async def test_postmark_accepts_a_test(runtime: Runtime) -> None:
+    """Over real HTTP, the strict sandbox accepts the message and has it in its ledger."""
     owner, campaign_id = await draft(runtime)
     async with providing() as provider:
         test = await test_sends.prepare(

@@ -53,8 +53,8 @@ async def refused(client: ApiClient, mutation: str, given: dict[str, Any]) -> li
     return [(error["code"], error["field"]) for error in payload["userErrors"]]
 
 
-async def test_a_contact_lives_its_life_over_the_api(runtime: Runtime, api: ApiClient) -> None:
-    """Created on a list, read by id, address and node, changed, unsubscribed, deleted, gone."""
+async def test_a_contact_from_creation_to_deletion(runtime: Runtime, api: ApiClient) -> None:
+    """Created on a list, read by id, address and node, changed, unsubscribed, deleted, unknown."""
     client, _ = await caller(runtime, api)
     made_list = (
         await client.execute('mutation { createList(input: {name: "News"}) { list { id } userErrors { code } } }')
@@ -89,7 +89,7 @@ async def test_a_contact_lives_its_life_over_the_api(runtime: Runtime, api: ApiC
         "firstName": None,
         "tags": ["b"],
     }
-    gone = await client.execute(
+    unsubscribed = await client.execute(
         """mutation ($input: UnsubscribeContactInput!) {
           unsubscribeContact(input: $input) {
             contact { status unsubscribedAt events(first: 1) { nodes { kind } pageInfo { hasNextPage } } }
@@ -97,7 +97,7 @@ async def test_a_contact_lives_its_life_over_the_api(runtime: Runtime, api: ApiC
         }""",
         {"input": {"contactId": contact["id"]}},
     )
-    after = gone["unsubscribeContact"]["contact"]
+    after = unsubscribed["unsubscribeContact"]["contact"]
     assert (after["status"], after["events"]) == (
         "UNSUBSCRIBED",
         {"nodes": [{"kind": "UNSUBSCRIBED"}], "pageInfo": {"hasNextPage": True}},
@@ -114,8 +114,8 @@ async def test_a_contact_lives_its_life_over_the_api(runtime: Runtime, api: ApiC
     assert await refused(client, delete, {"contactId": contact["id"]}) == [("NOT_FOUND", ["input", "contactId"])]
 
 
-async def test_bad_input_is_answered_beside_its_field(runtime: Runtime, api: ApiClient) -> None:
-    """Every bad field of one request gives its own userError, over HTTP as well."""
+async def test_invalid_input_is_refused_at_its_field(runtime: Runtime, api: ApiClient) -> None:
+    """Each invalid field of a request has its own user error, over HTTP as well."""
     client, _ = await caller(runtime, api)
     assert await refused(
         client,
@@ -146,8 +146,8 @@ async def test_bad_input_is_answered_beside_its_field(runtime: Runtime, api: Api
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"\u0000", r"a\udfffb"])
-async def test_text_that_utf8_cannot_carry_is_a_clear_error(runtime: Runtime, api: ApiClient, text: str) -> None:
-    """A lone surrogate or a NUL, wherever it stands in a request, is never an internal error."""
+async def test_text_that_is_not_utf8_is_a_clear_error(runtime: Runtime, api: ApiClient, text: str) -> None:
+    """A lone surrogate or a NUL, anywhere in a request, is never an internal error."""
     client, _ = await caller(runtime, api)
     queries = {
         "$s: String": "contacts(search: $s) { nodes { id } }",
@@ -166,8 +166,8 @@ async def test_text_that_utf8_cannot_carry_is_a_clear_error(runtime: Runtime, ap
         assert reply.status < 500
 
 
-async def test_an_upsert_answers_row_by_row(runtime: Runtime, api: ApiClient) -> None:
-    """SKIP_INVALID does the good rows and explains the bad; REJECT_ALL, the default, does none."""
+async def test_an_upsert_has_a_result_for_each_row(runtime: Runtime, api: ApiClient) -> None:
+    """SKIP_INVALID applies the valid rows and has errors for the others; REJECT_ALL, the default, applies none."""
     client, _ = await caller(runtime, api)
     rows = [
         {"email": "a@example.com", "firstName": "A", "tags": ["x"]},
@@ -245,7 +245,7 @@ async def test_pages_filter_sort_and_search_over_the_api(runtime: Runtime, api: 
 
 
 async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -> None:
-    """addTags, removeTags, addToList and removeFromList give back what changed; unknown ids change nothing."""
+    """addTags, removeTags, addToList and removeFromList return what changed; unknown ids change nothing."""
     client, _ = await caller(runtime, api)
     ids = [(await created(client, email=f"p{number}@example.com"))["id"] for number in range(2)]
     answer = await client.execute(
@@ -287,8 +287,8 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
     }
 
 
-async def test_another_organizations_ids_answer_as_unknown_ones(runtime: Runtime, api: ApiClient) -> None:
-    """Queries give null, mutations NOT_FOUND, and both exactly what a random id gives."""
+async def test_ids_of_another_organization_are_unknown(runtime: Runtime, api: ApiClient) -> None:
+    """Queries give null, mutations NOT_FOUND, and both exactly the same as for a random id."""
     theirs, _ = await caller(runtime, api)
     contact = await created(theirs, email="secret@example.com")
     client, _ = await caller(runtime, api)
@@ -307,8 +307,8 @@ async def test_another_organizations_ids_answer_as_unknown_ones(runtime: Runtime
     assert (await client.execute('{ contactByEmail(email: "secret@example.com") { id } }'))["contactByEmail"] is None
 
 
-async def test_a_viewer_reads_and_changes_nothing(runtime: Runtime, api: ApiClient) -> None:
-    """Without the permission every mutation answers FORBIDDEN; without a login every field UNAUTHENTICATED."""
+async def test_a_viewer_can_read_but_not_change(runtime: Runtime, api: ApiClient) -> None:
+    """Without the permission each mutation is FORBIDDEN; without a token each field is UNAUTHENTICATED."""
     client, _ = await caller(runtime, api, Role.VIEWER)
     assert (await client.execute(LIST, {}))["contacts"]["nodes"] == []
     assert (await client.send(CREATE, {"input": {"email": "a@example.com"}})).codes == ["FORBIDDEN"]
@@ -316,8 +316,8 @@ async def test_a_viewer_reads_and_changes_nothing(runtime: Runtime, api: ApiClie
     assert (await api.send(LIST, {})).codes == ["UNAUTHENTICATED"]
 
 
-async def test_a_page_costs_one_statement_and_each_relation_one_more(runtime: Runtime, api: ApiClient) -> None:
-    """Whatever the number of contacts: no statement a row, and no count unless it is selected."""
+async def test_a_page_takes_one_statement_and_each_relation_another(runtime: Runtime, api: ApiClient) -> None:
+    """For any number of contacts: no statement per row, and no count unless it is selected."""
     client, actor = await caller(runtime, api)
     await factories.contacts(runtime, actor, 30, tag="t")
     await client.execute(LIST, {"first": 1})  # the session is in the cache from here on
@@ -334,7 +334,7 @@ async def test_a_page_costs_one_statement_and_each_relation_one_more(runtime: Ru
 
 
 async def test_events_are_counted_for_each_contact(runtime: Runtime, api: ApiClient) -> None:
-    """All of them, whatever the page has, and none where nothing happened."""
+    """All of them, whatever the page size; 0 for a contact without events."""
     client, _ = await caller(runtime, api)
     known = await created(client, email="a@example.com")
     await created(client, email="b@example.com", status="PENDING")
@@ -351,8 +351,8 @@ async def test_events_are_counted_for_each_contact(runtime: Runtime, api: ApiCli
     ]
 
 
-async def test_a_number_that_cannot_be_given_back_is_refused(runtime: Runtime, api: ApiClient) -> None:
-    """JSON's 1e20 arrives as a float and would be kept as a whole number; the largest that fits reads back."""
+async def test_a_number_that_cannot_be_read_back_is_refused(runtime: Runtime, api: ApiClient) -> None:
+    """JSON's 1e20 arrives as a float and would be stored as a whole number; the largest allowed one reads back."""
     client, _ = await caller(runtime, api)
     for number in (1e20, -1e20, [1e300]):
         given = {"email": "big@example.com", "customFields": {"a": number}}

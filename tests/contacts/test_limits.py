@@ -1,4 +1,4 @@
-"""What a contact's fields may hold at most: exactly that much is taken, and one more is refused."""
+"""The exact limits of a contact's fields."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ EMPTY_FIELDS = len('{"a": []}')
 
 
 def filling(size: int) -> dict[str, object]:
-    """Custom fields of so many bytes of JSON, of two bytes a character."""
+    """Custom fields with so many bytes of JSON, two bytes per character."""
     texts = ["ä" * 900] * 9
     used = EMPTY_FIELDS + len(", ".join(f'"{text}"' for text in texts).encode())
     return {"a": [*texts, "x" * (size - used - len(', ""'))]}
@@ -55,18 +55,18 @@ def filling(size: int) -> dict[str, object]:
         ("custom_fields", {"a" * 64: 1}, {"a" * 65: 1}, ErrorCode.INVALID, ("customFields",)),
     ],
 )
-def test_a_field_holds_so_much_and_no_more(
+def test_a_field_has_an_exact_limit(
     field: str, most: object, more: object, code: ErrorCode, path: tuple[str, ...]
 ) -> None:
-    """The refusal names the field."""
+    """The error is at the field."""
     fields, errors = check({field: most}, ("input",))  # type: ignore[misc]
     assert (dict(fields), errors) == ({field: most}, [])
     _, errors = check({field: more}, ("input",))  # type: ignore[misc]
     assert [(error.error_code, error.field) for error in errors] == [(code, ("input", *path))]
 
 
-async def test_a_contact_has_100_tags_also_by_an_upsert(runtime: Runtime) -> None:
-    """Those that it has count, and those that it has already count once."""
+async def test_a_contact_has_at_most_100_tags_also_by_an_upsert(runtime: Runtime) -> None:
+    """Existing tags count, and adding them again does not."""
     actor = await factories.organization(runtime)
     some: list[UncheckedFields] = [
         {"email": "a@example.com", "tags": [f"t{n}" for n in range(60)]},
@@ -98,12 +98,12 @@ GIVING_TAGS = (add_tags, upsert_tags)
 
 @pytest.mark.parametrize("first", GIVING_TAGS)
 @pytest.mark.parametrize("second", GIVING_TAGS)
-async def test_a_contact_has_100_tags_also_by_two_calls_at_once(
+async def test_a_contact_has_at_most_100_tags_also_by_concurrent_calls(
     runtime: Runtime,
     first: Callable[[UnitOfWork, UUID, list[str]], Awaitable[None]],
     second: Callable[[UnitOfWork, UUID, list[str]], Awaitable[None]],
 ) -> None:
-    """The second waits for the first and counts its tags; what would be too many is refused."""
+    """The second call waits for the first and counts its tags."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         contact_id = (await changing.create(uow, {"email": "a@example.com"})).id
@@ -123,8 +123,8 @@ async def test_a_contact_has_100_tags_also_by_two_calls_at_once(
     assert held == {contact_id: sorted(tags[:60])}
 
 
-async def test_an_upsert_writes_what_it_did_and_no_more(runtime: Runtime) -> None:
-    """A change has its time, the first spelling of an address stays, and only who is subscribed has a line of it."""
+async def test_an_upsert_changes_only_what_it_should(runtime: Runtime) -> None:
+    """A change has its time, the first spelling of an address stays, and only subscribed contacts get an event."""
     actor = await factories.organization(runtime)
     suppressed = f"{new_id().hex}@example.com"
     reads = runtime.reads(actor.tenant)
@@ -137,25 +137,29 @@ async def test_an_upsert_writes_what_it_did_and_no_more(runtime: Runtime) -> Non
         {"email": suppressed},
     ]
     async with runtime.work.begin(actor) as uow:
-        first, again, gone = [found.contact for found in await upserting.upsert(uow, rows)]
+        first, again, unsubscribed = [found.contact for found in await upserting.upsert(uow, rows)]
     assert first == again
     assert first is not None
-    assert gone is not None
-    assert (first.email, first.last_name, gone.status) == ("Ann@example.com", "Lee", ContactStatus.UNSUBSCRIBED)
+    assert unsubscribed is not None
+    assert (first.email, first.last_name, unsubscribed.status) == (
+        "Ann@example.com",
+        "Lee",
+        ContactStatus.UNSUBSCRIBED,
+    )
     lines = await reads.rows(select(ContactEvent.contact_id, ContactEvent.kind))
     assert [tuple(line) for line in lines] == [(first.id, "subscribed")]
     async with runtime.work.begin(actor) as uow:
         (same, changed) = await upserting.upsert(
             uow, [{"email": suppressed}, {"email": "ANN@example.com", "last_name": "Ray"}]
         )
-    assert same.contact == gone
+    assert same.contact == unsubscribed
     assert changed.contact is not None
     assert (changed.contact.email, changed.contact.last_name) == ("Ann@example.com", "Ray")
     assert changed.contact.updated_at > first.updated_at
 
 
 async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
-    """Those of the same number in alphabetical order."""
+    """Tags with the same number are in alphabetical order."""
     actor = await factories.organization(runtime)
     tags: list[list[str]] = [["d", "b"], ["c", "d"], ["a"]]
     async with runtime.work.begin(actor) as uow:
@@ -166,8 +170,8 @@ async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
     assert list(counted.items()) == [("d", 2), ("a", 1), ("b", 1), ("c", 1)]
 
 
-async def test_all_that_is_wrong_with_a_list_is_told_at_once(runtime: Runtime) -> None:
-    """A name of 100 characters and a description of 1,000 are taken; one more of each is refused."""
+async def test_all_errors_of_a_list_are_reported_at_once(runtime: Runtime) -> None:
+    """A name of 100 characters and a description of 1,000 are accepted, one character more is not."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         made = await lists.create(uow, "n" * 100, "d" * 1_000)

@@ -1,4 +1,4 @@
-"""Whatever is stored is found by every way of asking, in whatever case and form it is asked for."""
+"""Stored values are found by all kinds of lookups, in any case and Unicode form."""
 
 import unicodedata
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from tests.properties import examples
 
 
 async def create(runtime: Runtime, actor: Actor, **fields: Unpack[UncheckedFields]) -> ContactRow:
-    """A new contact."""
+    """Create a contact."""
     given: UncheckedFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
     async with runtime.work.begin(actor) as uow:
         return await changing.create(uow, given)
@@ -69,7 +69,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "searches"), NAMES, ids=[ascii(name) for name, _ in NAMES])
 async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: str, searches: list[str]) -> None:
-    """A contact is found by its first or last name, whole or in part, however it is typed; and no other is."""
+    """A contact is found by its first or last name, whole or in part, however it is typed; no other is."""
     actor = await factories.organization(runtime)
     await create(runtime, actor, first_name=name)
     await create(runtime, actor, last_name=name)
@@ -79,8 +79,8 @@ async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: st
     assert await found(runtime, actor, f"{name} {searches[0]} Other") == 0
 
 
-async def test_a_search_is_for_five_words_that_differ(runtime: Runtime) -> None:
-    """One that comes again takes no other's place; beyond the fifth a word narrows nothing."""
+async def test_a_search_uses_five_different_words(runtime: Runtime) -> None:
+    """A repeated word does not count again; words after the fifth are ignored."""
     actor = await factories.organization(runtime)
     await create(runtime, actor, first_name="Ada", last_name="Lovelace")
     assert await found(runtime, actor, "ada ada ada ada ada nobody") == 0
@@ -92,7 +92,7 @@ CASED = st.characters(categories=["Lu", "Ll", "Lt", "Mn"], max_codepoint=0x2FFF)
 
 
 def is_named(text: str) -> bool:
-    """Whether upper case keeps the meaning: an iota below becomes a letter, and marks after it would then be its."""
+    """Whether upper case keeps the meaning: an iota subscript becomes a letter, to which later marks would belong."""
     pairs = pairwise(unicodedata.normalize("NFD", char) for char in text)
     marked = any("\u0345" in one and unicodedata.category(other[0]) == "Mn" for one, other in pairs)
     return not marked and unicodedata.category(text[0]) != "Mn"
@@ -112,8 +112,10 @@ WAYS: tuple[Callable[[str], str], ...] = (
 
 @examples(25)
 @given(name=NAMED)
-async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_actor: Actor, *, name: str) -> None:
-    """Upper, lower, title and folded case and each normal form, as Python makes them, find what was stored."""
+async def test_every_name_is_found_in_python_s_cases_and_forms(
+    runtime: Runtime, one_actor: Actor, *, name: str
+) -> None:
+    """Upper, lower, title and folded case and each normal form, as Python makes them, find the stored name."""
     row = await create(runtime, one_actor, first_name=name)
     reads = runtime.reads(one_actor.tenant)
     for way in WAYS:
@@ -128,8 +130,8 @@ async def one_actor(runtime: Runtime) -> Actor:
 
 
 @pytest.mark.parametrize(("name", "searches"), NAMES[:16], ids=[ascii(name) for name, _ in NAMES[:16]])
-async def test_campaigns_are_found_likewise(runtime: Runtime, name: str, searches: list[str]) -> None:
-    """A part of a campaign's name finds it as a contact's name does."""
+async def test_campaigns_are_found_in_the_same_way(runtime: Runtime, name: str, searches: list[str]) -> None:
+    """A part of a campaign's name finds it, as for contacts' names."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         await drafting.create(uow, {"name": name})
@@ -156,10 +158,8 @@ TAGS = [
 
 
 @pytest.mark.parametrize(("tag", "asked"), TAGS, ids=[ascii(tag) for tag, _ in TAGS])
-async def test_tags_are_asked_for_as_they_are_stored(
-    runtime: Runtime, api: ApiClient, tag: str, asked: list[str]
-) -> None:
-    """Filter, Maya's tool and removal find a tag as it was given, and in each way it might be pasted."""
+async def test_tags_are_normalized_in_lookups(runtime: Runtime, api: ApiClient, tag: str, asked: list[str]) -> None:
+    """Filter, Maya's tool and removal find a tag as it was given, and in each way in which it may be pasted."""
     actor = await factories.organization(runtime)
     row = await create(runtime, actor, tags=[tag])
     await create(runtime, actor, tags=["another"])
@@ -203,8 +203,8 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("email", "asked"), ADDRESSES, ids=[ascii(email) for email, _ in ADDRESSES])
-async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, email: str, asked: list[str]) -> None:
-    """Look-up, filters, search, upsert and the suppression list meet an address however it is pasted."""
+async def test_addresses_are_normalized_in_lookups(runtime: Runtime, email: str, asked: list[str]) -> None:
+    """Lookup, filters, search, upsert and suppressions find an address however it is pasted."""
     actor = await factories.organization(runtime)
     row = await create(runtime, actor, email=email)
     await create(runtime, actor)
@@ -226,16 +226,16 @@ async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, emai
     assert await CONTACTS.count(reads, domain) == (2 if email.lower().endswith("@example.com") else 1)
 
 
-async def test_a_joiner_that_a_domain_needs_is_not_left_out(runtime: Runtime) -> None:
-    """Without it the address would be at another domain; our library takes no such domain, nor do we."""
+async def test_a_joiner_that_a_domain_needs_is_not_removed(runtime: Runtime) -> None:
+    """Without it the address would be at another domain; our library accepts no such domain, so it is refused."""
     actor = await factories.organization(runtime)
     for text in ("ada@نامه\u200cای.example", "ada@ශ්\u200dරී.example"):
         with pytest.raises(InputErrors):
             await create(runtime, actor, email=text)
 
 
-async def test_an_address_that_is_suppressed_stays_so_however_it_is_written(runtime: Runtime) -> None:
-    """The suppression list is asked by the address as it is compared."""
+async def test_a_suppressed_address_stays_suppressed_however_it_is_written(runtime: Runtime) -> None:
+    """Suppressions are looked up by the normalized address."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         values = {"organization_id": actor.organization_id, "email_norm": "ada@xn--mnchen-3ya.example"}
@@ -244,8 +244,8 @@ async def test_an_address_that_is_suppressed_stays_so_however_it_is_written(runt
     assert row.status == "complained"
 
 
-async def test_a_page_goes_on_after_any_name(runtime: Runtime) -> None:
-    """A cursor holds whatever a last name can hold."""
+async def test_a_page_can_follow_any_name(runtime: Runtime) -> None:
+    """A cursor can contain anything that a last name can."""
     actor = await factories.organization(runtime)
     names = [
         "A\u2067b\u2069c",

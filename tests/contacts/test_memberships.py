@@ -1,4 +1,4 @@
-"""Contacts that are put on lists as they are created."""
+"""Adding contacts to lists when they are created."""
 
 import pytest
 from sqlalchemy import select
@@ -12,8 +12,8 @@ from tests import factories
 from tests.statements import statements
 
 
-async def test_a_contact_is_put_on_lists_in_one_statement(runtime: Runtime) -> None:
-    """One list or 100 take as many statements; each list has its record; more are refused."""
+async def test_a_contact_is_added_to_lists_in_one_statement(runtime: Runtime) -> None:
+    """One list and 100 lists take the same number of statements; each list has its record; more are refused."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         made = [(await lists.create(uow, f"List {number}")).id for number in range(changing.MAX_LISTS)]

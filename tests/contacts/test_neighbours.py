@@ -1,6 +1,6 @@
-"""Whatever is done to a contact is done to it alone: another of the same organization stays as it was.
+"""Changes of a contact do not affect other contacts of the same organization.
 
-Row Level Security keeps organizations apart, and nothing but the statements themselves keeps contacts apart.
+Row Level Security separates organizations, but only the conditions of the statements separate contacts.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -80,7 +80,7 @@ CASES: Final[dict[str, Case]] = {
 
 
 async def stored_of(runtime: Runtime, actor: Actor, contact: ContactRow) -> list[Sequence[Row[Any]]]:
-    """All that is stored of a contact."""
+    """All stored rows of a contact."""
     reads = runtime.reads(actor.tenant)
     contacts, suppressions = Contact.__table__.c, Suppression.__table__.c
     found = [
@@ -95,21 +95,21 @@ async def stored_of(runtime: Runtime, actor: Actor, contact: ContactRow) -> list
 
 @pytest.mark.parametrize("case", CASES)
 async def test_another_contact_of_the_organization_stays_as_it_was(runtime: Runtime, case: str) -> None:
-    """With the same tag, on the same lists; and so do the contact's other lists and tags."""
+    """With the same tag, on the same lists; the contact's other lists and tags stay as well."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        kept, left = [(await lists.create(uow, one)).id for one in ("kept", "left")]
+        first, second = [(await lists.create(uow, one)).id for one in ("kept", "left")]
         other, mine, another = [
             await changing.create(
                 uow,
                 {"email": f"{new_id().hex}@example.com", "tags": ["old", "kept"], "custom_fields": {"a": 1}},
-                list_ids=[kept, left],
+                list_ids=[first, second],
             )
             for _ in range(3)
         ]
     seen = [await stored_of(runtime, actor, one) for one in (other, mine, another)]
     async with runtime.work.begin(actor) as uow:
-        await CASES[case](uow, mine, left)
+        await CASES[case](uow, mine, second)
     assert await stored_of(runtime, actor, mine) != seen[1]
     assert [await stored_of(runtime, actor, one) for one in (other, another)] == [seen[0], seen[2]]
     reads = runtime.reads(actor.tenant)
@@ -119,11 +119,11 @@ async def test_another_contact_of_the_organization_stays_as_it_was(runtime: Runt
     expected = {"changed": {"new"}, "tagged": {"old", "kept", "new"}, "untagged": {"kept"}, "deleted": set()}
     expected["upserted"] = expected["tagged"]
     assert tags == expected.get(case, {"old", "kept"})
-    assert {kept, left} & on == {"deleted": set(), "taken off a list": {kept}}.get(case, {kept, left})
+    assert {first, second} & on == {"deleted": set(), "taken off a list": {first}}.get(case, {first, second})
 
 
 async def test_another_template_stays_as_it_was(runtime: Runtime) -> None:
-    """Changed or deleted is the one that is named; a change has its time."""
+    """Only the given template is changed or deleted; a change has its time."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         first, mine = [await templates.create(uow, {"name": name, "subject": name}) for name in ("a", "b")]
@@ -140,7 +140,7 @@ async def test_another_template_stays_as_it_was(runtime: Runtime) -> None:
 
 
 async def test_a_contact_is_unsubscribed_once(runtime: Runtime) -> None:
-    """There is one record of it, and of another's there is another; what changes nothing is not recorded."""
+    """There is one record of it for each contact; a call that changes nothing leaves no record."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, 2)
     for contact_id in (*contacts, *contacts):
@@ -153,7 +153,7 @@ async def test_a_contact_is_unsubscribed_once(runtime: Runtime) -> None:
 
 
 async def test_a_contact_created_as_unsubscribed_is_suppressed_by_its_address(runtime: Runtime) -> None:
-    """However it is written: whoever is created with that address again is unsubscribed, since the same moment."""
+    """A contact created with that address later, in any spelling, is unsubscribed since the same time."""
     actor = await factories.organization(runtime)
     email = f"Someone.{new_id().hex}@Example.com"
     async with runtime.work.begin(actor) as uow:
@@ -166,8 +166,8 @@ async def test_a_contact_created_as_unsubscribed_is_suppressed_by_its_address(ru
     assert (again.status, again.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, made.created_at)
 
 
-async def test_another_spelling_of_the_address_is_no_other_address(runtime: Runtime) -> None:
-    """It says nothing of whether the contact may be mailed, which somebody may have decided otherwise since."""
+async def test_another_spelling_of_the_address_changes_no_status(runtime: Runtime) -> None:
+    """The contact's status may have been changed since its suppression."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         made = await changing.create(uow, {"email": f"{new_id().hex}@example.com"})
@@ -179,10 +179,10 @@ async def test_another_spelling_of_the_address_is_no_other_address(runtime: Runt
 
 
 @pytest.mark.parametrize("step", [tagging.add, tagging.remove])
-async def test_a_thousand_contacts_are_tagged_at_once_and_no_more(
+async def test_at_most_a_thousand_contacts_are_tagged_in_one_call(
     runtime: Runtime, step: Callable[[UnitOfWork, Sequence[UUID | None], Sequence[str]], Awaitable[list[UUID]]]
 ) -> None:
-    """All or none; the one too many is told before any of them is looked up."""
+    """All or none; too many ids are refused before any of them is looked up."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, 1_000, tag="old")
     async with runtime.work.begin(actor) as uow:
@@ -192,8 +192,8 @@ async def test_a_thousand_contacts_are_tagged_at_once_and_no_more(
     assert (refused.value.error_code, refused.value.field) == (ErrorCode.TOO_MANY, ("input", "contactIds"))
 
 
-async def test_a_contact_s_lists_come_by_name(runtime: Runtime) -> None:
-    """Whenever they were made, and whenever it was put on them."""
+async def test_a_contacts_lists_are_ordered_by_name(runtime: Runtime) -> None:
+    """Whenever they were created, and whenever the contact was added."""
     actor = await factories.organization(runtime)
     (contact_id,) = await factories.contacts(runtime, actor, 1)
     async with runtime.work.begin(actor) as uow:

@@ -46,8 +46,8 @@ LONGEST_TEXT = cursors.MAX_CURSOR_LENGTH // 4 * 3 - cursors.TAG_BYTES - cursors.
 
 
 @pytest.fixture(scope="module")
-async def crowd(runtime: Runtime) -> Actor:
-    """37 contacts, many with the same times and names, as a bulk import leaves them."""
+async def many_contacts(runtime: Runtime) -> Actor:
+    """37 contacts, many with the same times and names, as after a bulk import."""
     actor = await factories.organization(runtime)
     rows: list[dict[str, Any]] = [
         {
@@ -77,7 +77,7 @@ async def crowd(runtime: Runtime) -> Actor:
 
 
 async def walk(runtime: Runtime, actor: Actor, order: Order[Any], size: int, *, backward: bool) -> list[ContactRow]:
-    """Every row, page by page; says along the way whether the pages tell the truth about what is left."""
+    """All rows, page by page; checks `hasNextPage` and `hasPreviousPage` on the way."""
     reads = runtime.reads(actor.tenant)
     rows: list[ContactRow] = []
     request = PageRequest(size=size, backward=backward)
@@ -92,11 +92,11 @@ async def walk(runtime: Runtime, actor: Actor, order: Order[Any], size: int, *, 
 
 
 @given(order=st.sampled_from(ORDERS), size=st.integers(1, 40), backward=st.booleans())
-async def test_a_walk_in_any_order_meets_each_row_once(
-    runtime: Runtime, crowd: Actor, *, order: Order[Any], size: int, backward: bool
+async def test_paging_in_any_order_reads_each_row_once(
+    runtime: Runtime, many_contacts: Actor, *, order: Order[Any], size: int, backward: bool
 ) -> None:
-    """Forward or backward, whatever the page's size: every contact once, in the order asked for."""
-    rows = await walk(runtime, crowd, order, size, backward=backward)
+    """Forward or backward, with any page size: each contact once, in the requested order."""
+    rows = await walk(runtime, many_contacts, order, size, backward=backward)
     expected = sorted(rows, key=lambda row: (getattr(row, order.key.key), str(row.id)), reverse=order.descending)
     assert rows == expected
     assert len({row.id for row in rows}) == len(rows) == 37
@@ -108,34 +108,34 @@ async def test_a_walk_in_any_order_meets_each_row_once(
     size=st.integers(1, 40),
     backward=st.booleans(),
 )
-async def test_a_page_between_two_cursors_holds_what_lies_between(
-    runtime: Runtime, crowd: Actor, *, order: Order[Any], bounds: tuple[int, int], size: int, backward: bool
+async def test_a_page_between_two_cursors_has_the_rows_between(
+    runtime: Runtime, many_contacts: Actor, *, order: Order[Any], bounds: tuple[int, int], size: int, backward: bool
 ) -> None:
-    """`after` and `before` together cut a stretch out of the list, and the page is its head or its tail."""
-    every = await walk(runtime, crowd, order, 100, backward=False)
+    """`after` and `before` together select a range of the list, and the page is its start or its end."""
+    every = await walk(runtime, many_contacts, order, 100, backward=False)
     low, high = bounds
     after, before = order.cursors([every[i] for i in bounds])
     request = PageRequest(size=size, backward=backward, after=after, before=before)
-    page = await CONTACTS.page(runtime.reads(crowd.tenant), request, order)
+    page = await CONTACTS.page(runtime.reads(many_contacts.tenant), request, order)
     between = every[low + 1 : high]
     assert list(page.rows) == (between[-size:] if backward else between[:size])
 
 
 @given(st.text(max_size=300) | st.binary(max_size=200).map(lambda raw: urlsafe_b64encode(raw).decode()))
-def test_any_other_text_is_no_cursor(text: str) -> None:
-    """Whatever comes as a cursor is either refused as one, or was one."""
+def test_any_other_text_is_refused_as_a_cursor(text: str) -> None:
+    """Any text is either refused, or was a cursor."""
     for order in ORDERS:
         with pytest.raises(CursorInvalid):
             order.position(text, "after")
 
 
 def forged(order: Order[Any], key: bytes) -> str:
-    """A cursor as the order would write it, with any key."""
+    """A cursor of the order, with any key."""
     return urlsafe_b64encode(order.tag + key + AN_ID.bytes).decode()
 
 
 def read_or_refused(order: Order[Any], key: bytes) -> object:
-    """What a forged cursor reads as; None when it is refused."""
+    """The value of a forged cursor; None if it is refused."""
     try:
         return order.position(forged(order, key), "before")
     except CursorInvalid:
@@ -147,7 +147,7 @@ def read_or_refused(order: Order[Any], key: bytes) -> object:
 @example(EMAIL, b"\xff")
 @example(EMAIL, "\ud800".encode(errors="surrogatepass"))
 def test_a_forged_cursor_reads_as_typed_values_or_not_at_all(order: Order[Any], key: bytes) -> None:
-    """Bytes of our own shape with a foreign key either give a key of the right type and the id, or are refused."""
+    """A valid encoding with another key either gives a key of the right type and the id, or is refused."""
     found = read_or_refused(order, key)
     kind = datetime if order in TIMED else str
     assert found is None or (isinstance(found, tuple) and isinstance(found[0], kind) and found[1] == AN_ID)
@@ -170,10 +170,10 @@ def test_a_forged_cursor_reads_as_typed_values_or_not_at_all(order: Order[Any], 
 @example(CREATED_AT, 2**31 - 1, 86_399, 999_999)
 @example(CREATED_AT, 0, 86_400, 0)
 @example(CREATED_AT, 0, 0, 1_000_000)
-def test_a_forged_time_is_read_when_there_is_such_a_time(
+def test_a_forged_time_is_accepted_if_it_exists(
     order: Order[Any], days: int, seconds: int, microseconds: int
 ) -> None:
-    """From the first day of the calendar to the last; what lies beyond, or is no time of day, is refused."""
+    """From the first day of the calendar to the last; anything beyond, or an invalid time of day, is refused."""
     found = read_or_refused(order, cursors.TimeKeys.KEY.pack(days, seconds, microseconds))
     if FIRST_DAY <= days <= LAST_DAY and seconds < 86_400 and microseconds < 1_000_000:
         day = datetime.combine(EPOCH + timedelta(days), time.min, UTC)
@@ -188,8 +188,8 @@ def test_a_forged_time_is_read_when_there_is_such_a_time(
 @example(LAST_NAME, "李 \U0001f600")
 @example(EMAIL, "a" * LONGEST_TEXT)
 @example(EMAIL, "a" * (LONGEST_TEXT + 1))
-def test_a_forged_text_is_read_when_the_database_could_hold_it(order: Order[Any], text: str) -> None:
-    """Any text but one with a NUL or another control character, or one too long for a cursor."""
+def test_a_forged_text_is_accepted_if_it_can_be_stored(order: Order[Any], text: str) -> None:
+    """Any text without NUL and other control characters that is not too long for a cursor."""
     found = read_or_refused(order, text.encode())
     if len(text.encode()) > LONGEST_TEXT or FORBIDDEN_IN_PROSE.search(text):
         assert found is None
@@ -209,18 +209,18 @@ def test_a_forged_text_is_read_when_the_database_could_hold_it(order: Order[Any]
     ],
     ids=["first moment", "last moment", "no text", "longest text", "odd text"],
 )
-async def test_whatever_reads_as_a_cursor_can_be_asked_for(
-    runtime: Runtime, crowd: Actor, order: Order[Any], key: bytes
+async def test_any_valid_cursor_can_be_queried(
+    runtime: Runtime, many_contacts: Actor, order: Order[Any], key: bytes
 ) -> None:
-    """The database takes it: every row lies on one side of it or on the other."""
-    reads = runtime.reads(crowd.tenant)
+    """The database accepts it: each row is on one side of it or on the other."""
+    reads = runtime.reads(many_contacts.tenant)
     cursor = forged(order, key)
     after = await CONTACTS.page(reads, PageRequest(size=100, after=cursor), order)
     before = await CONTACTS.page(reads, PageRequest(size=100, backward=True, before=cursor), order)
     assert len(after.rows) + len(before.rows) == 37
 
 
-class Kept(NamedTuple):
+class Row(NamedTuple):
     """A row of a list."""
 
     id: UUID
@@ -232,9 +232,9 @@ class Kept(NamedTuple):
     st.lists(st.datetimes(timezones=st.just(UTC)), max_size=5),
     st.lists(st.text(st.characters(exclude_categories=["C"]), max_size=30), min_size=5, max_size=5),
 )
-def test_a_cursor_reads_as_what_it_was_made_of(times: list[datetime], words: list[str]) -> None:
-    """To the microsecond and in every language, for one row as for many."""
-    rows = [Kept(new_id(), time, word) for time, word in zip(times, words, strict=False)]
+def test_a_cursor_can_be_decoded(times: list[datetime], words: list[str]) -> None:
+    """To the microsecond and in every language, for one row and for many."""
+    rows = [Row(new_id(), time, word) for time, word in zip(times, words, strict=False)]
     for order in (CREATED_AT, EMAIL):
         together, alone = order.cursors(rows), [order.cursors([row])[0] for row in rows]
         assert together == alone
@@ -242,16 +242,16 @@ def test_a_cursor_reads_as_what_it_was_made_of(times: list[datetime], words: lis
 
 
 def test_no_two_orders_share_a_tag() -> None:
-    """A cursor of one list is none of another."""
+    """A cursor of one list is invalid for another."""
     modules = [importlib.import_module(each.name) for each in pkgutil.walk_packages(services.__path__, "services.")]
     listings = {found for module in modules for found in vars(module).values() if isinstance(found, Listing)}
     keys = {order.key: order.tag for each in listings for order in (each.order, *each.orders.values())}
     assert len(set(keys.values())) == len(keys) > 8
 
 
-async def test_a_cursor_of_another_order_or_tampered_with_is_refused(runtime: Runtime, crowd: Actor) -> None:
-    """It never reads as a position that it is not."""
-    reads = runtime.reads(crowd.tenant)
+async def test_a_cursor_of_another_order_or_tampered_with_is_refused(runtime: Runtime, many_contacts: Actor) -> None:
+    """It is never decoded as another position."""
+    reads = runtime.reads(many_contacts.tenant)
     page = await CONTACTS.page(reads, page_request(first=1), CREATED_AT)
     [cursor] = page.cursors
     with pytest.raises(CursorInvalid):
@@ -267,13 +267,13 @@ async def test_a_cursor_of_another_order_or_tampered_with_is_refused(runtime: Ru
 
 @pytest.mark.parametrize("arguments", [{"first": 0}, {"first": 101}, {"last": -1}, {"first": 1, "last": 1}], ids=str)
 def test_a_page_has_1_to_100_rows(arguments: dict[str, int]) -> None:
-    """Other sizes, and both ends at once, are refused."""
+    """Other sizes, and `first` with `last`, are refused."""
     with pytest.raises(InvalidInput):
         page_request(**arguments)  # type: ignore[arg-type]
 
 
 def test_an_empty_cursor_is_none() -> None:
-    """Clients that begin with an empty text get the first page, or with `last` the last one."""
+    """A client that starts with an empty text gets the first page, or with `last` the last one."""
     assert page_request(first=2, after="", before="") == page_request(first=2)
     assert page_request(last=2, after="", before="") == page_request(last=2)
 
@@ -320,11 +320,11 @@ FILTERS: list[tuple[dict[str, Any], Callable[[int], bool]]] = [
 
 
 @pytest.mark.parametrize(("given_filter", "expected"), FILTERS, ids=range(len(FILTERS)))
-async def test_a_filter_gives_what_it_says(
-    runtime: Runtime, crowd: Actor, given_filter: dict[str, Any], expected: Callable[[int], bool]
+async def test_a_filter_gives_the_same_as_python(
+    runtime: Runtime, many_contacts: Actor, given_filter: dict[str, Any], expected: Callable[[int], bool]
 ) -> None:
-    """Each condition alone and nested, against the same said in Python; the count agrees with the list."""
-    reads, condition = runtime.reads(crowd.tenant), parse_filter(given_filter, CONTACTS.fields)
+    """Each condition alone and nested, compared with the same in Python; the count agrees with the list."""
+    reads, condition = runtime.reads(many_contacts.tenant), parse_filter(given_filter, CONTACTS.fields)
     page = await CONTACTS.page(reads, page_request(first=100), condition=condition)
     numbers = {int(row.email.removeprefix("Person").removesuffix("@example.com")) for row in page.rows}
     assert numbers == {number for number in range(37) if expected(number)}
@@ -348,8 +348,8 @@ async def test_a_filter_gives_what_it_says(
     ],
 )
 async def test_a_search_finds_every_word_in_names_and_address(
-    runtime: Runtime, crowd: Actor, search: str, found: int
+    runtime: Runtime, many_contacts: Actor, search: str, found: int
 ) -> None:
-    """Without regard to case, and with what LIKE would take as a wildcard as itself."""
+    """Case-insensitively, and with wildcards of LIKE taken literally."""
     condition = listing.search_condition(search)
-    assert await CONTACTS.count(runtime.reads(crowd.tenant), condition) == found
+    assert await CONTACTS.count(runtime.reads(many_contacts.tenant), condition) == found

@@ -38,7 +38,7 @@ async def tags_of(runtime: Runtime, actor: Actor, row: ContactRow) -> list[str]:
 
 
 async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> None:
-    """What was given is what is read back, tidied: trimmed names, tags without repeats, an event, a list."""
+    """All values can be read back, normalized: trimmed names, tags without duplicates, an event, a list."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         found = await lists.create(uow, "Customers")
@@ -72,8 +72,8 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     assert [event.kind for event in events.rows] == ["subscribed"]
 
 
-async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime) -> None:
-    """Six bad fields give six refusals with their paths, and no contact."""
+async def test_all_errors_of_a_contact_are_reported_at_once(runtime: Runtime) -> None:
+    """Six invalid fields give six errors with their paths, and no contact."""
     actor = await factories.organization(runtime)
     bad: UncheckedFields = {
         "email": "not an address",
@@ -104,7 +104,7 @@ HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "lin
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -> None:
-    """Controls, lone surrogates and direction overrides never reach the database, whichever field they come in."""
+    """Control characters, lone surrogates and direction overrides never reach the database, in any field."""
     actor = await factories.organization(runtime)
     given: list[UncheckedFields] = [
         {"email": f"{text}@example.com"},
@@ -147,15 +147,15 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
     ids=lambda value: ascii(value)[:30],
 )
 async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> None:
-    """What is nested, too long, too many or no number of JavaScript's is refused."""
+    """Nested, too long or too many values, and numbers beyond JavaScript's range, are refused."""
     actor = await factories.organization(runtime)
     with pytest.raises(InputErrors) as refused:
         await create(runtime, actor, {"email": "a@example.com", "custom_fields": value})
     assert [error.field[:2] for error in refused.value.errors] == [("input", "customFields")]
 
 
-async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> None:
-    """The second contact with an address is refused, in the same organization only; also by a change."""
+async def test_an_address_is_unique_in_any_case(runtime: Runtime) -> None:
+    """A second contact with an address is refused in the same organization; also by a change."""
     actor, other = await factories.organization(runtime), await factories.organization(runtime)
     first = await create(runtime, actor, {"email": "ada@example.com"})
     await create(runtime, other, {"email": "ada@example.com"})
@@ -181,7 +181,7 @@ async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> N
 async def test_a_suppressed_address_is_never_subscribed(
     runtime: Runtime, reason: SuppressionReason, status: ContactStatus
 ) -> None:
-    """Created, upserted or moved to it: a contact of a suppressed address has the status of the suppression."""
+    """A contact that is created, upserted or moved to it has the status of the suppression."""
     actor = await factories.organization(runtime)
     for email in ("created@example.com", "upserted@example.com", "moved@example.com"):
         await suppress(runtime, actor, email, reason)
@@ -192,12 +192,12 @@ async def test_a_suppressed_address_is_never_subscribed(
         moved = await changing.change(uow, before.id, {"email": "moved@example.com"})
     assert upserted.contact is not None
     assert {created.status, upserted.contact.status, moved.status} == {status}
-    # A bounce is the address's: the contact has subscribed for all that.
+    # A bounce belongs to the address; the contact has subscribed nevertheless.
     assert (created.subscribed_at is not None) is (status is ContactStatus.BOUNCED)
 
 
-async def test_a_new_address_makes_no_status_milder(runtime: Runtime) -> None:
-    """Who complained stays COMPLAINED at an address that bounced."""
+async def test_a_new_address_does_not_weaken_a_status(runtime: Runtime) -> None:
+    """A contact that complained stays COMPLAINED at an address that bounced."""
     actor = await factories.organization(runtime)
     await suppress(runtime, actor, "complained@example.com", SuppressionReason.COMPLAINT)
     await suppress(runtime, actor, "bounced@example.com", SuppressionReason.HARD_BOUNCE)
@@ -207,7 +207,7 @@ async def test_a_new_address_makes_no_status_milder(runtime: Runtime) -> None:
     assert (made.status, moved.status) == (ContactStatus.COMPLAINED, ContactStatus.COMPLAINED)
 
 
-async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
+async def test_a_change_affects_the_given_fields_only(runtime: Runtime) -> None:
     """Missing fields stay, null empties, custom fields merge, tags are replaced; no difference, no write."""
     actor = await factories.organization(runtime)
     made = await create(
@@ -235,8 +235,8 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
         assert (await changing.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
 
 
-async def test_two_changes_at_once_merge_their_custom_fields(runtime: Runtime) -> None:
-    """The second waits for the first, and is laid over what that one has left."""
+async def test_concurrent_changes_merge_their_custom_fields(runtime: Runtime) -> None:
+    """The second one waits for the first, and is merged into its result."""
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "ada@example.com", "custom_fields": {"seats": 3}})
 
@@ -253,7 +253,7 @@ async def test_two_changes_at_once_merge_their_custom_fields(runtime: Runtime) -
 
 @pytest.mark.parametrize("status", [ContactStatus.UNSUBSCRIBED, ContactStatus.BOUNCED, ContactStatus.COMPLAINED])
 async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: ContactStatus) -> None:
-    """A change and an upsert leave the status of those who must not be mailed alone."""
+    """A change and an upsert keep the status of contacts that must not be mailed."""
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "ada@example.com"})
     async with runtime.work.begin(actor) as uow:
@@ -266,14 +266,14 @@ async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: Cont
 
 
 async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -> None:
-    """Status, suppression and one event; again changes nothing; deleting and creating anew does not undo it."""
+    """Status, suppression and one event; a repeated call, or creating the contact again, changes nothing."""
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "ada@example.com"})
     async with runtime.work.begin(actor) as uow:
-        gone = await changing.unsubscribe(uow, made.id)
-        assert await changing.unsubscribe(uow, made.id) == gone
-    assert gone.status == ContactStatus.UNSUBSCRIBED
-    assert gone.unsubscribed_at is not None
+        unsubscribed = await changing.unsubscribe(uow, made.id)
+        assert await changing.unsubscribe(uow, made.id) == unsubscribed
+    assert unsubscribed.status == ContactStatus.UNSUBSCRIBED
+    assert unsubscribed.unsubscribed_at is not None
     events = await EVENTS.pages_of(runtime.reads(actor.tenant), [made.id], page_request())
     assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
     async with runtime.work.begin(actor) as uow:
@@ -282,8 +282,8 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
 
 
-async def test_who_gets_a_new_address_meanwhile_is_not_unsubscribed_at_the_old_one(runtime: Runtime) -> None:
-    """The change is waited for; then the call is refused as a whole, and its repeat suppresses the new address."""
+async def test_unsubscribing_fails_if_the_address_changes_concurrently(runtime: Runtime) -> None:
+    """It waits for the change and fails as a whole; a repeated call suppresses the new address."""
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "old@example.com"})
 
@@ -298,14 +298,14 @@ async def test_who_gets_a_new_address_meanwhile_is_not_unsubscribed_at_the_old_o
     with pytest.raises(Conflict):
         await leaving
     assert await runtime.reads(actor.tenant).rows(select(Suppression.email_norm)) == []
-    gone = await unsubscribe()
-    assert (gone.email, gone.status) == ("new@example.com", ContactStatus.UNSUBSCRIBED)
+    unsubscribed = await unsubscribe()
+    assert (unsubscribed.email, unsubscribed.status) == ("new@example.com", ContactStatus.UNSUBSCRIBED)
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
     assert [row.email_norm for row in suppressed] == ["new@example.com"]
 
 
-async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None:
-    """It is given back once, then unknown."""
+async def test_a_deleted_contact_is_unknown(runtime: Runtime) -> None:
+    """It is returned once, and its tags are deleted."""
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "ada@example.com", "tags": ["vip"]})
     async with runtime.work.begin(actor) as uow:
@@ -318,8 +318,8 @@ async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None
             await changing.remove(uow, made.id)
 
 
-async def test_another_organizations_contact_is_unknown(runtime: Runtime) -> None:
-    """Every function answers another tenant's ids as it answers an id that never was."""
+async def test_a_contact_of_another_organization_is_unknown(runtime: Runtime) -> None:
+    """Each function treats its id like one that does not exist."""
     mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     row = await create(runtime, theirs, {"email": "ada@example.com", "tags": ["vip"]})
     async with runtime.work.begin(theirs) as uow:
@@ -347,8 +347,8 @@ async def test_another_organizations_contact_is_unknown(runtime: Runtime) -> Non
     assert await CONTACTS.get(runtime.reads(theirs.tenant), row.id) == row
 
 
-async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
-    """Every named contact gets every tag once, up to 100; another refuses the call and leaves all as it was."""
+async def test_tags_are_added_and_removed_in_bulk(runtime: Runtime) -> None:
+    """Each contact gets each tag once, up to 100; one more fails the call and changes nothing."""
     actor = await factories.organization(runtime)
     ids = await factories.contacts(runtime, actor, 3, tag="old")
     async with runtime.work.begin(actor) as uow:
@@ -368,15 +368,15 @@ async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
     assert sorted(map(len, (await listing.tags_of(reads, ids)).values())) == [99, 99, 100]
 
 
-async def test_counts_by_status_name_every_status(runtime: Runtime) -> None:
-    """A status nobody has counts 0."""
+async def test_counts_by_status_have_every_status(runtime: Runtime) -> None:
+    """A status without contacts counts 0."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 3)
     counted = await listing.count_by_status(runtime.reads(actor.tenant))
     assert counted == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
 
 
-async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
+async def test_a_list_has_each_contact_once(runtime: Runtime) -> None:
     """Adding twice counts once; a taken name and an empty one are refused."""
     actor = await factories.organization(runtime)
     ids = await factories.contacts(runtime, actor, 3)

@@ -37,8 +37,8 @@ async def upsert(
         return await contact_upserting.upsert(uow, rows, on_invalid)
 
 
-async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
-    """New, changed, unchanged, invalid, and two rows of one address: a result each, the later row laid over."""
+async def test_an_upsert_returns_a_result_for_each_row(runtime: Runtime) -> None:
+    """New, changed, unchanged, invalid, and two rows with one address: the later row is merged into the earlier."""
     actor = await factories.organization(runtime)
     already: list[UncheckedFields] = [
         {"email": "old@example.com", "first_name": "Old", "custom_fields": {"a": 1}, "tags": ["x"]},
@@ -80,8 +80,8 @@ async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
     assert tags == {new.id: ["x", "y"], old.id: ["x", "y"]}
 
 
-async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
-    """REJECT_ALL reports every bad row and changes nothing; so it does for a row that overfills a contact."""
+async def test_one_invalid_row_can_reject_all(runtime: Runtime) -> None:
+    """REJECT_ALL reports all invalid rows and changes nothing; also for a row with too many tags."""
     actor = await factories.organization(runtime)
     await upsert(runtime, actor, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
     rows: list[UncheckedFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
@@ -101,7 +101,7 @@ async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
 
 
 async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) -> None:
-    """Created, repeated, changed: no statement a row, and little work of our own."""
+    """Created, repeated, changed: no statement per row, and little CPU time."""
     actor = await factories.organization(runtime)
 
     def rows(name: str) -> list[UncheckedFields]:
@@ -117,14 +117,14 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
         took = time.process_time() - start
         assert {result.status for result in results} == {status}
         assert len(seen) <= 6  # the last is the audit record
-        assert took < 3, took  # seconds of our own work: about 0.1
+        assert took < 3, took  # seconds of CPU time: about 0.1
     counted = await runtime.reads(actor.tenant).rows(
         select(func.count(), select(func.count()).select_from(ContactEvent).scalar_subquery()).select_from(ContactTag)
     )
     assert tuple(counted[0]) == (2000, 1000)
 
 
-async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat(runtime: Runtime) -> None:
+async def test_concurrent_upserts_of_the_same_addresses_neither_deadlock_nor_repeat(runtime: Runtime) -> None:
     """Eight calls with the same hundred addresses in different orders: each row is created by one of them."""
     actor = await factories.organization(runtime)
     emails = [f"p{n}@example.com" for n in range(100)]
@@ -156,7 +156,7 @@ ROW = st.fixed_dictionaries(
 
 
 async def state(runtime: Runtime, actor: Actor) -> str:
-    """Every contact's own fields and tags, as JSON, where 1, 1.0 and true differ."""
+    """All contacts' fields and tags, as JSON, in which 1, 1.0 and true differ."""
     reads = runtime.reads(actor.tenant)
     rows = await reads.rows(
         select(
@@ -171,10 +171,10 @@ async def state(runtime: Runtime, actor: Actor) -> str:
 @given(before=st.lists(ROW, max_size=3), rows=st.lists(ROW, max_size=8))
 @example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
 @example(before=[{"email": "a@example.com"}], rows=[{"email": "a@example.com", "first_name": "Ada"}] * 2)
-async def test_rows_in_one_call_do_what_they_do_one_by_one(
+async def test_rows_in_one_call_do_the_same_as_one_by_one(
     runtime: Runtime, before: list[UncheckedFields], rows: list[UncheckedFields]
 ) -> None:
-    """A call with many rows leaves the same contacts, and says the same of each row, as a call for each."""
+    """A call with many rows has the same effects and results as a call for each row."""
     together, apart = await factories.organization(runtime), await factories.organization(runtime)
     for actor in (together, apart):
         async with runtime.work.begin(actor) as uow:
@@ -191,8 +191,8 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
     assert await state(runtime, together) == await state(runtime, apart)
 
 
-async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
-    """A custom field that was 1 and is now true has changed, by an upsert as by a change."""
+async def test_one_and_true_are_different_values(runtime: Runtime) -> None:
+    """A custom field that was 1 and is now true has changed, by an upsert and by a change."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         await contact_upserting.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": 1}}])
@@ -204,7 +204,7 @@ async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
 
 
 async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime) -> None:
-    """Upserts, tags given and taken, and lists, each with the contacts in another order: all of them go through."""
+    """Upserts, tags and lists, each with the contacts in another order: all calls succeed."""
     actor = await factories.organization(runtime)
     emails = [f"p{number}@example.com" for number in range(60)]
     async with runtime.work.begin(actor) as uow:

@@ -1,4 +1,4 @@
-"""Which time zone a name that is none was meant to be."""
+"""Suggestions for misspelt time zones."""
 
 import pytest
 from babel.core import get_global
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.errors import InvalidInput
 from services.contacts import fields, zones
 
-# As CLDR maps them; zone names that people export from Outlook, Dynamics and Exchange.
+# As in CLDR: names of time zones in exports from Outlook, Dynamics and Exchange.
 WINDOWS = {
     "W. Europe Standard Time": "Europe/Berlin",
     "GMT Standard Time": "Europe/London",
@@ -44,8 +44,8 @@ WINDOWS = {
         ("Europe/Berlinlinlin", None),
     ],
 )
-def test_only_what_is_near_is_suggested(value: str, meant: str | None) -> None:
-    """A name of Windows, another spelling, a city or one slip has a suggestion; anything else has none."""
+def test_only_similar_names_are_suggested(value: str, meant: str | None) -> None:
+    """A Windows name, another spelling, a city or one typo has a suggestion; anything else has none."""
     assert zones.suggest(value) == meant
     if value:
         with pytest.raises(InvalidInput) as refused:
@@ -54,7 +54,7 @@ def test_only_what_is_near_is_suggested(value: str, meant: str | None) -> None:
 
 
 def distance(one: str, other: str) -> int:
-    """The edits between two texts, by the textbook."""
+    """The edit distance of two texts."""
     row = list(range(len(other) + 1))
     for at, char in enumerate(one, 1):
         before, row = row, [at]
@@ -64,8 +64,8 @@ def distance(one: str, other: str) -> int:
 
 
 @given(zone=st.sampled_from(sorted(zones.names())), letter=st.sampled_from("aeiou/_x"), data=st.data())
-def test_a_slip_never_leads_far(zone: str, letter: str, data: st.DataObject) -> None:
-    """A letter put into a name, or put in place of one, leads to a name at most two edits away, or to none."""
+def test_a_typo_is_at_most_two_edits_from_its_suggestion(zone: str, letter: str, data: st.DataObject) -> None:
+    """A letter inserted into a name, or replaced in it, has a suggestion at most two edits away, or none."""
     at, more = data.draw(st.integers(0, len(zone))), data.draw(st.booleans())
     value = zone[:at] + letter + zone[at + (not more) :]
     meant = zones.suggest(value)
@@ -80,13 +80,13 @@ def test_a_slip_never_leads_far(zone: str, letter: str, data: st.DataObject) -> 
     assert min(distance(bare[0], each) for each in bare[1:]) <= 2
 
 
-def test_padding_of_a_zone_is_left_out() -> None:
-    """A zone's name is stored without what is pasted along with it."""
+def test_white_space_around_a_zone_is_removed() -> None:
+    """A zone's name is stored without pasted white space."""
     for value in (" Europe/Berlin\n", "\u200bEurope/Berlin", "\u202aEurope/Berlin\u202c"):
         assert fields.time_zone(value, ("timeZone",)) == "Europe/Berlin"
     assert fields.time_zone(" ", ("timeZone",)) is None
 
 
-def test_a_suggestion_costs_a_look_up_for_each_letter() -> None:
-    """The names are not compared one by one: a value is looked up as it is, and less one letter each."""
+def test_a_suggestion_takes_one_lookup_per_letter() -> None:
+    """The names are not compared one by one: a value is looked up as it is, and without each of its letters."""
     assert len(list(zones._deletions("x" * zones.MAX_LENGTH))) == zones.MAX_LENGTH + 1

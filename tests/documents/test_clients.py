@@ -17,7 +17,7 @@ from core.ids import encode_global_id
 from models.deliveries import DeliveryStatus
 from runtime import Runtime, running
 from services.conversations import changing
-from tests.campaigns.test_realtime import advance, finish, frozen
+from tests.campaigns.test_realtime import advance, finish, sending_campaign
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.nodejs import FOLDER, needs_node
@@ -113,7 +113,7 @@ async def test_clients_watch_a_campaign_to_its_end(server: tuple[Runtime, Served
     runtime, at = server
     email = f"{name.partition('.')[0]}@example.com"
     owner = await signed_up(runtime, at, email)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     async with example(at, tmp_path, name, email, encode_global_id("Campaign", campaign_id)) as program:
         queried = not name.endswith(".py")
         await program.prints(lambda lines: len(lines) > queried)
@@ -132,7 +132,7 @@ async def test_a_socket_is_renewed_while_a_stream_goes_on(
     runtime, at = server
     owner = await signed_up(runtime, at, "renewing@example.com")
     monkeypatch.setattr(runtime.tokens, "lifetime_seconds", TOKEN_SECONDS)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     begun = time.monotonic()
     identifier = encode_global_id("Campaign", campaign_id)
     async with example(at, tmp_path, "graphql-ws.mjs", "renewing@example.com", identifier) as program:

@@ -15,7 +15,7 @@ from resolvers.fields import Requires
 from runtime import Runtime
 from services.features import Feature
 from tests import factories
-from tests.campaigns.calls import CREATE, VALIDATE, ask, caller, gid, order
+from tests.campaigns.calls import CREATE, VALIDATE, ask, caller, command, gid
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.deliveries.worker import go
@@ -96,10 +96,10 @@ async def test_drafts_are_written_and_live_campaigns_stopped(no_mail: tuple[Runt
     for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING):
         await go(runtime, owner, live, status)
     for name in ("pause", "cancel"):
-        assert (await ask(mine, order(name), campaignId=gid(live)))["userErrors"] == []
+        assert (await ask(mine, command(name), campaignId=gid(live)))["userErrors"] == []
     due = await factories.campaign(runtime, owner)
     await go(runtime, owner, due, CampaignStatus.SCHEDULED)
-    assert (await ask(mine, order("unschedule"), campaignId=gid(due)))["userErrors"] == []
+    assert (await ask(mine, command("unschedule"), campaignId=gid(due)))["userErrors"] == []
 
 
 async def test_a_delivery_in_doubt_is_not_sent_again(no_mail: tuple[Runtime, ApiClient]) -> None:

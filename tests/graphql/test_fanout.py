@@ -22,7 +22,7 @@ from resolvers.context import RequestContext
 from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
-from tests.campaigns.test_realtime import WATCH, advance, frozen
+from tests.campaigns.test_realtime import WATCH, advance, sending_campaign
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected, settles
@@ -151,7 +151,7 @@ async def test_a_server_without_the_extension_sends_by_asgi(
 async def test_a_late_subscriber_gets_the_newest_state_at_once(api_server: Served, runtime: Runtime) -> None:
     """The group's last value is the snapshot; from there all see the same, and no sequence repeats."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 6)
+    campaign_id = await sending_campaign(runtime, owner, 6)
     token = factories.token(runtime, owner)
     seen: list[list[dict[str, Any]]] = []
 

@@ -16,7 +16,7 @@ from models.deliveries import DeliveryStatus
 from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
-from tests.campaigns.test_realtime import WATCH, advance, frozen
+from tests.campaigns.test_realtime import WATCH, advance, sending_campaign
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import connected, settles
@@ -109,7 +109,7 @@ async def test_fallbacks_are_counted_by_reason(api_server: Served, api: ApiClien
 async def test_metrics_of_sockets_and_reads_identify_no_tenant(runtime: Runtime) -> None:
     """A subscriber shows in every metric, but neither its name and id nor its organization's."""
     owner = await factories.organization(runtime)
-    campaign_id = await frozen(runtime, owner, 2)
+    campaign_id = await sending_campaign(runtime, owner, 2)
     token = factories.token(runtime, owner)
     async with served(runtime) as server, connected(server) as socket:
         data = await ApiClient(server.url, token).execute("{ viewer { organization { name } } }")

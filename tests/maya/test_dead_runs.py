@@ -87,13 +87,13 @@ async def test_a_dead_run_without_redis(chat: Chat) -> None:
     gate = asyncio.Event()
     chat = chat.scripted(streaming_turn("Half of ", then=gate))
     reply = await chat.ask()
-    async with chat.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+    async with chat.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as unavailable:
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
             stored = {"content": "Half ", "last_sequence": 1}
             await uow.execute(update(Message).where(Message.id == reply.id).values(stored))
         await expire_lease(chat, reply)
-        ended = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(nobody, within=0.1))).run(reply)
+        ended = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(unavailable, within=0.1))).run(reply)
         gate.set()
     assert (ended.content, ended.last_sequence, ended.error_code) == ("Half ", 2, "INTERRUPTED")
 

@@ -274,8 +274,8 @@ async def test_a_reply_goes_on_when_all_connections_are_closed(fresh_chat: Chat,
 
 async def test_a_reply_is_stored_without_redis(chat: Chat) -> None:
     """Redis is unavailable during the whole run."""
-    async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
-        runtime = replace(chat.runtime, logs=LogStream(nobody, within=0.1))
+    async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as unavailable:
+        runtime = replace(chat.runtime, logs=LogStream(unavailable, within=0.1))
         chat = replace(chat, runtime=runtime).scripted(text_reply("Still ", "here."))
         ended = await chat.run(await chat.ask())
     assert (ended.status, ended.content) == ("completed", "Still here.")

@@ -82,7 +82,7 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
         # The name so far, longer each time.
         ([part("", "list_", index=0, id="1"), part("", "list_campaigns", index=0), part("{}", index=0)],
          [("list_campaigns", "{}")]),
-        # Nothing that could be a call.
+        # Fragments that are no calls.
         ([{}, {"index": 0}, {"function": 7}, {"function": {"name": 7, "arguments": None}}, {"id": None}], []),
         ([{"index": 0, "id": "1", "function": None}], []),
     ],

@@ -1,4 +1,4 @@
-"""`nodes(ids)`, over the types of the API."""
+"""`nodes(ids)` with objects of several types."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 
 
 async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtime) -> None:
-    """Mixed types, repeats and unknown ids come in the order asked for; a hundred cost as little as a few."""
+    """Mixed types, duplicates and unknown ids keep the requested order; a hundred take no more than a few."""
     owner = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, owner))
     async with runtime.work.begin(owner) as uow:
@@ -40,10 +40,10 @@ async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtim
     assert len(seen) == 6
 
 
-async def test_nodes_beyond_the_callers_rights_are_null(
+async def test_nodes_without_the_permission_are_null(
     api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each type asks for its own permission; the others of the answer stay."""
+    """Each type requires its own permission; other nodes of the response are not affected."""
     usual = RIGHTS[Role.VIEWER]
     monkeypatch.setitem(
         RIGHTS, Role.VIEWER, replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})

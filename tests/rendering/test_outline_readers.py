@@ -78,7 +78,7 @@ WELL_FORMED = st.recursive(
 def test_text_and_footer_agree_with_a_simple_parser(html: str, contact: dict[str, object]) -> None:
     """The text has the same words, and there is a footer if there is no link."""
     if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
-        return  # what holds no tags for browsers
+        return  # elements in which browsers parse no tags
     made = message(html).render(contact, CAMPAIGN)
     reader = Reader()
     reader.feed(made.html)

@@ -1,4 +1,4 @@
-"""Rows that go when their time is over, and rows that stay."""
+"""Deleting expired rows, and keeping all others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ LONG_AGO, LATELY, LATER = NOW - timedelta(days=31), NOW - timedelta(days=29), NO
 
 
 def id_of(moment: datetime) -> UUID:
-    """An id made at a moment."""
+    """An id that was generated at a time."""
     return UUID(int=int(moment.timestamp() * 1000) << 80 | new_id().int & (1 << 80) - 1)
 
 
@@ -63,10 +63,10 @@ async def session(runtime: Runtime, owner: Actor, *, expires_at: datetime, ended
     return session_id
 
 
-async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) -> None:
-    """Keys after their 24 hours, sessions and used tokens after 30 days, of every organization, in small steps."""
+async def test_only_expired_rows_are_deleted(fresh_runtime: Runtime) -> None:
+    """Keys after 24 hours, sessions and used tokens after 30 days, of all organizations, page by page."""
     runtime = fresh_runtime
-    kept: dict[str, set[Any]] = {"sessions": set(), "tokens": set()}
+    expected: dict[str, set[Any]] = {"sessions": set(), "tokens": set()}
     owners = [await factories.organization(runtime) for _ in range(2)]
     for owner in owners:
         for number in range(3):
@@ -80,8 +80,8 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
             await session(runtime, owner, expires_at=LATER, ended_at=None),
             await session(runtime, owner, expires_at=LATER, ended_at=None),
         ]
-        kept["sessions"] |= {*lasting, factories.session_id_of(owner)}
-        kept["tokens"] |= {session_id.bytes for session_id in lasting[:3]}
+        expected["sessions"] |= {*lasting, factories.session_id_of(owner)}
+        expected["tokens"] |= {session_id.bytes for session_id in lasting[:3]}
         async with runtime.work.begin(owner) as uow:
             for session_id, used_at in ((lasting[3], LONG_AGO), (lasting[2], LATELY)):
                 await uow.execute(
@@ -96,13 +96,13 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
         assert [row[0] for row in await reads.rows(select(IdempotencyKey.key))] == ["new"]
         found["sessions"] |= {row[0] for row in await reads.rows(select(UserSession.id))}
         found["tokens"] |= {row[0] for row in await reads.rows(select(RefreshToken.fingerprint))}
-    assert found["sessions"] == kept["sessions"]
-    assert found["tokens"] == kept["tokens"]
+    assert found["sessions"] == expected["sessions"]
+    assert found["tokens"] == expected["tokens"]
 
 
 @asynccontextmanager
 async def superuser(servers: Servers, runtime: Runtime) -> AsyncIterator[Connection]:
-    """A connection that no policy holds back, to the runtime's database."""
+    """A connection to the runtime's database that bypasses all policies."""
     url = runtime.settings.database.url
     assert url is not None
     database = make_url(url.get_secret_value()).database
@@ -113,8 +113,8 @@ async def superuser(servers: Servers, runtime: Runtime) -> AsyncIterator[Connect
         await connection.close()
 
 
-async def test_old_events_go_when_they_are_applied_or_given_up(servers: Servers, fresh_runtime: Runtime) -> None:
-    """What waits to be applied stays, however old; so does what came lately."""
+async def test_old_events_are_deleted_if_applied_or_out_of_attempts(servers: Servers, fresh_runtime: Runtime) -> None:
+    """Events that wait to be applied stay, however old; so do recent ones."""
     runtime = fresh_runtime
     owner = await factories.organization(runtime)
     arrivals = [
@@ -136,8 +136,8 @@ async def test_old_events_go_when_they_are_applied_or_given_up(servers: Servers,
     assert {row[0] for row in left} == {"applied lately", "unattributed", "waiting"}
 
 
-async def test_the_policies_hold_whatever_the_function_says(servers: Servers, fresh_runtime: Runtime) -> None:
-    """The role behind the function can delete an expired key, and no other row of any table."""
+async def test_policies_limit_the_functions_role(servers: Servers, fresh_runtime: Runtime) -> None:
+    """The functions' role can delete an expired key, and no other row of any table."""
     owner = await factories.organization(fresh_runtime)
     await key(fresh_runtime, owner, "old", LONG_AGO)
     await key(fresh_runtime, owner, "new", LATER)
@@ -151,7 +151,7 @@ async def test_the_policies_hold_whatever_the_function_says(servers: Servers, fr
 
 
 async def test_a_worker_deletes_expired_rows_on_its_own(fresh_runtime: Runtime) -> None:
-    """The sweeper of a process that starts deletes what expired, without being asked."""
+    """The sweeper of a new worker process deletes expired rows without a request."""
     owner = await factories.organization(fresh_runtime)
     await key(fresh_runtime, owner, "old", LONG_AGO)
     stopping = asyncio.Event()

@@ -9,8 +9,8 @@ from runtime import Runtime
 from services.seeding import demonstration
 
 
-async def test_the_demo_organization_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
-    """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, nothing more."""
+async def test_the_demo_organization_is_created_once_and_is_consistent(fresh_runtime: Runtime) -> None:
+    """Seeding creates 2,000 contacts and a sent campaign whose counters equal its deliveries; then nothing more."""
     email = "demo@nudge.example"
     parts = fresh_runtime.work, fresh_runtime.admission
     assert await demonstration.seed(*parts, email=email, password="correct-horse-nudge")

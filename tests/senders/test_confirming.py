@@ -19,7 +19,7 @@ from models.senders import SenderConfirmation
 from runtime import Runtime
 from services.campaigns.listing import CAMPAIGNS
 from tests import factories
-from tests.campaigns.calls import TEST, VALIDATE, asked, gid, order
+from tests.campaigns.calls import TEST, VALIDATE, asked, command, gid
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.senders.calls import CHOOSE, CONFIRM, CREATE, DELETE, LIST, create, listed, refusal
@@ -48,7 +48,10 @@ async def test_a_production_sends_from_a_sender_that_agreed(production: House) -
     actor, api = await production.owner()
     await factories.contacts(production.runtime, actor, 1)
     campaign = gid(await factories.campaign(production.runtime, actor))
-    assert await refusal(api, order("send"), campaignId=campaign) == ("SENDER_NOT_CONFIRMED", ["input", "campaignId"])
+    assert await refusal(api, command("send"), campaignId=campaign) == (
+        "SENDER_NOT_CONFIRMED",
+        ["input", "campaignId"],
+    )
     email = address()
     sender = await create(api, email, "Acme, Inc.")
     assert (sender["confirmedAt"], sender["isDefault"], sender["confirmationProblem"]) == (None, False, None)
@@ -61,12 +64,15 @@ async def test_a_production_sends_from_a_sender_that_agreed(production: House) -
         async with production.http.request(method, link) as answer:
             assert (answer.status, email in await answer.text()) == (200, method == "GET")
     assert (await listed(api))[email]["confirmedAt"] is None
-    assert await refusal(api, order("send"), campaignId=campaign) == ("SENDER_NOT_CONFIRMED", ["input", "campaignId"])
+    assert await refusal(api, command("send"), campaignId=campaign) == (
+        "SENDER_NOT_CONFIRMED",
+        ["input", "campaignId"],
+    )
     async with production.http.post(link, data=b"", headers=FORM) as answer:
         assert (answer.status, email in await answer.text()) == (200, True)
     found = (await listed(api))[email]
     assert (found["confirmedAt"] is None, found["isDefault"]) == (False, True)
-    sent = await asked(api, order("send"), campaignId=campaign)
+    sent = await asked(api, command("send"), campaignId=campaign)
     assert sent["campaign"]["status"] == "PREPARING"
 
 
@@ -265,13 +271,13 @@ async def test_in_development_nothing_waits_for_a_confirmation(development: Hous
     actor, api = await development.owner()
     await factories.contacts(development.runtime, actor, 1)
     plain = gid(await factories.campaign(development.runtime, actor))
-    assert (await asked(api, order("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
+    assert (await asked(api, command("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
     email = address()
     sender = await create(api, email)
     await create(api, email)
     chosen = gid(await factories.campaign(development.runtime, actor))
     await asked(api, CHOOSE, campaignId=chosen, senderId=sender["id"])
-    assert (await asked(api, order("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
+    assert (await asked(api, command("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
     await development.deliver(actor)
     assert len(await development.mails(email)) == 2
 
@@ -288,7 +294,7 @@ async def test_in_development_the_first_sender_is_the_default(development: House
     assert not (await create(api, two))["isDefault"]
     await factories.contacts(development.runtime, actor, 1)
     campaign_id = await factories.campaign(development.runtime, actor)
-    await asked(api, order("send"), campaignId=gid(campaign_id))
+    await asked(api, command("send"), campaignId=gid(campaign_id))
     row = await CAMPAIGNS.get(development.runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert row.from_header == f"Acme <{one}>"
@@ -309,7 +315,9 @@ async def test_validation_and_scheduling_ask_for_the_sender_too(production: Hous
     assert [error["code"] for error in found["errors"]] == ["SENDER_NOT_CONFIRMED"]
     assert "createSender" in found["errors"][0]["suggestion"]
     soon = "2026-12-24T18:00:00Z"
-    assert (await refusal(api, order("schedule"), campaignId=campaign, scheduledAt=soon))[0] == "SENDER_NOT_CONFIRMED"
+    assert (await refusal(api, command("schedule"), campaignId=campaign, scheduledAt=soon))[
+        0
+    ] == "SENDER_NOT_CONFIRMED"
     email = address()
     sender = await create(api, email)
     await asked(api, CHOOSE, campaignId=campaign, senderId=sender["id"])

@@ -44,8 +44,8 @@ async def preview(api: ApiClient, **values: object) -> dict[str, Any]:
     return found
 
 
-async def test_a_template_lives_from_creation_to_deletion(api: ApiClient, runtime: Runtime) -> None:
-    """It is listed, read, changed in what is named, and gone in the end."""
+async def test_a_template_from_creation_to_deletion(api: ApiClient, runtime: Runtime) -> None:
+    """It is listed, read, changed in the given fields, and unknown after its deletion."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="News", subject="S", htmlContent="<p>x</p>"))["template"]
     assert (made["name"], made["subject"], made["textContent"]) == ("News", "S", "")
@@ -58,7 +58,7 @@ async def test_a_template_lives_from_creation_to_deletion(api: ApiClient, runtim
 
 
 async def test_a_campaign_starts_from_a_template(api: ApiClient, runtime: Runtime) -> None:
-    """Texts that the input leaves out come from the template; later changes of it touch no campaign."""
+    """Texts that the input leaves out come from the template; later changes of the template affect no campaign."""
     mine = caller(api, runtime, await factories.organization(runtime))
     stored = {"subject": "From template", "htmlContent": "<p>x</p>", "textContent": "T"}
     made = (await asked(mine, CREATE, name="News", **stored))["template"]
@@ -74,8 +74,8 @@ async def test_a_campaign_starts_from_a_template(api: ApiClient, runtime: Runtim
         assert (await mine.execute(CAMPAIGN, {"id": campaign["id"]}))["campaign"] == texts
 
 
-async def test_what_does_not_fit_is_refused(api: ApiClient, runtime: Runtime) -> None:
-    """A taken name, a text that does not parse and an unknown id each say so at their field."""
+async def test_invalid_input_is_refused_at_its_field(api: ApiClient, runtime: Runtime) -> None:
+    """A taken name and an invalid text each have an error at their field."""
     mine = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(mine, CREATE, name="News"))["template"]
     other = (await asked(mine, CREATE, name="Other"))["template"]
@@ -86,8 +86,8 @@ async def test_what_does_not_fit_is_refused(api: ApiClient, runtime: Runtime) ->
 
 
 @pytest.mark.parametrize("mutation", [UPDATE, DELETE])
-async def test_anothers_template_answers_as_an_unknown_one(api: ApiClient, runtime: Runtime, mutation: str) -> None:
-    """Ids of other tenants, of nothing and of no kind are NOT_FOUND alike."""
+async def test_a_template_of_another_organization_is_unknown(api: ApiClient, runtime: Runtime, mutation: str) -> None:
+    """Its id, an unknown id and an invalid id are all NOT_FOUND."""
     theirs = caller(api, runtime, await factories.organization(runtime))
     made = (await asked(theirs, CREATE, name="Theirs"))["template"]
     mine = caller(api, runtime, await factories.organization(runtime))
@@ -95,8 +95,8 @@ async def test_anothers_template_answers_as_an_unknown_one(api: ApiClient, runti
         assert await refused(mine, mutation, templateId=value) == [("NOT_FOUND", ["input", "templateId"])]
 
 
-async def test_a_preview_shows_a_contact_or_ada(api: ApiClient, runtime: Runtime) -> None:
-    """Fields are filled and escaped, the footer is there, and the unsubscribe link leads nowhere."""
+async def test_a_preview_shows_a_contact_or_the_sample_contact(api: ApiClient, runtime: Runtime) -> None:
+    """Fields are rendered and escaped, the footer is there, and the unsubscribe link does not work."""
     owner = await factories.organization(runtime, role=Role.VIEWER)
     mine = caller(api, runtime, owner)
     contact_id = (await factories.contacts(runtime, owner, 1))[0]
@@ -110,8 +110,8 @@ async def test_a_preview_shows_a_contact_or_ada(api: ApiClient, runtime: Runtime
     assert "Lovelace" not in given["htmlContent"]
 
 
-async def test_a_preview_for_an_unknown_contact_says_so_in_the_answer(api: ApiClient, runtime: Runtime) -> None:
-    """Another tenant's contact, none at all and no id are the same userError."""
+async def test_a_preview_for_an_unknown_contact_is_a_user_error(api: ApiClient, runtime: Runtime) -> None:
+    """A contact of another organization, an unknown id and an invalid id give the same user error."""
     mine = caller(api, runtime, await factories.organization(runtime))
     theirs = (await factories.contacts(runtime, await factories.organization(runtime), 1))[0]
     for value in (encode_global_id("Contact", theirs), encode_global_id("Contact", new_id()), "x"):
@@ -122,10 +122,10 @@ async def test_a_preview_for_an_unknown_contact_says_so_in_the_answer(api: ApiCl
         ]
 
 
-async def test_a_preview_with_a_contact_takes_the_right_to_read_contacts(
+async def test_a_preview_with_a_contact_requires_the_permission_to_read_contacts(
     api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A role that may only read campaigns sees Ada, and nobody real."""
+    """A role that may only read campaigns sees the sample contact, and no real one."""
     usual = RIGHTS[Role.VIEWER]
     monkeypatch.setitem(
         RIGHTS, Role.VIEWER, replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
@@ -137,8 +137,8 @@ async def test_a_preview_with_a_contact_takes_the_right_to_read_contacts(
     assert (await mine.send(PREVIEW, {"input": {"subject": "Hi", "contactId": contact_id}})).codes == ["FORBIDDEN"]
 
 
-async def test_a_preview_that_does_not_parse_tells_where(api: ApiClient, runtime: Runtime) -> None:
-    """Errors come in the answer, as an editor shows them while its user types."""
+async def test_a_preview_of_an_invalid_template_has_the_position(api: ApiClient, runtime: Runtime) -> None:
+    """Errors are in the payload, so that an editor can show them while its user types."""
     mine = caller(api, runtime, await factories.organization(runtime))
     found = await preview(mine, htmlContent="{% if %}")
     assert (found["subject"], found["htmlContent"]) == (None, None)

@@ -12,8 +12,8 @@ from services.templates import TemplateChanges
 from tests import factories
 
 
-async def test_two_changes_at_once_both_count(runtime: Runtime) -> None:
-    """Whoever comes second changes what the first one left, and takes nothing of it back."""
+async def test_two_concurrent_changes_are_both_applied(runtime: Runtime) -> None:
+    """The second one changes the result of the first, and reverts nothing of it."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         made = await templates.create(uow, {"name": "News", "subject": "old", "text_content": "old"})
@@ -36,8 +36,8 @@ async def test_two_changes_at_once_both_count(runtime: Runtime) -> None:
     assert (found.name, found.subject, found.text_content) == ("Fresh news", "new", "new")
 
 
-async def test_many_changes_at_once_all_count(runtime: Runtime) -> None:
-    """Each field keeps the change that named it, whatever the order."""
+async def test_many_concurrent_changes_are_all_applied(runtime: Runtime) -> None:
+    """Each field has the change that was given for it, in any order."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         made = await templates.create(uow, {"name": "News", "html_content": "<p>old</p>"})
@@ -60,7 +60,7 @@ async def test_many_changes_at_once_all_count(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("field", ["html_content", "text_content"])
 @pytest.mark.parametrize("character", ["x", "ä", "€", "😀"])
-async def test_a_text_of_512_kib_is_stored_and_no_more(runtime: Runtime, field: str, character: str) -> None:
+async def test_a_text_has_at_most_512_kib(runtime: Runtime, field: str, character: str) -> None:
     """Its bytes count, not its characters."""
     owner = await factories.organization(runtime)
     how_many, rest = divmod(512 * 1024, len(character.encode()))

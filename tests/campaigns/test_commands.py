@@ -1,4 +1,4 @@
-"""What an order to a campaign leaves behind: jobs, announcements, columns; and how far a limit reaches."""
+"""The effects of commands on campaigns: jobs, events, columns; and the exact limits."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -66,7 +66,7 @@ ORDERS: dict[str, tuple[CampaignStatus, Order, CampaignStatus, type[Job] | None]
 
 
 async def in_status(runtime: Runtime, status: CampaignStatus) -> tuple[Actor, UUID]:
-    """An organization's campaign to somebody, in that status."""
+    """A campaign of an organization with a recipient, in that status."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 1)
     campaign_id = await factories.campaign(runtime, actor)
@@ -81,8 +81,8 @@ async def change(runtime: Runtime, actor: Actor, campaign_id: UUID, **values: ob
 
 
 @pytest.mark.parametrize("name", ORDERS)
-async def test_an_order_is_followed_at_once_and_announced(runtime: Runtime, name: str) -> None:
-    """The job that does it is enqueued, and none besides; watchers are told; version and time of the row move."""
+async def test_a_command_enqueues_its_job_and_publishes_the_change(runtime: Runtime, name: str) -> None:
+    """The job is enqueued, and no other; subscribers are notified; version and time of the row change."""
     status, order, ends, job = ORDERS[name]
     actor, campaign_id = await in_status(runtime, status)
     before = await CAMPAIGNS.require(runtime.reads(actor.tenant), campaign_id)
@@ -95,8 +95,8 @@ async def test_an_order_is_followed_at_once_and_announced(runtime: Runtime, name
     assert after.updated_at > before.updated_at
 
 
-async def test_who_a_campaign_goes_out_from_is_settled_until_it_is_unscheduled(runtime: Runtime) -> None:
-    """A draft is from nobody yet, also one that was scheduled before."""
+async def test_the_sender_of_a_scheduled_campaign_is_fixed_until_it_is_unscheduled(runtime: Runtime) -> None:
+    """A draft has no From header yet, also one that was scheduled before."""
     actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
     sender_id = await factories.sender(runtime, actor, default=True)
     async with runtime.work.begin(actor) as uow:
@@ -108,10 +108,10 @@ async def test_who_a_campaign_goes_out_from_is_settled_until_it_is_unscheduled(r
 
 
 @pytest.mark.parametrize(("minutes", "accepted"), [(-1, True), (1, False)])
-async def test_a_campaign_is_scheduled_366_days_ahead_at_most(
+async def test_a_campaign_can_be_scheduled_at_most_366_days_ahead(
     runtime: Runtime, minutes: int, *, accepted: bool
 ) -> None:
-    """A year ahead, whatever the year."""
+    """One year ahead, also in a leap year."""
     actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
     moment = clock.now() + 366 * DAY + timedelta(minutes=minutes)
     async with runtime.work.begin(actor) as uow:
@@ -124,7 +124,7 @@ async def test_a_campaign_is_scheduled_366_days_ahead_at_most(
             assert refused.value.field == ("input", "scheduledAt")
 
 
-async def test_an_audience_has_100_lines_and_no_more(runtime: Runtime) -> None:
+async def test_an_audience_has_at_most_100_entries(runtime: Runtime) -> None:
     """Of lists and tags, included and excluded, together."""
     actor = await factories.organization(runtime)
     tags = [f"t{number}" for number in range(60)]
@@ -152,16 +152,16 @@ async def test_a_copy_has_the_audience_of_its_original(runtime: Runtime) -> None
     assert [found[each].tags for each in (mine, other, copy.id)] == [("b", "a"), ("c",), ("b", "a")]
 
 
-async def test_the_watchers_of_a_deleted_campaign_are_told(runtime: Runtime) -> None:
-    """Their stream ends, as there is nothing more to tell."""
+async def test_the_deletion_of_a_campaign_is_published(runtime: Runtime) -> None:
+    """Its subscriptions end."""
     actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
     async with runtime.work.begin(actor) as uow:
         await drafting.delete(uow, campaign_id)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
-async def test_only_confirmed_senders_are_known_addresses(runtime: Runtime) -> None:
-    """Tests go to them in production: an address that was only asked for is a stranger's, as is another tenant's."""
+async def test_only_confirmed_senders_may_get_tests(runtime: Runtime) -> None:
+    """An unconfirmed address, or one of another organization, may not get tests in production."""
     actor, other = await factories.organization(runtime), await factories.organization(runtime)
     await factories.sender(runtime, actor, confirmed=False)
     for owner in (actor, other):
