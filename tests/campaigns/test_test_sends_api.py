@@ -26,7 +26,7 @@ from services.messages import previews
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient
-from tests.deliveries.conftest import providing
+from tests.deliveries.conftest import run_provider
 from tests.serving import served
 
 
@@ -200,7 +200,7 @@ async def test_no_transaction_is_open_during_the_providers_request(
 async def test_postmark_accepts_a_test(runtime: Runtime) -> None:
     """Over real HTTP, the strict sandbox accepts the message and has it in its ledger."""
     owner, campaign_id = await draft(runtime)
-    async with providing() as provider:
+    async with run_provider() as provider:
         test = await test_sends.prepare(
             runtime.reads(owner.tenant),
             campaign_id,
@@ -211,5 +211,5 @@ async def test_postmark_accepts_a_test(runtime: Runtime) -> None:
         )
         handover = await test_sends.submit(provider.mailer, test)
         assert test_sends.accepted_of(test, handover) == ["a@example.com"]
-        (message,) = await provider.ledger(campaign_id)
+        (message,) = await provider.messages(campaign_id)
     assert message["tag"] == "test"

@@ -1,4 +1,4 @@
-"""Campaigns that were sent, and what the API says and does about their deliveries."""
+"""Campaigns that were sent, with calls of the API that read and resolve their deliveries."""
 
 from typing import Any
 from uuid import UUID
@@ -30,8 +30,8 @@ RESOLVE = (
 STATES = [status.name for status in DeliveryStatus]
 
 
-async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
-    """A campaign with onDoubt HOLD that ended with every message in doubt."""
+async def send_in_doubt(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
+    """Send a campaign with onDoubt HOLD until it ends with every message in doubt."""
     actor, _, campaign_id = await sending(runtime, people)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
@@ -42,20 +42,20 @@ async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: in
     return actor, campaign_id
 
 
-async def listed(mine: ApiClient, campaign_id: UUID, *states: str, **more: object) -> dict[str, Any]:
+async def list_deliveries(mine: ApiClient, campaign_id: UUID, *states: str, **more: object) -> dict[str, Any]:
     """The campaign with its deliveries in some states."""
     wanted = {"filter": {"state": {"in": list(states)}}} if states else {}
     found: dict[str, Any] = (await mine.execute(LISTED, {"id": gid(campaign_id), **wanted, **more}))["campaign"]
     return found
 
 
-async def resolved(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
-    """The payload of a decision that must be taken."""
+async def resolve_delivery(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
+    """Resolve a delivery; the payload, without errors."""
     return await asked(mine, RESOLVE, deliveryId=delivery, **{"as": decision})
 
 
-async def not_resolved(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
-    """The refusal of a decision that must not be taken."""
+async def resolve_refused(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
+    """Resolve a delivery where it must be refused; the error."""
     data = await mine.execute(RESOLVE, {"input": {"deliveryId": delivery, "as": decision}})
     payload = data["resolveDelivery"]
     assert (payload["delivery"], payload["campaign"]) == (None, None)

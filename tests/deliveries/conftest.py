@@ -1,4 +1,4 @@
-"""A strict provider over real HTTP, and the engine's parts as a worker process would hold them."""
+"""The sandbox as provider over HTTP, and the parts of a worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +14,7 @@ from sandbox import EngagementRates, SandboxConfig, build
 from services.deliveries.sending import Sender
 from settings import Settings
 from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import build_sender
 from tests.sandbox.conftest import Answer, Client, serving
 from tests.serving import served
 
@@ -22,12 +23,12 @@ STILL = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0
 
 @dataclass(slots=True)
 class Provider:
-    """The sandbox as Postmark, and a client of its control plane."""
+    """The sandbox as Postmark, with a client of its control API."""
 
     client: Client
     mailer: PostmarkMailer
 
-    async def ledger(self, campaign_id: object) -> list[dict[str, object]]:
+    async def messages(self, campaign_id: object) -> list[dict[str, object]]:
         """The messages accepted for a campaign, oldest first."""
         found: list[dict[str, object]] = []
         while True:
@@ -40,13 +41,13 @@ class Provider:
                 return found
 
     async def fail(self, **switches: object) -> Answer:
-        """Set the provider's faults; none given clears them."""
+        """Set the provider's faults; without arguments there are none."""
         return await self.client.call("PUT", "/sandbox/faults", {"postmark": switches})
 
 
 @asynccontextmanager
-async def providing() -> AsyncIterator[Provider]:
-    """A provider on a free port."""
+async def run_provider() -> AsyncIterator[Provider]:
+    """Run a provider on a free port."""
     async with serving(build(SandboxConfig(pace=0, rates=STILL))) as url, aiohttp.ClientSession() as session:
         mailer = PostmarkMailer(
             base_url=url, server_token="token", message_stream="broadcast", sender="news@nudge.example"
@@ -59,36 +60,29 @@ async def providing() -> AsyncIterator[Provider]:
 
 @pytest.fixture(scope="session")
 async def shared_provider() -> AsyncIterator[Provider]:
-    async with providing() as provider:
+    """The provider of a test folder; tests use `provider`."""
+    async with run_provider() as provider:
         yield provider
 
 
 @pytest.fixture
 async def provider(shared_provider: Provider) -> Provider:
-    """The provider with an empty ledger and no faults."""
+    """The provider without messages and faults."""
     assert (await shared_provider.client.call("DELETE", "/sandbox/ledger")).status == 204
     assert (await shared_provider.client.call("DELETE", "/sandbox/faults")).status == 204
     return shared_provider
 
 
-def slowed(provider: Provider, messages_per_second: int) -> PostmarkMailer:
-    """The provider's mailer with a rate of its own; it shares the open connections and is not closed."""
+def rate_limited_mailer(provider: Provider, messages_per_second: int) -> PostmarkMailer:
+    """The provider's mailer with a rate limit; it shares the open connections and is not closed."""
     mailer = copy(provider.mailer)
     mailer.limits = replace(mailer.limits, messages_per_second=messages_per_second)
     return mailer
 
 
 def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None = None) -> Sender:
-    """A worker process's sender that talks to the provider."""
-    return Sender(
-        settings=(settings or runtime.settings).sending,
-        public_url=runtime.settings.public_url,
-        work=runtime.work,
-        system=runtime.system,
-        reads=runtime.reads,
-        mailer=provider.mailer,
-        signer=runtime.unsubscribe_signer,
-    )
+    """A worker process's sender, which sends to the provider."""
+    return build_sender(runtime, provider.mailer, settings)
 
 
 @pytest.fixture
@@ -115,13 +109,5 @@ def mailer() -> ModelMailer:
 
 @pytest.fixture
 def scripted_sender(runtime: Runtime, mailer: ModelMailer) -> Sender:
-    """A sender with a provider that does what a test wants, in place of the sandbox."""
-    return Sender(
-        settings=runtime.settings.sending,
-        public_url=runtime.settings.public_url,
-        work=runtime.work,
-        system=runtime.system,
-        reads=runtime.reads,
-        mailer=mailer,
-        signer=runtime.unsubscribe_signer,
-    )
+    """A sender whose mailer does what a test sets, in place of the sandbox."""
+    return build_sender(runtime, mailer)

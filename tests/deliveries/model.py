@@ -1,4 +1,4 @@
-"""A mail provider in this process: exact, strict, and as unreliable as it is told to be."""
+"""A mail provider in this process, which is as unreliable as a test sets it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from integrations.recording import UNLIMITED
 
 
 class Accepted(NamedTuple):
-    """A message that the provider has taken."""
+    """A message that the provider has accepted."""
 
     message_id: str
     campaign_id: str | None
@@ -41,7 +41,7 @@ OUTCOMES = (
     "refused",
     "rate limited",
     "account",
-    "spoilt",
+    "invalid message",
     "failed before",
     "failed after",
     "failed half-way",
@@ -50,9 +50,9 @@ OUTCOMES = (
 
 @dataclass(slots=True)
 class ModelMailer:
-    """Does what `outcome` says with the next batches; `ledger` is the truth about what it has accepted.
+    """Handles the next batches as `outcome` says; `accepted` has all messages that it has really accepted.
 
-    Its search shows a message when `lag` more of its `time` has gone by: who calls moves the time on.
+    Its search shows a message after `lag` of its `time`, which the caller advances.
     """
 
     account: str = "model"
@@ -60,7 +60,7 @@ class ModelMailer:
     search_fails: bool = False
     time: int = 0
     lag: int = 0
-    ledger: list[Accepted] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
     limits: ProviderLimits = UNLIMITED
     name: str = "The model"
@@ -68,34 +68,34 @@ class ModelMailer:
     sender: str = "news@nudge.example"
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Take the batch, or a part, or nothing, and tell the truth, or nothing."""
+        """Accept the batch, or part of it, or nothing, and report that, or not."""
         self.deadlines.append(not_after)
-        told: dict[str, Outcome] = {
+        outcomes: dict[str, Outcome] = {
             "rate limited": NotSent(reason="429"),
             "account": AccountRefused(code=405, reason="Pay."),
             "failed before": InDoubt(reason="500"),
         }
-        if self.outcome in told:
-            return told[self.outcome]
-        if self.outcome == "spoilt" and len(messages) > 1:
+        if self.outcome in outcomes:
+            return outcomes[self.outcome]
+        if self.outcome == "invalid message" and len(messages) > 1:
             return BatchRefused(code=300, reason="Something is wrong with one of them.")
-        taken = messages
+        accepted = messages
         if self.outcome == "failed half-way":
-            taken = messages[: len(messages) // 2]
+            accepted = messages[: len(messages) // 2]
         elif self.outcome in ("inactive", "refused"):
-            taken = messages[1:]
-        receipts = [self.accept(envelope, message) for message in taken]
+            accepted = messages[1:]
+        receipts = [self.accept(envelope, message) for message in accepted]
         if self.outcome.startswith("failed"):
-            return InDoubt(reason="The connection was cut.")
+            return InDoubt(reason="The connection was closed.")
         if self.outcome in ("inactive", "refused"):
             receipt_status = ReceiptStatus.INACTIVE if self.outcome == "inactive" else ReceiptStatus.REFUSED
             receipts.insert(0, Receipt(receipt_status, None, 406, "No."))
         return Answered(receipts=receipts)
 
     def accept(self, envelope: Envelope, message: Message) -> Receipt:
-        """Take one message."""
+        """Accept one message."""
         message_id = str(new_id())
-        self.ledger.append(
+        self.accepted.append(
             Accepted(
                 message_id,
                 envelope.campaign_id,
@@ -109,11 +109,11 @@ class ModelMailer:
         return Receipt(ReceiptStatus.ACCEPTED, message_id)
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """What was taken of a batch, as far as the search shows it yet."""
+        """The accepted messages of a batch that the search shows yet."""
         if self.search_fails:
             raise SearchFailed("no answer")
-        shown = [one for one in self.ledger if one.accepted_at + self.lag <= self.time and one.stream is stream]
-        return {one.delivery_id: one.message_id for one in shown if one.batch_id == batch_id}
+        visible = [one for one in self.accepted if one.accepted_at + self.lag <= self.time and one.stream is stream]
+        return {one.delivery_id: one.message_id for one in visible if one.batch_id == batch_id}
 
     async def aclose(self) -> None:
         """Nothing to close."""

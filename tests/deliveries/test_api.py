@@ -1,4 +1,4 @@
-"""Deliveries over HTTP: who did not get the message and why, and what a person decides about those in doubt."""
+"""Deliveries over HTTP: who did not get the message and why, and decisions about messages in doubt."""
 
 from dataclasses import replace
 
@@ -22,21 +22,21 @@ from services.deliveries.sending import Sender
 from tests import factories
 from tests.campaigns.calls import caller, gid
 from tests.client import ApiClient
-from tests.deliveries.calls import LISTED, STATES, listed
+from tests.deliveries.calls import LISTED, STATES, list_deliveries
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import drain, finish, sending, start
 
 
-async def test_a_campaign_with_issues_says_which(
+async def test_the_status_reason_summarizes_issues(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """The status has a reason with figures and the provider's words; the deliveries have them one by one."""
+    """The status reason has counts and the provider's text; the deliveries have the reasons one by one."""
     owner, _, campaign_id = await sending(runtime, 3)
     mailer.outcome = "refused"
     await drain(scripted_sender, owner, campaign_id)
     mailer.outcome = "ok"
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await listed(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
+    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
     assert found["status"] == "SENT_WITH_ISSUES"
     assert found["statusReason"].startswith("1 message refused by the provider (most often: “")
     assert "`deliveries`" in found["statusReason"]
@@ -59,24 +59,22 @@ async def test_a_campaign_with_issues_says_which(
         ([(300, ""), (301, "")], None),
     ],
 )
-async def test_a_campaign_with_issues_quotes_the_most_frequent_refusal(
+async def test_the_summary_quotes_the_most_frequent_refusal(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str | None
 ) -> None:
-    """Of those that are as frequent, the one with the lowest code, then the first by its words, if it has any."""
+    """Of equally frequent ones that with the lowest code, then the first by its text, if it has one."""
     receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words) for code, words in refusals]
     scripted_sender.mailer = RecordingMailer(lambda *_: Answered(receipts=receipts))
     owner, _, campaign_id = await sending(runtime, len(receipts))
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await listed(caller(api, runtime, owner), campaign_id)
+    found = await list_deliveries(caller(api, runtime, owner), campaign_id)
     quotation = f" (most often: {quoted})" if quoted else ""
     begins = f"{len(receipts)} messages refused by the provider{quotation}. "
     assert found["statusReason"].startswith(begins)
 
 
-async def test_a_template_that_fails_for_a_contact_says_why(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender
-) -> None:
-    """A message that cannot be rendered is an issue, and its delivery tells what the template could not do."""
+async def test_a_rendering_error_has_a_reason(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
+    """A message that cannot be rendered is an issue, and its delivery has the error of the template."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
@@ -88,7 +86,7 @@ async def test_a_template_that_fails_for_a_contact_says_why(
         )
     await start(runtime, owner, campaign_id)
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await listed(caller(api, runtime, owner), campaign_id, "SKIPPED")
+    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
     assert found["status"] == "SENT_WITH_ISSUES"
     assert found["statusReason"].startswith("1 message not rendered")
     (one,) = found["deliveries"]["nodes"]
@@ -96,21 +94,21 @@ async def test_a_template_that_fails_for_a_contact_says_why(
     assert "divided by 0" in one["reason"].replace("divide by 0", "divided by 0")
 
 
-async def test_a_campaign_without_issues_needs_no_reason(
+async def test_a_campaign_without_issues_has_no_status_reason(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender
 ) -> None:
-    """Recipients who were skipped for their consent are no issue; their deliveries say why all the same."""
+    """Recipients skipped for lack of consent are not issues, but their deliveries have a reason."""
     owner, contacts, campaign_id = await sending(runtime, 3)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).where(Contact.id == contacts[0]).values(status="unsubscribed"))
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await listed(caller(api, runtime, owner), campaign_id, "SKIPPED")
+    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
     assert (found["status"], found["statusReason"]) == ("SENT", None)
     assert [one["reason"] for one in found["deliveries"]["nodes"]] == ["The contact had unsubscribed."]
 
 
-async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
-    """Page by page, with and without a filter, the deliveries are the ledger's rows in the order of their ids."""
+async def test_pages_have_every_delivery_once(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
+    """With and without a filter, the pages have all deliveries in the order of their ids."""
     owner, _, campaign_id = await sending(runtime, 7)
     await scripted_sender.send_batch(owner, campaign_id)
     mine = caller(api, runtime, owner)
@@ -120,14 +118,14 @@ async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, 
         seen: list[str] = []
         after = None
         while True:
-            page = (await listed(mine, campaign_id, *states, first=3, after=after))["deliveries"]
+            page = (await list_deliveries(mine, campaign_id, *states, first=3, after=after))["deliveries"]
             assert page["totalCount"] == len(wanted)
             seen += [one["id"] for one in page["nodes"]]
             after = page["pageInfo"]["endCursor"]
             if not page["pageInfo"]["hasNextPage"]:
                 break
         assert seen == wanted
-    assert (await listed(mine, campaign_id, "BOUNCED"))["deliveries"]["nodes"] == []
+    assert (await list_deliveries(mine, campaign_id, "BOUNCED"))["deliveries"]["nodes"] == []
     nothing = await mine.execute(LISTED, {"id": gid(campaign_id), "filter": {"state": {"in": []}}})
     assert nothing["campaign"]["deliveries"]["totalCount"] == 0
     both = {"state": {"eq": "ACCEPTED", "in": ["PENDING"]}}
@@ -137,8 +135,8 @@ async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, 
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_each_state_is_found_and_nothing_else(api: ApiClient, runtime: Runtime, state: str) -> None:
-    """A filter of one state finds exactly the rows of that status, by whichever index."""
+async def test_a_filter_by_state_finds_exactly_its_deliveries(api: ApiClient, runtime: Runtime, state: str) -> None:
+    """The result is the same with any of the indexes."""
     owner, contacts, campaign_id = await sending(runtime, len(STATES))
     async with runtime.work.begin(owner) as uow:
         for contact_id, name in zip(contacts, STATES, strict=True):
@@ -147,18 +145,18 @@ async def test_each_state_is_found_and_nothing_else(api: ApiClient, runtime: Run
                 .where(EmailDelivery.contact_id == contact_id)
                 .values(status=DeliveryStatus[name])
             )
-    found = (await listed(caller(api, runtime, owner), campaign_id, state))["deliveries"]
+    found = (await list_deliveries(caller(api, runtime, owner), campaign_id, state))["deliveries"]
     assert [one["state"] for one in found["nodes"]] == [state]
     assert found["totalCount"] == 1
 
 
-async def test_deliveries_are_for_those_who_may_read_contacts(
+async def test_deliveries_require_contact_read(
     api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They hold addresses, so a role without `contact:read` is refused them, and sees the campaign all the same."""
+    """They have addresses, so a role without `contact:read` sees the campaign, but not its deliveries."""
     owner, _, campaign_id = await sending(runtime, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
     editor = user_actor(owner.organization_id, new_id(), Role.EDITOR)
     await factories.member(runtime, editor)
     usual = RIGHTS[Role.EDITOR]
@@ -178,10 +176,10 @@ async def test_deliveries_are_for_those_who_may_read_contacts(
         ({DeliveryStatus.UNKNOWN}, "ix_email_deliveries_open"),
     ],
 )
-async def test_a_few_among_a_million_are_found_by_a_partial_index(
+async def test_filters_by_state_use_the_partial_index(
     runtime: Runtime, statuses: set[DeliveryStatus], index: str
 ) -> None:
-    """The filter holds the index's condition as the catalogue has it: PostgreSQL uses a partial index only then."""
+    """The condition is written as in the catalogue: PostgreSQL uses a partial index only then."""
     given = parse_filter({"state": {"in": list(statuses)}}, DELIVERIES.fields)
     compiled = str(compile_condition(given, DELIVERIES.fields))
     async with runtime.engine.connect() as connection:

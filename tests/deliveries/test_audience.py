@@ -1,4 +1,4 @@
-"""Whom a campaign reaches: its audience as it is frozen, and why somebody of it gets no message."""
+"""The audience of a campaign as it is prepared, and why some recipients get no message."""
 
 from collections import Counter
 from dataclasses import replace
@@ -38,7 +38,7 @@ DECISIONS = {
 
 
 async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, tuple[str, str | None]]:
-    """Where each recipient's message stands, and why it is not sent."""
+    """The status of each recipient's delivery, and why it was not sent."""
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.status, EmailDelivery.decision).where(
             EmailDelivery.campaign_id == campaign_id
@@ -47,8 +47,8 @@ async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[U
     return {row.contact_id: (row.status, row.decision) for row in rows}
 
 
-async def name(runtime: Runtime, actor: Actor, campaign_id: UUID, *lines: dict[str, object]) -> None:
-    """Give the campaign's audience more lines."""
+async def add_to_audience(runtime: Runtime, actor: Actor, campaign_id: UUID, *lines: dict[str, object]) -> None:
+    """Add contacts, lists or tags to the campaign's audience."""
     of_campaign = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
     empty = {"tag": None, "list_id": None, "contact_id": None, "excluded": False}
     async with runtime.work.begin(actor) as uow:
@@ -58,8 +58,8 @@ async def name(runtime: Runtime, actor: Actor, campaign_id: UUID, *lines: dict[s
 
 
 @pytest.mark.parametrize("excluded", [False, True])
-async def test_the_audience_is_whom_its_lines_name(runtime: Runtime, *, excluded: bool) -> None:
-    """By tag, list or themselves, each once; who is excluded likewise is not in the ledger, even when named twice."""
+async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, excluded: bool) -> None:
+    """By tag, list or contact; an excluded contact gets no row, even if it is named twice."""
     actor = await factories.organization(runtime)
     tagged = await factories.contacts(runtime, actor, 2, tag="named")
     listed, single, other = [await factories.contacts(runtime, actor, 2) for _ in range(3)]
@@ -74,17 +74,17 @@ async def test_the_audience_is_whom_its_lines_name(runtime: Runtime, *, excluded
         {"kind": RecipientKind.LIST, "list_id": mine, "excluded": excluded},
         *({"kind": RecipientKind.CONTACT, "contact_id": one, "excluded": excluded} for one in single),
     ]
-    await name(runtime, actor, campaign_id, *lines)
+    await add_to_audience(runtime, actor, campaign_id, *lines)
     neighbour = await factories.campaign(runtime, actor)
-    await name(runtime, actor, neighbour, {"kind": RecipientKind.ALL, "excluded": True})
+    await add_to_audience(runtime, actor, neighbour, {"kind": RecipientKind.ALL, "excluded": True})
     await start(runtime, actor, campaign_id)
     rows = await runtime.reads(actor.tenant).rows(select(EmailDelivery.contact_id))
     named = other if excluded else [*tagged, *listed, *single]
     assert Counter(row.contact_id for row in rows) == Counter(named)
 
 
-async def test_an_audience_is_frozen_page_by_page(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each contact once, in the order of their ids; where it went on is forgotten when it is complete."""
+async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each contact once, in the order of their ids; the cursor is removed at the end."""
     monkeypatch.setattr(preparing, "PAGE", 2)
     actor = await factories.organization(runtime)
     contacts = sorted(await factories.contacts(runtime, actor, 5))
@@ -107,10 +107,10 @@ async def test_an_audience_is_frozen_page_by_page(runtime: Runtime, monkeypatch:
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENDING
 
 
-async def test_whoever_may_not_be_mailed_is_skipped_with_the_reason(
+async def test_recipients_who_may_not_be_mailed_are_skipped_with_a_reason(
     runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """Whether it was so when the audience was frozen, or has become so by the time that their turn has come."""
+    """Whether it was so when the campaign was prepared, or became so before their batch was sent."""
     actor = await factories.organization(runtime)
     early, late = [await factories.contacts(runtime, actor, len(DECISIONS)) for _ in range(2)]
     suppressed, deleted, mailed = await factories.contacts(runtime, actor, 3)
@@ -143,11 +143,11 @@ async def test_whoever_may_not_be_mailed_is_skipped_with_the_reason(
     }
     skipped[deleted] = (DeliveryStatus.SKIPPED, DeliveryDecision.CONTACT_DELETED)
     assert await decisions(runtime, actor, campaign_id) == skipped | {mailed: (DeliveryStatus.ACCEPTED, None)}
-    assert len(mailer.ledger) == 1
+    assert len(mailer.accepted) == 1
 
 
-async def test_a_campaign_to_nobody_fails_beside_one_to_somebody(runtime: Runtime) -> None:
-    """Each is judged by its own audience."""
+async def test_an_empty_audience_fails_only_its_own_campaign(runtime: Runtime) -> None:
+    """Another campaign of the organization, with recipients, is sent."""
     actor, _, other = await sending(runtime, 2)
     campaign_id = await factories.campaign(runtime, actor, tag="nobody")
     await start(runtime, actor, campaign_id)
@@ -155,8 +155,10 @@ async def test_a_campaign_to_nobody_fails_beside_one_to_somebody(runtime: Runtim
     assert (await progress(runtime, actor, other)).status == CampaignStatus.SENDING
 
 
-async def test_what_a_cancelled_campaign_has_not_sent_says_so(runtime: Runtime, scripted_sender: Sender) -> None:
-    """What waits and what a worker holds alike, but for who is suppressed by then; what is under way goes on."""
+async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
+    runtime: Runtime, scripted_sender: Sender
+) -> None:
+    """Pending and claimed ones are skipped as cancelled, or as suppressed; submitted ones continue."""
     actor, _, campaign_id = await sending(runtime, 5)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -180,8 +182,10 @@ async def test_what_a_cancelled_campaign_has_not_sent_says_so(runtime: Runtime, 
     }
 
 
-async def test_orders_are_for_one_campaign(runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer) -> None:
-    """A paused campaign neither sends because another one does, nor skips because another one is cancelled."""
+async def test_pausing_and_cancelling_affect_one_campaign(
+    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
+    """A paused campaign neither sends because another one does, nor is skipped because another one is cancelled."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -195,11 +199,11 @@ async def test_orders_are_for_one_campaign(runtime: Runtime, scripted_sender: Se
     assert not (await scripted_sender.send_batch(actor, campaign_id)).claimed
     waiting = dict.fromkeys(contacts, (DeliveryStatus.PENDING, None))
     assert await decisions(runtime, actor, campaign_id) == waiting
-    assert mailer.ledger == []
+    assert mailer.accepted == []
 
 
-async def test_a_message_shows_its_own_contact_s_tags(runtime: Runtime, scripted_sender: Sender) -> None:
-    """In alphabetical order, and none where there are none."""
+async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_sender: Sender) -> None:
+    """In alphabetical order, and none if the contact has none."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, 3)
     tags = {contacts[0]: ["b", "a"], contacts[1]: ["c"], contacts[2]: []}
@@ -221,14 +225,14 @@ async def test_a_message_shows_its_own_contact_s_tags(runtime: Runtime, scripted
 
 @pytest.fixture
 def slow(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
-    """A sender over an account of its own, which takes a message a second."""
+    """A sender with an account of its own, at one message per second."""
     mailer.account = f"account-{new_id()}"
     mailer.limits = replace(UNLIMITED, messages_per_second=1)
     return scripted_sender
 
 
-async def test_the_rate_is_waited_for_however_short_the_wait(slow: Sender, mailer: ModelMailer) -> None:
-    """Batches follow each other at the account's pace."""
+async def test_batches_wait_for_the_rate_limit(slow: Sender, mailer: ModelMailer) -> None:
+    """Batches follow each other at the account's rate, however short the wait."""
     mailer.limits = replace(UNLIMITED, messages_per_second=100)
     began = monotonic()
     for _ in range(3):
@@ -236,15 +240,15 @@ async def test_the_rate_is_waited_for_however_short_the_wait(slow: Sender, maile
     assert monotonic() - began >= 0.39
 
 
-async def test_the_rate_is_kept_after_an_idle_time(slow: Sender) -> None:
-    """What an account did not send in ten minutes is not made up for: one batch goes at once, the next waits."""
+async def test_the_rate_limit_has_no_bursts_after_idle_time(slow: Sender) -> None:
+    """After ten idle minutes one batch goes at once, and the next one waits."""
     assert await slow.reserve(-600) == 0
     assert await slow.reserve(60) == 0
     assert 50 < await slow.reserve(60) <= 60
 
 
-async def test_what_a_batch_does_not_use_of_the_rate_is_given_back(runtime: Runtime, slow: Sender) -> None:
-    """What nobody waits for, and what there was no room for; the account's others go on the sooner."""
+async def test_unused_reservations_of_the_rate_are_returned(runtime: Runtime, slow: Sender) -> None:
+    """For recipients that were not claimed, and messages that were not rendered in time."""
     actor, _, campaign_id = await sending(runtime, 15)
     mail = await slow.mail_of(actor, campaign_id)
     assert mail is not None

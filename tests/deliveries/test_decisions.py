@@ -1,4 +1,4 @@
-"""Decisions of people about deliveries in doubt."""
+"""Resolving deliveries in doubt by a person's decision."""
 
 import asyncio
 from functools import partial
@@ -20,62 +20,62 @@ from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.campaigns.calls import ERRORS, caller, gid
 from tests.client import ApiClient
-from tests.deliveries.calls import RESOLVE, held, listed, not_resolved, resolved
+from tests.deliveries.calls import RESOLVE, list_deliveries, resolve_delivery, resolve_refused, send_in_doubt
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import drain, finish, go, progress, sending
 from tests.inbox import apply_inbox, deliver
 from tests.waiting import until
 
 
-async def test_sent_makes_it_accepted(
+async def test_sent_accepts_the_delivery(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """A decision counts at once; with the last issue resolved the campaign is SENT, and nothing went out."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 2)
+    """With the last issue resolved the campaign is SENT at once, and nothing is sent."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
-    found = await listed(mine, campaign_id, "FAILED")
+    found = await list_deliveries(mine, campaign_id, "FAILED")
     assert "2 messages with an unknown outcome" in found["statusReason"]
     assert "resolveDelivery" in found["statusReason"]
     first, second = (one["id"] for one in found["deliveries"]["nodes"])
-    payload = await resolved(mine, first, "SENT")
+    payload = await resolve_delivery(mine, first, "SENT")
     assert (payload["delivery"]["state"], payload["delivery"]["reason"]) == ("ACCEPTED", None)
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
     assert payload["campaign"]["statusReason"].startswith("1 message not known")
     sent_at = payload["campaign"]["sentAt"]
-    payload = await resolved(mine, second, "SENT")
+    payload = await resolve_delivery(mine, second, "SENT")
     assert payload["campaign"]["status"] == "SENT"
     assert payload["campaign"]["statusReason"] is None
     assert payload["campaign"]["sentAt"] == sent_at
     counts = (await progress(runtime, owner, campaign_id)).counts
     assert (counts.accepted, counts.failed) == (2, 0)
-    assert mailer.ledger == []
+    assert mailer.accepted == []
 
 
-async def test_not_sent_stays_an_issue(
+async def test_not_sent_remains_an_issue(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """The delivery stays FAILED and says who decided; it can still be sent again."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """The delivery stays FAILED with the decision as its reason; it can still be sent again."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
-    payload = await resolved(mine, one["id"], "NOT_SENT")
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
+    payload = await resolve_delivery(mine, one["id"], "NOT_SENT")
     assert payload["delivery"]["state"] == "FAILED"
     assert payload["delivery"]["reason"] == "A user decided that it was not sent."
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
-    payload = await resolved(mine, one["id"], "SEND_AGAIN")
+    payload = await resolve_delivery(mine, one["id"], "SEND_AGAIN")
     assert payload["delivery"]["state"] == "PENDING"
 
 
-async def test_send_again_goes_out_in_a_new_batch(
+async def test_send_again_uses_a_new_batch(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """The campaign is SENDING again, the one message goes out once, under another batch, and the campaign is SENT."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 2)
+    """The campaign is SENDING, the message is sent once in another batch, and the campaign is SENT."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
     rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id, EmailDelivery.batch_id))
     before = {encode_global_id("Delivery", row.id): row.batch_id for row in rows}
     first, second = sorted(before)
-    payload = await resolved(mine, first, "SEND_AGAIN")
+    payload = await resolve_delivery(mine, first, "SEND_AGAIN")
     assert (payload["campaign"]["status"], payload["campaign"]["sentAt"]) == ("SENDING", None)
     waiting = await runtime.reads(owner.tenant).rows(
         select(EmailDelivery.batch_id, EmailDelivery.submitted_at).where(EmailDelivery.status == "pending")
@@ -83,18 +83,18 @@ async def test_send_again_goes_out_in_a_new_batch(
     assert [tuple(row) for row in waiting] == [(None, None)]
     now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert now.status == CampaignStatus.SENT_WITH_ISSUES
-    (message,) = mailer.ledger
+    (message,) = mailer.accepted
     assert encode_global_id("Delivery", UUID(message.delivery_id)) == first
     assert UUID(message.batch_id) != before[first]
-    await resolved(mine, second, "SEND_AGAIN")
+    await resolve_delivery(mine, second, "SEND_AGAIN")
     assert (await finish(runtime, scripted_sender, owner, campaign_id)).status == CampaignStatus.SENT
-    assert len(mailer.ledger) == 2
+    assert len(mailer.accepted) == 2
 
 
-async def test_after_a_decision_the_campaign_goes_on_at_once(
+async def test_a_decision_finishes_the_campaign_without_a_sweep(
     runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """It may have been the last message that kept it from its end: nobody waits for the sweep."""
+    """If it was the last open message, a job is enqueued that finishes the campaign."""
     owner, _, campaign_id = await sending(runtime, 3)
     mailer.outcome = "failed before"
     await drain(scripted_sender, owner, campaign_id)
@@ -107,69 +107,69 @@ async def test_after_a_decision_the_campaign_goes_on_at_once(
             assert uow.jobs == [send if resolution is DeliveryResolution.SEND_AGAIN else advance]
 
 
-async def test_a_message_still_being_asked_about_can_be_resolved(
+async def test_unknown_deliveries_can_be_resolved(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """UNKNOWN deliveries of a campaign that is SENDING: SENT settles, NOT_SENT fails, SEND_AGAIN is pending."""
+    """Of a campaign that is SENDING: SENT accepts, NOT_SENT fails, SEND_AGAIN makes pending."""
     owner, _, campaign_id = await sending(runtime, 3)
     mailer.outcome = "failed before"
     await drain(scripted_sender, owner, campaign_id)
     mine = caller(api, runtime, owner)
-    found = (await listed(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
+    found = (await list_deliveries(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
     for one, decision in zip(found, ("SENT", "NOT_SENT", "SEND_AGAIN"), strict=True):
-        assert (await resolved(mine, one["id"], decision))["campaign"]["status"] == "SENDING"
+        assert (await resolve_delivery(mine, one["id"], decision))["campaign"]["status"] == "SENDING"
     counts = (await progress(runtime, owner, campaign_id)).counts
     assert (counts.accepted, counts.failed, counts.pending, counts.unknown) == (1, 1, 1, 0)
     mailer.outcome = "ok"
     now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert now.status == CampaignStatus.SENT_WITH_ISSUES
-    assert len(mailer.ledger) == 1
+    assert len(mailer.accepted) == 1
 
 
-async def test_only_what_is_in_doubt_can_be_resolved(
+async def test_other_deliveries_cannot_be_resolved(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """A delivery that was settled meanwhile is left as it is, and the refusal says where it stands."""
+    """A delivery that is not in doubt any more stays as it is, and the error has its state."""
     owner, _, campaign_id = await sending(runtime, 1)
     mine = caller(api, runtime, owner)
-    (pending,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
-    error = await not_resolved(mine, pending["id"], "NOT_SENT")
+    (pending,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
+    error = await resolve_refused(mine, pending["id"], "NOT_SENT")
     assert (error["code"], error["field"]) == ("INVALID_STATE", ["input", "deliveryId"])
     assert "pending" in error["message"]
     assert "UNKNOWN or FAILED" in error["suggestion"]
     await finish(runtime, scripted_sender, owner, campaign_id)
-    assert (await not_resolved(mine, pending["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
-    assert len(mailer.ledger) == 1
+    assert (await resolve_refused(mine, pending["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
+    assert len(mailer.accepted) == 1
     nobody = encode_global_id("Delivery", new_id())
-    assert (await not_resolved(mine, nobody, "SENT"))["code"] == "NOT_FOUND"
-    assert (await not_resolved(mine, gid(campaign_id), "SENT"))["code"] == "NOT_FOUND"
+    assert (await resolve_refused(mine, nobody, "SENT"))["code"] == "NOT_FOUND"
+    assert (await resolve_refused(mine, gid(campaign_id), "SENT"))["code"] == "NOT_FOUND"
 
 
-async def test_nothing_more_is_sent_of_a_cancelled_campaign(
+async def test_send_again_is_refused_for_a_cancelled_campaign(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """SEND_AGAIN is refused with what to do instead; SENT and NOT_SENT are still possible."""
+    """The error has the alternatives; SENT and NOT_SENT are possible."""
     owner, _, campaign_id = await sending(runtime, 2)
     mailer.outcome = "failed before"
     await drain(scripted_sender, owner, campaign_id)
     await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
     mine = caller(api, runtime, owner)
-    one, other = (await listed(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
-    error = await not_resolved(mine, one["id"], "SEND_AGAIN")
+    one, other = (await list_deliveries(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
+    error = await resolve_refused(mine, one["id"], "SEND_AGAIN")
     assert (error["code"], error["field"]) == ("INVALID_STATE", ["input", "as"])
     assert "duplicateCampaign" in error["suggestion"]
-    assert (await resolved(mine, one["id"], "NOT_SENT"))["campaign"]["status"] == "CANCELLING"
-    await resolved(mine, other["id"], "SENT")
+    assert (await resolve_delivery(mine, one["id"], "NOT_SENT"))["campaign"]["status"] == "CANCELLING"
+    await resolve_delivery(mine, other["id"], "SENT")
     await advance_campaign(runtime.work, owner, campaign_id)
     assert (await progress(runtime, owner, campaign_id)).status == CampaignStatus.CANCELLED
-    assert (await not_resolved(mine, one["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
+    assert (await resolve_refused(mine, one["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
 
 
-async def test_a_resumed_campaign_is_not_one_that_ended(
+async def test_a_finished_campaign_cannot_be_resumed(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """`resumeCampaign` is for paused campaigns; one that ended with issues goes on by `resolveDelivery` alone."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """`resumeCampaign` is for paused campaigns; one with issues continues by `resolveDelivery` alone."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     resume = f"mutation ($input: ResumeCampaignInput!) {{ resumeCampaign(input: $input) {{ {ERRORS} }} }}"
     data = await caller(api, runtime, owner).execute(resume, {"input": {"campaignId": gid(campaign_id)}})
     assert data["resumeCampaign"]["userErrors"][0]["code"] == "INVALID_STATE"
@@ -178,12 +178,12 @@ async def test_a_resumed_campaign_is_not_one_that_ended(
 async def test_a_decision_is_audited(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """Who decided what about which delivery, and what it was before."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """The audit record has the user, the delivery, the decision, and the state before."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
-    await resolved(mine, one["id"], "SEND_AGAIN")
-    await not_resolved(mine, one["id"], "SENT")
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
+    await resolve_delivery(mine, one["id"], "SEND_AGAIN")
+    await resolve_refused(mine, one["id"], "SENT")
     rows = await runtime.reads(owner.tenant).rows(
         select(AuditEvent.user_id, AuditEvent.target_id, AuditEvent.changes).where(
             AuditEvent.action == "delivery.resolved"
@@ -195,42 +195,42 @@ async def test_a_decision_is_audited(
     assert row.changes == {"campaign": str(campaign_id), "from": "failed", "as": "send_again"}
 
 
-async def test_who_may_not_send_may_not_resolve(
+async def test_resolving_requires_the_permission_to_send(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """A viewer reads the deliveries, and is refused the decision."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """A viewer can read the deliveries, but not resolve them."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, viewer)
     mine = caller(api, runtime, viewer)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
     reply = await mine.send(RESOLVE, {"input": {"deliveryId": one["id"], "as": "SENT"}})
     assert reply.codes == ["FORBIDDEN"]
-    assert (await listed(mine, campaign_id))["deliveries"]["nodes"][0]["state"] == "FAILED"
+    assert (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"][0]["state"] == "FAILED"
 
 
-async def test_two_decisions_at_once_are_one(
+async def test_of_concurrent_decisions_one_succeeds(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """Of many people who want it sent again one wins, and one message goes out."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """Of several requests to send it again one succeeds, and one message is sent."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
     given = {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}
     answers = await asyncio.gather(*(mine.execute(RESOLVE, given) for _ in range(6)))
     won = [answer for answer in answers if not answer["resolveDelivery"]["userErrors"]]
     assert len(won) == 1
     await finish(runtime, scripted_sender, owner, campaign_id)
-    assert len(mailer.ledger) == 1
+    assert len(mailer.accepted) == 1
 
 
-async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
+async def test_a_decision_excludes_the_end_of_the_campaign(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """While somebody sends a message again the sweeper cannot end the campaign over it: nothing pending is left."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """Whichever comes first, no pending delivery is left in a finished campaign."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
     for _ in range(10):
         await asyncio.gather(
             mine.execute(RESOLVE, {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}),
@@ -242,10 +242,10 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
         await finish(runtime, scripted_sender, owner, campaign_id)
 
 
-async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
+async def test_the_sweep_waits_for_an_uncommitted_decision(
     runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """The sweeper waits for a decision that is not yet committed, and then sees what it has made pending."""
+    """Then it sees the delivery that the decision made pending, and does not finish the campaign."""
     owner, _, campaign_id = await sending(runtime, 1)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
@@ -258,11 +258,11 @@ async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
     now = await progress(runtime, owner, campaign_id)
     assert (now.status, now.counts.pending) == (CampaignStatus.SENDING, 1)
     await finish(runtime, scripted_sender, owner, campaign_id)
-    assert len(mailer.ledger) == 1
+    assert len(mailer.accepted) == 1
 
 
 async def waits_for_a_lock(runtime: Runtime) -> bool:
-    """Whether a session of this database waits for another's lock."""
+    """Whether a session of this database waits for another session's lock."""
     async with runtime.engine.connect() as connection:
         found = await connection.scalar(
             text(
@@ -273,14 +273,14 @@ async def waits_for_a_lock(runtime: Runtime) -> bool:
     return bool(found)
 
 
-async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twice(
+async def test_a_late_webhook_prevents_a_second_message(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """A webhook about the first message, come before the second went out, settles the delivery."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """A webhook about the first message, received before the second one is sent, accepts the delivery."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
-    await resolved(mine, one["id"], "SEND_AGAIN")
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
+    await resolve_delivery(mine, one["id"], "SEND_AGAIN")
     delivery = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
     await deliver(
         runtime,
@@ -294,17 +294,17 @@ async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twi
     await apply_inbox(runtime)
     now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert (now.status, now.counts.delivered) == (CampaignStatus.SENT, 1)
-    assert mailer.ledger == []
+    assert mailer.accepted == []
 
 
-async def test_counters_follow_a_decision(
+async def test_a_decision_updates_the_counters(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
-    """Each decision raises the sequence, so that dashboards see it."""
-    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
+    """Each decision increments the sequence, so that subscribers see it."""
+    owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
-    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
     before = (await runtime.reads(owner.tenant).rows(select(CampaignStats.sequence)))[0].sequence
-    await resolved(mine, one["id"], "SENT")
+    await resolve_delivery(mine, one["id"], "SENT")
     after = (await runtime.reads(owner.tenant).rows(select(CampaignStats.sequence)))[0].sequence
     assert after > before

@@ -1,4 +1,4 @@
-"""Whose batch is next: organizations in turn, and the campaigns of each in turn."""
+"""Round-robin scheduling of batches over organizations, and over the campaigns of each."""
 
 from core.ids import new_id
 from services.deliveries.fair_scheduler import FairScheduler, Slot
@@ -10,8 +10,8 @@ async def slots(scheduler: FairScheduler, how_many: int) -> list[Slot]:
     return [slot for slot in found if slot is not None]
 
 
-async def test_organizations_take_turns() -> None:
-    """One with two campaigns has no more turns than one with a single campaign."""
+async def test_scheduling_is_round_robin_over_organizations() -> None:
+    """An organization with two campaigns has no more slots than one with a single campaign."""
     scheduler, large, small = FairScheduler(), new_id(), new_id()
     first, second, other = new_id(), new_id(), new_id()
     for organization_id, campaign_id in ((large, first), (large, second), (small, other)):
@@ -19,8 +19,8 @@ async def test_organizations_take_turns() -> None:
     assert [slot.campaign_id for slot in await slots(scheduler, 6)] == [first, other, second, other, first, other]
 
 
-async def test_a_campaign_with_nothing_leaves() -> None:
-    """Unless it was added again since its slot was given, as something may be pending that the slot did not see."""
+async def test_a_campaign_without_pending_messages_is_removed() -> None:
+    """Unless it was added again since its slot, because the slot may not have seen the new messages."""
     scheduler, organization_id = FairScheduler(), new_id()
     campaigns = [new_id(), new_id()]
     for campaign_id in campaigns:
@@ -36,7 +36,7 @@ async def test_a_campaign_with_nothing_leaves() -> None:
 
 
 async def test_a_closed_scheduler_has_no_slots() -> None:
-    """Also for one who waits already, and whatever is in it."""
+    """Also for a caller that is waiting already, and if campaigns are in it."""
     scheduler = FairScheduler()
     scheduler.add(new_id(), new_id())
     scheduler.close()

@@ -1,4 +1,4 @@
-"""Handing a batch to the provider: in parts that it takes, each message once, and nothing after trouble."""
+"""Submitting a batch to the provider: split by its limits, each message once, none after an account error."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,14 +32,14 @@ def message(number: int, size: int = 10) -> Message:
 
 
 def sizes(messages: Sequence[Message], max_messages: int, max_bytes: int = 10**9) -> list[int]:
-    """How many messages each part has; together they are all, in their order."""
+    """The number of messages in each request; together they are all, in their order."""
     found = split(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
     assert [one for part in found for one in part] == list(messages)
     return [len(part) for part in found]
 
 
-def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
-    """At most so many messages, and so many bytes as JSON in a request; one that is too large goes alone."""
+def test_a_batch_is_split_by_the_provider_s_limits() -> None:
+    """By messages, and by bytes as JSON; a message that is too large is sent alone."""
     five = [message(number) for number in range(5)]
     assert sizes(five, 5) == [5]
     assert sizes(five, 2) == [2, 2, 1]
@@ -58,8 +58,8 @@ def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
     "trouble",
     [NotSent(reason="429"), AccountRefused(code=405, reason="Pay."), InDoubt(reason="500")],
 )
-async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
-    """What was handed over before stands; the rest is certainly not sent, through no fault of the provider's."""
+async def test_after_an_error_of_the_account_nothing_more_is_sent(trouble: Outcome) -> None:
+    """The outcomes before it stay; the remaining messages are not sent, for a local reason."""
     answers: list[Outcome] = [Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m")]), trouble]
     mailer = RecordingMailer(lambda *_: answers.pop(0), limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(4)]
@@ -73,26 +73,26 @@ async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
     assert [found[one] for one in found if one not in tried] == [NotSent(reason="Not tried.", local=True)] * 2
 
 
-async def test_the_halves_of_a_batch_go_in_their_order() -> None:
-    """A batch that is refused whole is split until the message at fault is alone, and all others are accepted."""
-    mailer = ModelMailer(outcome="spoilt")
+async def test_a_refused_batch_is_halved_in_order() -> None:
+    """It is split until the invalid message is alone, and all others are accepted."""
+    mailer = ModelMailer(outcome="invalid message")
     messages = [message(number) for number in range(5)]
     await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
-    assert [one.delivery_id for one in mailer.ledger] == list("01234")
+    assert [one.delivery_id for one in mailer.accepted] == list("01234")
 
 
-async def test_when_the_lease_is_nearly_over_every_part_is_given_back() -> None:
-    """None is lost because an earlier one came too late."""
+async def test_near_the_end_of_the_lease_nothing_is_sent() -> None:
+    """Every remaining request has an outcome, so that no message is lost."""
     mailer = ModelMailer(limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(3)]
     outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 29, times=TIMES)
     assert sorted(one.delivery_id for part in outcomes for one in part.messages) == list("012")
     assert {part.outcome for part in outcomes} == {NotSent(reason="The lease was nearly over.", local=True)}
-    assert mailer.ledger == []
+    assert mailer.accepted == []
 
 
-def test_two_messages_refused_alike_are_several() -> None:
-    """The words that the campaign tells are short enough to be stored."""
+def test_two_messages_with_the_same_refusal_are_enough() -> None:
+    """The reason is short enough to be stored."""
     receipts = [Receipt(ReceiptStatus.REFUSED, None, 300, "x" * 600)] * 2
     found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
@@ -103,8 +103,8 @@ def test_two_messages_refused_alike_are_several() -> None:
     ("code", "words", "end"),
     [(300, "No.", " (code 300): No."), (300, "", " (code 300)."), (0, "No.", ": No."), (0, "", ".")],
 )
-def test_a_batch_that_is_refused_tells_what_the_provider_said(code: int, words: str, end: str) -> None:
-    """Its code and its words, of which either may be missing."""
+def test_a_refused_batch_has_the_provider_s_code_and_text(code: int, words: str, end: str) -> None:
+    """Either may be missing."""
     receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words)] * 2
     found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None

@@ -1,4 +1,4 @@
-"""A whole worker in this process: queue, sender and sweeps, with Redis and without."""
+"""A whole worker in this process: queue, sender and sweeps, with and without Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,13 +20,13 @@ from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
 from settings import Settings
 from tests import factories
-from tests.deliveries.conftest import Provider, slowed
+from tests.deliveries.conftest import Provider, rate_limited_mailer
 from tests.waiting import until
 
 QUICK = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
 
 
-def hurried(settings: Settings, **redis: str) -> Settings:
+def with_short_times(settings: Settings, **redis: str) -> Settings:
     """The settings with short times."""
     changes: dict[str, object] = {"sending": settings.sending.model_copy(update=QUICK)}
     if redis:
@@ -36,7 +36,7 @@ def hurried(settings: Settings, **redis: str) -> Settings:
 
 @asynccontextmanager
 async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker that is stopped as SIGTERM stops it."""
+    """A worker that is stopped as by SIGTERM."""
     stopping = asyncio.Event()
     task = asyncio.create_task(run(runtime, stopping))
     try:
@@ -46,7 +46,7 @@ async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait_for(task, 60)
 
 
-async def ended(runtime: Runtime, actor: Actor, campaign_id: UUID, within: float = 60) -> CampaignStatus:
+async def wait_until_ended(runtime: Runtime, actor: Actor, campaign_id: UUID, within: float = 60) -> CampaignStatus:
     """Wait until the campaign has ended."""
     async with asyncio.timeout(within):
         while True:
@@ -57,8 +57,8 @@ async def ended(runtime: Runtime, actor: Actor, campaign_id: UUID, within: float
             await asyncio.sleep(0.02)
 
 
-async def ordered(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
-    """A campaign that somebody has just sent."""
+async def order_campaign(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
+    """Send a campaign, as the mutation does."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)
@@ -70,12 +70,12 @@ async def ordered(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
 
 @pytest.fixture
 def quick(fresh_runtime: Runtime, provider: Provider) -> Runtime:
-    """A runtime of its own with short times, which sends to the provider."""
-    return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=provider.mailer)
+    """A runtime with short times, which sends to the provider."""
+    return replace(fresh_runtime, settings=with_short_times(fresh_runtime.settings), mailer=provider.mailer)
 
 
-async def begun(tasks: int) -> None:
-    """Wait until so many campaigns have begun to be prepared, and not a turn of the loop longer."""
+async def wait_until_started(tasks: int) -> None:
+    """Wait until so many tasks have started, checking in each iteration of the event loop."""
     seen: set[str] = set()
     async with asyncio.timeout(60):
         while len(seen) < tasks:
@@ -87,25 +87,25 @@ async def begun(tasks: int) -> None:
 
 @pytest.mark.parametrize("tasks", range(4))
 async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, tasks: int) -> None:
-    """Stopped in the middle of a sweep that starts task after task, it ends only when all of them have ended."""
+    """Stopped during a sweep that starts many tasks, it waits for all of them."""
     for _ in range(8):
-        await ordered(quick, 3)
+        await order_campaign(quick, 3)
     before, stopping = asyncio.all_tasks(), asyncio.Event()
     task = asyncio.create_task(run(quick, stopping))
-    await begun(tasks)
+    await wait_until_started(tasks)
     stopping.set()
     await asyncio.wait_for(task, 60)
     assert asyncio.all_tasks() - before == set()
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, times: int) -> None:
-    """Cancelled, once or again while it ends its loops, it ends its background tasks too."""
+async def test_a_cancelled_worker_leaves_nothing_running(quick: Runtime, times: int) -> None:
+    """Cancelled once, or again while it stops, it ends its background tasks too."""
     for _ in range(8):
-        await ordered(quick, 3)
+        await order_campaign(quick, 3)
     before = asyncio.all_tasks()
     task = asyncio.create_task(run(quick, asyncio.Event()))
-    await begun(1)
+    await wait_until_started(1)
     for _ in range(times):
         task.cancel()
         await asyncio.sleep(0)
@@ -115,17 +115,17 @@ async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, t
 
 
 async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
-    """A worker prepares, sends and ends an announced campaign, and stops when told to."""
+    """It prepares, sends and finishes a campaign from its job, and stops on request."""
     async with worker(quick):
-        actor, campaign_id = await ordered(quick, 120)
-        assert await ended(quick, actor, campaign_id) is CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == 120
+        actor, campaign_id = await order_campaign(quick, 120)
+        assert await wait_until_ended(quick, actor, campaign_id) is CampaignStatus.SENT
+    assert len(await provider.messages(campaign_id)) == 120
 
 
-async def test_a_job_that_was_run_leaves_nothing_in_redis(quick: Runtime) -> None:
-    """Nobody asks for results, which would fill the memory of a server that holds nothing else for long."""
+async def test_finished_jobs_leave_nothing_in_redis(quick: Runtime) -> None:
+    """Results are not stored, because they would fill Redis."""
     async with Redis.from_url(secret(quick.settings.redis.url)) as redis:
-        await ordered(quick, 1)
+        await order_campaign(quick, 1)
         assert await redis.zcard(QUEUE_NAME) > 0
 
         async def all_are_taken() -> bool:
@@ -136,41 +136,41 @@ async def test_a_job_that_was_run_leaves_nothing_in_redis(quick: Runtime) -> Non
         assert [key async for key in redis.scan_iter("arq:result:*")] == []
 
 
-async def test_a_worker_needs_no_redis(quick: Runtime, provider: Provider) -> None:
-    """With Redis away from start to end, the sweeper alone carries a campaign to its end."""
+async def test_a_worker_works_without_redis(quick: Runtime, provider: Provider) -> None:
+    """With Redis unavailable all the time, the sweeps alone send and finish a campaign."""
     nowhere = "redis://127.0.0.1:9/0"
     queue = Queue(nowhere)
     runtime = replace(
         quick,
-        settings=hurried(quick.settings, url=nowhere),
+        settings=with_short_times(quick.settings, url=nowhere),
         queue=queue,
         work=Work(quick.engine, queue, quick.publisher),
     )
     async with worker(runtime):
-        actor, campaign_id = await ordered(runtime, 60)
-        assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == 60
+        actor, campaign_id = await order_campaign(runtime, 60)
+        assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
+    assert len(await provider.messages(campaign_id)) == 60
 
 
-async def test_a_small_campaign_is_not_held_up_by_a_large_one(quick: Runtime, provider: Provider) -> None:
-    """Batches go round-robin over organizations: the small campaign ends long before the large one."""
-    large, large_id = await ordered(quick, 3_000)
-    small, small_id = await ordered(quick, 30)
+async def test_a_large_campaign_does_not_delay_a_small_one(quick: Runtime, provider: Provider) -> None:
+    """Batches are round-robin over organizations: the small campaign ends long before the large one."""
+    large, large_id = await order_campaign(quick, 3_000)
+    small, small_id = await order_campaign(quick, 30)
     async with worker(quick):
-        await ended(quick, small, small_id)
+        await wait_until_ended(quick, small, small_id)
         row = await read_progress(quick.reads(large.tenant), large_id)
         assert row is not None
         assert row.counts.accepted < 3_000
-        assert await ended(quick, large, large_id, 120) is CampaignStatus.SENT
-    assert len(await provider.ledger(large_id)) == 3_000
+        assert await wait_until_ended(quick, large, large_id, 120) is CampaignStatus.SENT
+    assert len(await provider.messages(large_id)) == 3_000
 
 
-async def test_a_rate_is_kept(quick: Runtime, provider: Provider) -> None:
-    """With 100 messages a second allowed, 150 take a second at least."""
-    runtime = replace(quick, mailer=slowed(provider, 100))
-    actor, campaign_id = await ordered(runtime, 150)
+async def test_the_rate_limit_is_respected(quick: Runtime, provider: Provider) -> None:
+    """At 100 messages per second, 150 messages take at least a second."""
+    runtime = replace(quick, mailer=rate_limited_mailer(provider, 100))
+    actor, campaign_id = await order_campaign(runtime, 150)
     started = asyncio.get_running_loop().time()
     async with worker(runtime):
-        assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
+        assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
     assert asyncio.get_running_loop().time() - started >= 1.0
-    assert len(await provider.ledger(campaign_id)) == 150
+    assert len(await provider.messages(campaign_id)) == 150

@@ -1,4 +1,4 @@
-"""A lookup that took too long counts for nothing: what is absent has been looked for at its time, three times."""
+"""Lookups of messages in doubt: at their times, three of them, and without effect if they took too long."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ PEOPLE = 4
 
 
 @pytest.fixture
-def doubtful(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
-    """A sender whose provider takes everything and says nothing."""
+def sender_in_doubt(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
+    """A sender whose provider accepts every message and does not answer."""
     mailer.outcome = "failed after"
     return scripted_sender
 
 
-async def reserved_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
-    """Reserve the campaign's doubtful messages, all of one batch."""
+async def reserve_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
+    """Reserve the campaign's messages in doubt, all of one batch."""
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow, campaign_id)
     assert lookup is not None
@@ -46,26 +46,26 @@ async def reserved_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> 
     return lookup
 
 
-async def write_down(
+async def record_and_read(
     runtime: Runtime, actor: Actor, campaign_id: UUID, lookup: Lookup, found: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
-    """Settle a lookup; where the messages stand then."""
+    """Record a lookup; the deliveries' states after it."""
     async with runtime.work.begin(actor) as uow:
         await record_lookup(uow, campaign_id, lookup, found or {}, grace_seconds=3600)
     return set((await statuses(runtime, actor, campaign_id)).values())
 
 
-async def test_lookups_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
-    """Three lookups whose reservations expired before they ended count as one: no message is sent again for them."""
+async def test_overlapping_lookups_count_once(runtime: Runtime, sender_in_doubt: Sender) -> None:
+    """Three lookups that outlast their reservations count as one: no message is sent again for them."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
     lookups = []
     for _ in range(3):
-        lookups.append(await reserved_lookup(runtime, actor, campaign_id))
+        lookups.append(await reserve_lookup(runtime, actor, campaign_id))
         await expire_leases(runtime, actor, campaign_id)
-    lookups[-1:] = [await reserved_lookup(runtime, actor, campaign_id)]
+    lookups[-1:] = [await reserve_lookup(runtime, actor, campaign_id)]
     for lookup in lookups * 2:
-        assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
+        assert await record_and_read(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.lookups).where(EmailDelivery.campaign_id == campaign_id)
     )
@@ -73,81 +73,85 @@ async def test_lookups_that_overlap_count_once(runtime: Runtime, doubtful: Sende
 
 
 @pytest.mark.parametrize("found", [True, False])
-async def test_what_a_look_has_shown_is_announced(runtime: Runtime, doubtful: Sender, *, found: bool) -> None:
-    """The campaign's viewers see its figures move at once."""
+async def test_a_lookup_publishes_progress(runtime: Runtime, sender_in_doubt: Sender, *, found: bool) -> None:
+    """Subscribers of the campaign see its counters change at once."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
-    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
+    lookup = await reserve_lookup(runtime, actor, campaign_id)
     messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if found}
     async with runtime.work.begin(actor) as uow:
         await record_lookup(uow, campaign_id, lookup, messages, grace_seconds=3600)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
-async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, doubtful: Sender) -> None:
-    """One at once, one in the middle and one at the end: nothing is sent again before the whole time is over."""
+async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender_in_doubt: Sender) -> None:
+    """One at once, one in the middle and one at the end: nothing is sent again before the end."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
     wait = func.extract("epoch", EmailDelivery.next_lookup_at - func.clock_timestamp())
     for _ in range(2):
-        lookup = await reserved_lookup(runtime, actor, campaign_id)
-        assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
+        lookup = await reserve_lookup(runtime, actor, campaign_id)
+        assert await record_and_read(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
         waits = [float(row[0]) for row in await runtime.reads(actor.tenant).rows(select(wait))]
         assert len(waits) == PEOPLE
         assert 1_700 < min(waits) <= max(waits) <= 1_800
         await expire_leases(runtime, actor, campaign_id)
-    lookup = await reserved_lookup(runtime, actor, campaign_id)
-    assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
+    lookup = await reserve_lookup(runtime, actor, campaign_id)
+    assert await record_and_read(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
 
 
-async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
-    """What is reserved is not due for others until the reservation is over."""
+async def test_a_reserved_message_is_not_reserved_again(runtime: Runtime, sender_in_doubt: Sender) -> None:
+    """It is not due for other workers until the reservation expires."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
-    await reserved_lookup(runtime, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
+    await reserve_lookup(runtime, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         assert await reserve_due(uow, campaign_id) is None
 
 
 @pytest.mark.parametrize("in_progress", [True, False])
-async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: Sender, *, in_progress: bool) -> None:
-    """A request that may still be at work has as long again as it had before anybody looks it up."""
-    doubtful.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", in_progress=in_progress))
+async def test_a_request_in_progress_delays_the_first_lookup(
+    runtime: Runtime, sender_in_doubt: Sender, *, in_progress: bool
+) -> None:
+    """By the time that a request may take."""
+    sender_in_doubt.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", in_progress=in_progress))
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         assert (await reserve_due(uow, campaign_id) is None) is in_progress
 
 
-async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:
-    """That a search for another batch showed nothing says nothing, even at the last lookup."""
+async def test_an_empty_lookup_counts_for_its_own_batch(runtime: Runtime, sender_in_doubt: Sender) -> None:
+    """A lookup of another batch without results has no effect, even if it is the last one."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(lookups=2))
-    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    lookup = await reserve_lookup(runtime, actor, campaign_id)
     other = lookup._replace(batch_id=new_id())
-    assert await write_down(runtime, actor, campaign_id, other) == {DeliveryStatus.UNKNOWN}
+    assert await record_and_read(runtime, actor, campaign_id, other) == {DeliveryStatus.UNKNOWN}
     late = lookup._replace(rows=[row._replace(due_at=row.due_at - timedelta(1)) for row in lookup.rows])
-    assert await write_down(runtime, actor, campaign_id, late) == {DeliveryStatus.UNKNOWN}
+    assert await record_and_read(runtime, actor, campaign_id, late) == {DeliveryStatus.UNKNOWN}
     miscounted = lookup._replace(rows=[row._replace(lookups=1) for row in lookup.rows])
-    assert await write_down(runtime, actor, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
-    assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
+    assert await record_and_read(runtime, actor, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
+    assert await record_and_read(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
 
 
-async def test_a_late_look_that_finds_is_believed(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
-    """However long it took, what the provider's search shows has been sent."""
+async def test_a_late_lookup_with_a_result_counts(
+    runtime: Runtime, sender_in_doubt: Sender, mailer: ModelMailer
+) -> None:
+    """However long it took, a message that the search shows was sent."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, actor, campaign_id)
-    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    await drain(sender_in_doubt, actor, campaign_id)
+    lookup = await reserve_lookup(runtime, actor, campaign_id)
     found = dict(await mailer.find(str(lookup.batch_id)))
     await expire_leases(runtime, actor, campaign_id)
-    await reserved_lookup(runtime, actor, campaign_id)
-    assert await write_down(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
+    await reserve_lookup(runtime, actor, campaign_id)
+    assert await record_and_read(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
 
 
-async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A campaign with several doubtful batches has all of them found by one round."""
+async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A campaign with several batches in doubt has all of them found in one round."""
     actor, contacts, campaign_id = await sending(runtime, 1_100)
     await provider.fail(server_error_after_accept={"count": 3})
     for _ in range(3):
@@ -155,12 +159,12 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
     assert (await progress(runtime, actor, campaign_id)).counts.unknown == len(contacts)
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
-    ledger = await provider.ledger(campaign_id)
+    ledger = await provider.messages(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
 
 
 class SlowSearch(ModelMailer):
-    """A provider whose search takes its time."""
+    """A provider with a slow search."""
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The messages of a batch, later."""
@@ -175,10 +179,10 @@ async def send_one_by_one(sender: Sender, actor: Actor, campaign_id: UUID) -> No
         await sender.send_batch(actor, campaign_id)
 
 
-async def test_a_search_that_fails_ends_the_round(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
-    """The provider that does not answer about one batch is not asked about the next; the rows wait as they are."""
+async def test_a_failed_search_ends_the_round(runtime: Runtime, sender_in_doubt: Sender, mailer: ModelMailer) -> None:
+    """The other batches are not looked up, and their rows stay as they are."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await send_one_by_one(doubtful, actor, campaign_id)
+    await send_one_by_one(sender_in_doubt, actor, campaign_id)
     mailer.search_fails = True
     with capture_logs() as logs:
         assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == 0
@@ -187,10 +191,10 @@ async def test_a_search_that_fails_ends_the_round(runtime: Runtime, doubtful: Se
     assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == PEOPLE - 1
 
 
-async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) -> None:
-    """However many batches wait: a search that takes long leaves them to the next round."""
+async def test_a_round_has_a_time_limit(runtime: Runtime, sender_in_doubt: Sender) -> None:
+    """After a slow search, the other batches are left to the next round."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
-    await send_one_by_one(doubtful, actor, campaign_id)
+    await send_one_by_one(sender_in_doubt, actor, campaign_id)
 
     async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
         return await reserve_due(uow, campaign_id, asked)
@@ -205,7 +209,7 @@ async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) ->
     assert await once() == PEOPLE - 1
 
 
-async def look_until_decided(
+async def look_up_until_decided(
     runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, grace_seconds: float
 ) -> int:
     """Look up whenever a lookup is due, until nothing is unknown; how many messages are pending then."""
@@ -219,21 +223,21 @@ async def look_until_decided(
     raise AssertionError("still in doubt")
 
 
-async def test_the_grace_outlasts_a_search_that_lags(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """The search shows a message a second late: with a grace of two its doubt ends in the one message it has."""
+async def test_the_grace_period_covers_a_lagging_search(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """The search shows a message after a second: with a grace period of two, it is found and not sent again."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
     await drain(sender, actor, campaign_id)
-    assert await look_until_decided(runtime, sender, actor, campaign_id, 2.0) == 0
+    assert await look_up_until_decided(runtime, sender, actor, campaign_id, 2.0) == 0
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == len(contacts)
+    assert len(await provider.messages(campaign_id)) == len(contacts)
 
 
-async def test_a_search_that_lags_beyond_the_grace_is_taken_at_its_word(
+async def test_a_message_missing_beyond_the_grace_period_is_sent_again(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """The stated limit: what the search does not show within the grace period counts as absent, and is sent again."""
+    """The documented limit: it counts as not sent, although the search would show it later."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 3600})
     await drain(sender, actor, campaign_id)
-    assert await look_until_decided(runtime, sender, actor, campaign_id, 0.2) == len(contacts)
+    assert await look_up_until_decided(runtime, sender, actor, campaign_id, 0.2) == len(contacts)

@@ -1,4 +1,4 @@
-"""The invariants of sending, under every order of steps, deaths and late news that Hypothesis can think of."""
+"""The invariants of sending, under any order of steps, crashes and late events that Hypothesis generates."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,85 +13,85 @@ from models.campaigns import CampaignStatus, OnDoubt
 from runtime import Runtime
 from services.mailing.lookups import MAX_LOOKUPS
 from tests.deliveries.model import OUTCOMES
-from tests.deliveries.world import PEOPLE, Held, World
+from tests.deliveries.world import PEOPLE, BatchInProgress, World
 from tests.properties import examples
 
 T = TypeVar("T")
-PLACES = st.integers(0, 5)
+INDEXES = st.integers(0, 5)
 
 
 class SendingMachine(RuleBasedStateMachine):
-    """Hypothesis chooses the steps; each runs in the session's loop."""
+    """Hypothesis chooses the steps; each runs in the session's event loop."""
 
     runtime: Runtime
     loop: asyncio.AbstractEventLoop
     world: World
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
-        """Run a step in the loop that owns the connections."""
+        """Run a step in the event loop that owns the connections."""
         return asyncio.run_coroutine_threadsafe(step, self.loop).result(60)
 
-    def pick(self, place: int, *, submitted: bool, answered: bool) -> Held | None:
-        """A batch in that stage."""
+    def pick(self, index: int, *, submitted: bool, answered: bool) -> BatchInProgress | None:
+        """A batch in that state."""
         found = [
-            held
-            for held in self.world.held
-            if (held.messages is not None) is submitted and (held.outcomes is not None) is answered
+            batch
+            for batch in self.world.batches
+            if (batch.messages is not None) is submitted and (batch.outcomes is not None) is answered
         ]
-        return found[place % len(found)] if found else None
+        return found[index % len(found)] if found else None
 
     @initialize(on_doubt=st.sampled_from(OnDoubt))
     def begin(self, on_doubt: OnDoubt) -> None:
-        """A campaign in `sending`."""
+        """Start with a campaign in `sending`."""
         self.world = self.run(World.make(self.runtime, on_doubt))
 
-    @rule(most=st.integers(1, PEOPLE))
-    def claim(self, most: int) -> None:
-        """A worker claims."""
-        self.run(self.world.claim(most))
+    @rule(limit=st.integers(1, PEOPLE))
+    def claim(self, limit: int) -> None:
+        """A worker claims a batch."""
+        self.run(self.world.claim(limit))
 
-    @rule(place=PLACES)
-    def submit(self, place: int) -> None:
-        """It passes the point of no return."""
-        if held := self.pick(place, submitted=False, answered=False):
-            self.run(self.world.submit(held))
+    @rule(index=INDEXES)
+    def submit(self, index: int) -> None:
+        """A worker submits a batch."""
+        if batch := self.pick(index, submitted=False, answered=False):
+            self.run(self.world.submit(batch))
 
-    @rule(place=PLACES, outcome=st.sampled_from(OUTCOMES))
-    def post(self, place: int, outcome: str) -> None:
-        """It hands over."""
-        if held := self.pick(place, submitted=True, answered=False):
-            self.run(self.world.post(held, outcome))
+    @rule(index=INDEXES, outcome=st.sampled_from(OUTCOMES))
+    def post(self, index: int, outcome: str) -> None:
+        """A worker hands a batch to the provider."""
+        if batch := self.pick(index, submitted=True, answered=False):
+            self.run(self.world.post(batch, outcome))
 
-    @rule(place=PLACES)
-    def record(self, place: int) -> None:
-        """It records the answer, however late."""
-        if held := self.pick(place, submitted=True, answered=True):
-            self.world.held.remove(held)
-            self.run(self.world.record(held))
+    @rule(index=INDEXES)
+    def record(self, index: int) -> None:
+        """A worker records the outcome, however late."""
+        if batch := self.pick(index, submitted=True, answered=True):
+            self.world.batches.remove(batch)
+            self.run(self.world.record(batch))
 
-    @rule(most=st.integers(1, PEOPLE), outcome=st.sampled_from(OUTCOMES))
-    def whole_batch(self, most: int, outcome: str) -> None:
-        """A worker does all of a batch."""
-        self.do_batch(most, outcome)
+    @rule(limit=st.integers(1, PEOPLE), outcome=st.sampled_from(OUTCOMES))
+    def whole_batch(self, limit: int, outcome: str) -> None:
+        """A worker does all steps of a batch."""
+        self.do_batch(limit, outcome)
 
-    def do_batch(self, most: int, outcome: str) -> None:
-        """Claim, submit, post and record."""
-        self.run(self.world.claim(most))
-        if held := self.pick(-1, submitted=False, answered=False):
-            self.run(self.world.submit(held))
-            self.run(self.world.post(held, outcome))
-            self.world.held.remove(held)
-            self.run(self.world.record(held))
+    def do_batch(self, limit: int, outcome: str) -> None:
+        """Claim, submit, hand over and record."""
+        self.run(self.world.claim(limit))
+        if batch := self.pick(-1, submitted=False, answered=False):
+            self.run(self.world.submit(batch))
+            self.run(self.world.post(batch, outcome))
+            self.world.batches.remove(batch)
+            self.run(self.world.record(batch))
 
-    @rule(place=PLACES)
-    def kill(self, place: int) -> None:
-        """A worker dies at whatever step."""
-        if self.world.held:
-            self.world.held.pop(place % len(self.world.held))
+    @rule(index=INDEXES)
+    def kill(self, index: int) -> None:
+        """A worker crashes at any step."""
+        if self.world.batches:
+            self.world.batches.pop(index % len(self.world.batches))
 
     @rule(expire=st.booleans(), search_fails=st.booleans())
     def sweep(self, expire: bool, search_fails: bool) -> None:
-        """The sweeper comes, perhaps after all leases have ended."""
+        """A sweep runs, perhaps after all leases have expired."""
         if expire:
             self.run(self.world.expire())
         self.world.mailer.search_fails = search_fails
@@ -100,71 +100,71 @@ class SendingMachine(RuleBasedStateMachine):
 
     @rule()
     def look_up(self) -> None:
-        """Somebody asks about a batch in doubt."""
+        """A worker looks up a batch in doubt."""
         self.run(self.world.look_up())
 
-    @rule(doubted=st.booleans())
-    def overlap(self, doubted: bool) -> None:
-        """Several ask, perhaps of a fresh doubt, each when the one before was too slow; all say what they saw."""
-        if doubted:
+    @rule(new_doubt=st.booleans())
+    def overlapping_lookups(self, new_doubt: bool) -> None:
+        """Lookups that outlast their reservations overlap, perhaps of a new batch in doubt; all are recorded."""
+        if new_doubt:
             self.do_batch(PEOPLE, "failed after")
         for _ in range(MAX_LOOKUPS):
             self.run(self.world.look_up())
-            self.run(self.world.dawdle())
+            self.run(self.world.expire_reservations())
         while self.world.lookups:
-            self.run(self.world.settle(*self.world.lookups.pop(0)))
+            self.run(self.world.record_lookup(*self.world.lookups.pop(0)))
 
-    @rule(place=PLACES)
-    def settle(self, place: int) -> None:
-        """A lookup comes to its end, perhaps when others have looked since."""
+    @rule(index=INDEXES)
+    def record_lookup(self, index: int) -> None:
+        """A lookup is recorded, perhaps after others have started."""
         if lookups := self.world.lookups:
-            self.run(self.world.settle(*lookups.pop(place % len(lookups))))
+            self.run(self.world.record_lookup(*lookups.pop(index % len(lookups))))
 
     @rule(to=st.sampled_from((CampaignStatus.PAUSED, CampaignStatus.SENDING)))
-    def order(self, to: CampaignStatus) -> None:
-        """Somebody pauses or resumes."""
-        self.run(self.world.order(to))
+    def change_status(self, to: CampaignStatus) -> None:
+        """A user pauses or resumes the campaign."""
+        self.run(self.world.change_status(to))
 
     @rule(sure=st.integers(0, 4))
     def cancel(self, sure: int) -> None:
-        """Somebody cancels, now and then."""
+        """A user cancels the campaign, in some runs."""
         if sure == 0:
-            self.run(self.world.order(CampaignStatus.CANCELLING))
+            self.run(self.world.change_status(CampaignStatus.CANCELLING))
 
-    @rule(place=PLACES, again=st.booleans())
-    def resolve(self, place: int, again: bool) -> None:
-        """A person decides about a message in doubt."""
-        self.run(self.world.resolve(place, again=again))
+    @rule(index=INDEXES, again=st.booleans())
+    def resolve(self, index: int, again: bool) -> None:
+        """A user resolves a message in doubt."""
+        self.run(self.world.resolve(index, again=again))
 
     @rule(who=st.integers(0, PEOPLE - 1))
     def unsubscribe(self, who: int) -> None:
-        """A recipient leaves."""
-        self.run(self.world.leave(self.world.contacts[who]))
+        """A recipient unsubscribes."""
+        self.run(self.world.unsubscribe(self.world.contacts[who]))
 
     @rule(
-        place=PLACES,
+        index=INDEXES,
         kind=st.sampled_from(("Delivery", "Open", "Click", "Bounce", "SpamComplaint")),
         times=st.integers(1, 2),
     )
-    def hear(self, place: int, kind: str, times: int) -> None:
-        """The provider tells of a message."""
-        if ledger := self.world.mailer.ledger:
-            self.run(self.world.hear(ledger[place % len(ledger)], kind, times))
+    def receive_webhook(self, index: int, kind: str, times: int) -> None:
+        """The provider reports an event of a message."""
+        if accepted := self.world.mailer.accepted:
+            self.run(self.world.receive_webhook(accepted[index % len(accepted)], kind, times))
 
     @invariant()
-    def holds(self) -> None:
-        """What holds at every moment."""
+    def invariants_hold(self) -> None:
+        """The invariants that hold at every moment."""
         if hasattr(self, "world"):
             self.run(self.world.check())
 
     def teardown(self) -> None:
-        """Everything settles."""
+        """Finish everything, and check the invariants of the end."""
         if hasattr(self, "world"):
             self.run(self.world.end())
 
 
 async def explore(runtime: Runtime, chosen: settings) -> None:
-    """Run the machine in a thread; its steps come back to this loop."""
+    """Run the state machine in a thread; its steps run in this event loop."""
 
     class Bound(SendingMachine):
         pass
@@ -175,5 +175,5 @@ async def explore(runtime: Runtime, chosen: settings) -> None:
 
 @pytest.mark.faults
 async def test_the_invariants_hold_in_every_order(runtime: Runtime) -> None:
-    """One message each, nobody lost, nobody suppressed, counts that add up."""
+    """One message per recipient, none lost, none to a suppressed address, and counters that add up."""
     await explore(runtime, examples(6, long=500, steps=25))

@@ -1,4 +1,4 @@
-"""From a draft to the provider's ledger and the campaign's end, over every kind of trouble with the provider."""
+"""From a draft to the provider's messages and the campaign's end, with every kind of provider error."""
 
 from uuid import UUID
 
@@ -33,18 +33,18 @@ from tests.deliveries.worker import (
 
 
 async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A campaign to 1,203 contacts puts exactly one message for each into the provider's ledger, and is sent."""
+    """The provider gets exactly one message for each of 1,203 contacts, and the campaign is sent."""
     actor, contacts, campaign_id = await sending(runtime, 1_203)
     assert await drain(sender, actor, campaign_id) == len(contacts)
-    ledger = await provider.ledger(campaign_id)
+    ledger = await provider.messages(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == len(contacts)
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
 
 
-async def test_a_batch_is_never_larger_than_the_provider_takes(runtime: Runtime, provider: Provider) -> None:
-    """The setting has no bound of its own: it is the adapter that knows how much goes into a request."""
+async def test_a_batch_is_within_the_provider_s_limit(runtime: Runtime, provider: Provider) -> None:
+    """The setting has no maximum: the limit comes from the adapter."""
     many = runtime.settings.model_copy(update={"sending": SendingSettings(batch_size=100_000)})
     actor, _, campaign_id = await sending(runtime, 1)
     mail = await sender_for(runtime, provider, many).mail_of(actor, campaign_id)
@@ -52,11 +52,13 @@ async def test_a_batch_is_never_larger_than_the_provider_takes(runtime: Runtime,
     assert mail.max_batch_size == provider.mailer.limits.max_messages
 
 
-async def test_a_message_carries_what_it_must(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Metadata finds the delivery again, the stream is the broadcast one, and one click unsubscribes (RFC 8058)."""
+async def test_a_message_has_metadata_stream_and_unsubscribe_headers(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Metadata identifies the delivery, the stream is the broadcast one, and one click unsubscribes (RFC 8058)."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
-    [entry] = await provider.ledger(campaign_id)
+    [entry] = await provider.messages(campaign_id)
     found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
     message = found.object()["message"]
     assert isinstance(message, dict)
@@ -75,7 +77,7 @@ async def test_a_message_carries_what_it_must(runtime: Runtime, provider: Provid
 async def test_contacts_that_may_not_be_mailed_are_skipped_with_a_reason(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """Unsubscribed and suppressed contacts are in the ledger as skipped, and get nothing."""
+    """Unsubscribed and suppressed contacts have a skipped delivery, and get no message."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, 4)
     async with runtime.work.begin(actor) as uow:
@@ -93,11 +95,11 @@ async def test_contacts_that_may_not_be_mailed_are_skipped_with_a_reason(
         contacts[2]: DeliveryDecision.SUPPRESSED,
         contacts[3]: None,
     }
-    assert len(await provider.ledger(campaign_id)) == 1
+    assert len(await provider.messages(campaign_id)) == 1
 
 
 async def suppress_contact(uow: UnitOfWork, contact_id: UUID) -> None:
-    """Put a contact's address on the suppression list."""
+    """Suppress a contact's address."""
     norm = select(Contact.email_norm).where(Contact.id == contact_id).scalar_subquery()
     await uow.execute(
         insert(Suppression).values(
@@ -107,7 +109,7 @@ async def suppress_contact(uow: UnitOfWork, contact_id: UUID) -> None:
 
 
 async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, str | None]:
-    """Why each contact got no message."""
+    """The reason why each contact got no message."""
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.decision).where(EmailDelivery.campaign_id == campaign_id)
     )
@@ -125,19 +127,21 @@ TROUBLES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_a_trouble_of_the_provider_neither_loses_nor_doubles(
+async def test_provider_errors_neither_lose_nor_duplicate_messages(
     runtime: Runtime, provider: Provider, sender: Sender, trouble: str
 ) -> None:
-    """Whether the provider refused, failed, or accepted without saying so: one message each in the end."""
+    """Whether the provider refused, failed, or accepted without an answer: one message each in the end."""
     actor, contacts, campaign_id = await sending(runtime, 700)
     assert (await provider.fail(**{trouble: TROUBLES[trouble]})).status == 200
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
-    ledger = await provider.ledger(campaign_id)
+    ledger = await provider.messages(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
 
 
-async def test_a_lost_reply_is_found_at_the_provider(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_lookup_finds_messages_whose_reply_was_lost(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
     """A batch accepted with a 500 is in doubt, is found by its metadata, and is not sent again."""
     actor, contacts, campaign_id = await sending(runtime, 20)
     await provider.fail(server_error_after_accept={"count": 1})
@@ -145,13 +149,13 @@ async def test_a_lost_reply_is_found_at_the_provider(runtime: Runtime, provider:
     assert (await progress(runtime, actor, campaign_id)).counts.unknown == len(contacts)
     await sweep(runtime, sender.mailer, actor, campaign_id)
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == len(contacts)
-    assert len(await provider.ledger(campaign_id)) == len(contacts)
+    assert len(await provider.messages(campaign_id)) == len(contacts)
 
 
-async def test_three_empty_looks_come_before_another_attempt(
+async def test_a_message_is_sent_again_after_three_empty_lookups(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """Messages in doubt that the provider does not have are pending again after the third lookup, not before."""
+    """Messages in doubt that the provider does not have are pending after the third lookup, not before."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_before_accept={"count": 1})
     await drain(sender, actor, campaign_id)
@@ -162,8 +166,10 @@ async def test_three_empty_looks_come_before_another_attempt(
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
 
 
-async def test_a_failed_search_is_no_empty_lookup(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """While the provider's search fails nothing is concluded, however often it is asked."""
+async def test_a_failed_search_does_not_count_as_a_lookup(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """However often it fails."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_before_accept={"count": 1}, search_error={})
     await drain(sender, actor, campaign_id)
@@ -172,21 +178,23 @@ async def test_a_failed_search_is_no_empty_lookup(runtime: Runtime, provider: Pr
     assert (await progress(runtime, actor, campaign_id)).counts.unknown == len(contacts)
 
 
-async def test_hold_keeps_doubtful_messages_for_a_person(
+async def test_hold_leaves_messages_in_doubt_to_a_person(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """With onDoubt HOLD a message without a trace at the provider fails, and the campaign ends with issues."""
+    """With onDoubt HOLD a message that is not found fails, and the campaign ends with issues."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
     await provider.fail(server_error_before_accept={"count": 1})
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.failed) == (CampaignStatus.SENT_WITH_ISSUES, len(contacts))
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []
 
 
-async def test_one_bad_message_does_not_spoil_its_batch(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Items that the provider refuses are rejected alone; an inactive address is suppressed for good."""
+async def test_a_refused_message_does_not_affect_its_batch(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Refused messages are rejected alone; an inactive address is suppressed."""
     actor, contacts, campaign_id = await sending(runtime, 6)
     emails = await addresses(runtime, actor)
     await provider.client.call("POST", "/sandbox/suppressions", {"email": emails[contacts[2]]})
@@ -212,10 +220,10 @@ ADVICE = {
 
 
 @pytest.mark.parametrize("answer", ADVICE)
-async def test_an_account_in_trouble_pauses_the_campaign(
+async def test_an_account_error_pauses_the_campaign(
     runtime: Runtime, provider: Provider, sender: Sender, answer: tuple[int, int]
 ) -> None:
-    """What no retry can cure pauses the campaign with a reason to act on; resumed, it sends everything once."""
+    """The campaign has a reason to act on; resumed, it sends every message once."""
     actor, contacts, campaign_id = await sending(runtime, 10)
     await provider.fail(http_status={"status": answer[0], "error_code": answer[1], "count": 1})
     await drain(sender, actor, campaign_id)
@@ -225,10 +233,10 @@ async def test_an_account_in_trouble_pauses_the_campaign(
     assert now.counts.pending == len(contacts)
     await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == len(contacts)
+    assert len(await provider.messages(campaign_id)) == len(contacts)
 
 
-async def test_a_batch_refused_whole_is_halved(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A 422 for a whole batch is bisected; here every part is accepted in the end."""
     actor, contacts, campaign_id = await sending(runtime, 8)
     await provider.fail(http_status={"status": 422, "error_code": 300, "count": 1})
@@ -236,10 +244,10 @@ async def test_a_batch_refused_whole_is_halved(runtime: Runtime, provider: Provi
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == len(contacts)
 
 
-async def test_a_lapsed_claim_is_pending_again_and_its_worker_can_not_submit(
+async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """The lease token is a fence: whoever lost the lease submits nothing, whatever its own clock says."""
+    """A worker whose lease has expired cannot submit, whatever its own clock shows."""
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -249,11 +257,13 @@ async def test_a_lapsed_claim_is_pending_again_and_its_worker_can_not_submit(
     await advance_campaign(runtime.work, actor, campaign_id)
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
     assert (await sender.deliver(actor, mail, held)).handed_over == 0
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []
 
 
-async def test_nothing_is_claimed_of_a_paused_campaign(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A paused campaign gives no claims, and what was claimed before the pause is not handed over."""
+async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """What was claimed before the pause is not handed to the provider."""
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -263,11 +273,13 @@ async def test_nothing_is_claimed_of_a_paused_campaign(runtime: Runtime, provide
     async with runtime.work.begin(actor) as uow:
         assert not (await claim(uow, campaign_id, limit=10, lease_seconds=60)).rows
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []
 
 
-async def test_cancelling_skips_what_was_not_submitted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A cancelled campaign keeps what was sent, skips the rest with a reason, and ends as cancelled."""
+async def test_cancelling_skips_deliveries_that_were_not_submitted(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Sent messages stay, the rest is skipped with the reason, and the campaign is cancelled."""
     actor, _, campaign_id = await sending(runtime, 10)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -275,11 +287,11 @@ async def test_cancelling_skips_what_was_not_submitted(runtime: Runtime, provide
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.CANCELLED, 3, 7)
-    assert len(await provider.ledger(campaign_id)) == 3
+    assert len(await provider.messages(campaign_id)) == 3
 
 
-async def test_an_audience_of_nobody_fails_with_a_reason(runtime: Runtime) -> None:
-    """A campaign that names nobody does not end as sent."""
+async def test_an_empty_audience_fails_with_a_reason(runtime: Runtime) -> None:
+    """A campaign without recipients is not sent."""
     actor = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, actor, tag="nobody")
     await start(runtime, actor, campaign_id)
@@ -288,8 +300,8 @@ async def test_an_audience_of_nobody_fails_with_a_reason(runtime: Runtime) -> No
     assert "Nobody" in (now.status_reason or "")
 
 
-async def test_counters_that_went_wrong_are_put_right(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A finished campaign's counters come from the ledger, whatever happened to them."""
+async def test_wrong_counters_are_corrected_at_the_end(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """The counters of a finished campaign come from its deliveries."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     await drain(sender, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
@@ -299,4 +311,4 @@ async def test_counters_that_went_wrong_are_put_right(runtime: Runtime, provider
     await advance_campaign(runtime.work, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
-    assert now.counts.accepted == now.counts.audience == len(contacts) == len(await provider.ledger(campaign_id))
+    assert now.counts.accepted == now.counts.audience == len(contacts) == len(await provider.messages(campaign_id))

@@ -1,4 +1,4 @@
-"""Every answer of Postmark, and every way of getting none, sorted by whether something may have been sent."""
+"""The outcome of every response of Postmark, and of every failure to get one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -53,23 +53,23 @@ SLICE = 256 * 1_024
         (503, None, InDoubt),
     ],
 )
-def test_answers_are_sorted(status: int, document: object, kind: type[Outcome]) -> None:
-    """Only what is certainly not sent may be tried again without asking."""
+def test_responses_are_classified(status: int, document: object, kind: type[Outcome]) -> None:
+    """Only what was certainly not sent may be retried without a lookup."""
     assert isinstance(classify(status, orjson.dumps(document), None, 1), kind)
 
 
-def test_an_unreadable_answer_is_in_doubt() -> None:
-    """Half a JSON document says nothing of what was sent."""
+def test_an_unreadable_response_is_in_doubt() -> None:
+    """An incomplete JSON document does not tell what was sent."""
     assert isinstance(classify(200, b'[{"ErrorCode": 0, "Mess', None, 1), InDoubt)
 
 
-def test_retry_after_is_heard() -> None:
-    """A 429 may say how long to wait."""
+def test_retry_after_is_returned() -> None:
+    """A 429 may have Retry-After."""
     assert classify(429, b"", "7", 1) == NotSent(reason="Postmark answered 429", retry_after_seconds=7.0)
 
 
-def test_items_are_sorted() -> None:
-    """Each item of a 200 answer has a status of its own."""
+def test_items_are_classified() -> None:
+    """Each item of a 200 response has a status of its own."""
     items = [TAKEN, *({"ErrorCode": code, "Message": "no"} for code in (406, 300, 429))]
     outcome = classify(200, orjson.dumps(items), None, 4)
     assert isinstance(outcome, Answered)
@@ -85,14 +85,14 @@ Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def outcome_of(server: Server, timeout_seconds: float = 60, *, html: str = MESSAGE.html) -> Outcome:
-    """What a mailer makes of a server's behaviour."""
+    """The mailer's outcome with a server of this behaviour."""
     async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         return await send_to(f"http://127.0.0.1:{port}", timeout_seconds, html=html)
 
 
 async def send_to(url: str, timeout_seconds: float = 60, *, html: str = MESSAGE.html) -> Outcome:
-    """What becomes of one message."""
+    """The outcome of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
         return await mailer.send(ENVELOPE, [MESSAGE._replace(html=html)], not_after=since_boot() + timeout_seconds)
@@ -101,29 +101,29 @@ async def send_to(url: str, timeout_seconds: float = 60, *, html: str = MESSAGE.
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
-async def test_no_connection_is_certain(url: str) -> None:
-    """A refused connection or an unknown host means that nothing was sent."""
+async def test_without_a_connection_nothing_was_sent(url: str) -> None:
+    """After a refused connection, or for an unknown host."""
     assert isinstance(await send_to(url), NotSent)
 
 
 @pytest.mark.parametrize("size", [1_000, SLICE - 1, SLICE, SLICE + 1, 2 * SLICE])
 async def test_a_reset_after_writing_is_in_doubt(size: int) -> None:
-    """The server read the request and hung up: it may have accepted it, however many bytes it had."""
+    """The server read the request and closed the connection: it may have accepted it, whatever its size."""
 
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def close_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Content-Length: %d\r\n" % size in head
         await reader.readexactly(size)
         writer.transport.abort()
 
     rest = len(encode(ENVELOPE, [MESSAGE._replace(html="")], "broadcast"))
-    outcome = await outcome_of(hang_up, html="x" * (size - rest))
+    outcome = await outcome_of(close_connection, html="x" * (size - rest))
     assert isinstance(outcome, InDoubt)
     assert not outcome.in_progress
 
 
-async def test_a_body_that_breaks_off_is_not_sent() -> None:
-    """The server hung up while the batch was still being written: it has not seen all of it, and can take nothing."""
+async def test_an_incomplete_body_is_not_sent() -> None:
+    """The server closed the connection while the batch was being written, so it cannot have accepted anything."""
 
     async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1_000)
@@ -136,7 +136,7 @@ async def test_a_body_that_breaks_off_is_not_sent() -> None:
 
 
 async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
-    """No answer in time: the provider may be at it this very moment."""
+    """The provider may still be processing the request."""
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()  # until the client hangs up
@@ -151,7 +151,7 @@ async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
 
 @pytest.mark.parametrize(("reads", "kind"), [(True, InDoubt), (False, Answered)], ids=["reading", "idle"])
 async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: type[Outcome]) -> None:
-    """A kept connection that closes on a written POST leaves it in doubt; one that closed idle is not used again."""
+    """A reused connection that closes after the POST leaves it in doubt; one that closed while idle is not used."""
     requests: list[bytes] = []
     gone = asyncio.Event()
 
@@ -182,8 +182,8 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
 
 
 @pytest.mark.parametrize("status", [302, 307])
-async def test_no_redirect_is_followed(status: int) -> None:
-    """It would carry the mail, and the token with it, elsewhere; the address that is set is not Postmark's."""
+async def test_redirects_are_not_followed(status: int) -> None:
+    """It would send the mail and the token to another server; the configured address is wrong."""
     asked: list[bytes] = []
 
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -197,14 +197,14 @@ async def test_no_redirect_is_followed(status: int) -> None:
     assert asked == [b"POST /email/batch HTTP/1.1\r\n"]
 
 
-async def test_a_moment_that_has_passed_sends_nothing() -> None:
-    """A process woken after its lease does not even connect, and blames nobody else."""
+async def test_after_the_deadline_nothing_is_sent() -> None:
+    """It does not even connect, and the cause is local."""
     outcome = await send_to("http://127.0.0.1:9", timeout_seconds=-1)
     assert outcome == NotSent(reason="Too late to send.", local=True)
 
 
-def test_the_pauses_for_a_provider_grow_and_end() -> None:
-    """Failures of one moment count once, pauses grow, also beyond what is asked for, and a success starts over."""
+def test_back_off_grows_and_is_reset() -> None:
+    """Concurrent failures count once, pauses grow beyond Retry-After, and a success resets them."""
     backoff = ProviderBackoff(Backoff(initial=10, maximum=60))
     assert 4 < backoff.fail() <= 10
     backoff.fail()
@@ -217,8 +217,8 @@ def test_the_pauses_for_a_provider_grow_and_end() -> None:
     assert backoff.failures == 0
 
 
-async def test_a_body_is_not_written_too_late() -> None:
-    """A process that slept between its check and its write sends nothing: the time is looked at again then."""
+async def test_a_body_is_not_written_after_the_deadline() -> None:
+    """The time is checked right before each part, for a process that was suspended since the last check."""
     body = Body(b"x" * 300_000, not_after=since_boot() - 1)
     with pytest.raises(TimeoutError):
         await anext(body.parts())
@@ -227,7 +227,7 @@ async def test_a_body_is_not_written_too_late() -> None:
 
 @pytest.mark.parametrize("size", [1, SLICE, SLICE + 1, 300_000, 2 * SLICE - 1, 2 * SLICE, 2 * SLICE + 1])
 async def test_a_body_is_complete_with_its_last_part(size: int) -> None:
-    """Only a body whose last part went out may have been accepted."""
+    """Only a body whose last part was written may have been accepted."""
     body = Body(b"x" * size, not_after=since_boot() + 60)
     written = 0
     async for part in body.parts():

@@ -1,4 +1,4 @@
-"""What Postmark should never answer, and what we make of it: nothing is concluded from what cannot be read."""
+"""Invalid responses of Postmark: nothing is concluded from them."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ HIT = {"MessageID": "m", "Metadata": {"delivery": "d"}}
 
 
 async def find_in(document: object) -> dict[str, str]:
-    """What a search finds that is answered with a document."""
+    """The result of a search whose response is this document."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -55,8 +55,8 @@ async def find_in(document: object) -> dict[str, str]:
         {"Messages": [{**HIT, "MessageID": "a\x00b"}], "TotalCount": 1},
     ],
 )
-async def test_an_odd_search_says_nothing(document: object) -> None:
-    """Taken for an empty one, it would have messages sent again."""
+async def test_an_invalid_search_response_fails(document: object) -> None:
+    """If it counted as empty, messages would be sent again."""
     with pytest.raises(SearchFailed):
         await find_in(document)
 
@@ -72,21 +72,21 @@ async def test_an_odd_search_says_nothing(document: object) -> None:
         ),
     ],
 )
-async def test_hits_without_our_metadata_are_nobodys(hits: list[object], found: dict[str, str]) -> None:
-    """A hit is a delivery's where its metadata says so."""
+async def test_results_without_our_metadata_are_ignored(hits: list[object], found: dict[str, str]) -> None:
+    """Only the metadata identifies a delivery."""
     assert await find_in({"Messages": hits, "TotalCount": len(hits)}) == found
 
 
-def test_a_reply_with_nul_characters_can_be_stored() -> None:
-    """PostgreSQL holds no NUL; without them the text is kept, for an item and for a batch."""
-    [receipt] = answered([{"ErrorCode": 300, "Message": "No\x00pe"}])
+def test_nul_characters_are_removed_from_responses() -> None:
+    """PostgreSQL cannot store them; for an item and for a batch."""
+    [receipt] = receipts_of([{"ErrorCode": 300, "Message": "No\x00pe"}])
     assert receipt == Receipt(ReceiptStatus.REFUSED, None, 300, "Nope")
     refused = classify(422, orjson.dumps({"ErrorCode": 300, "Message": "\x00Nope"}), None, 2)
     assert refused == BatchRefused(code=300, reason="Nope")
 
 
-def answered(items: list[dict[str, object]]) -> list[Receipt]:
-    """The receipts of a 200 answer."""
+def receipts_of(items: list[dict[str, object]]) -> list[Receipt]:
+    """The receipts of a 200 response."""
     outcome = classify(200, orjson.dumps(items), None, len(items))
     assert isinstance(outcome, Answered)
     return list(outcome.receipts)
@@ -101,27 +101,27 @@ def answered(items: list[dict[str, object]]) -> list[Receipt]:
         {"ErrorCode": "300", "Message": "no number"},
     ],
 )
-def test_what_cannot_be_recorded_is_in_doubt(item: dict[str, object]) -> None:
-    """A reply that the ledger cannot hold would be tried again and again; the provider is asked instead."""
+def test_a_response_that_cannot_be_stored_is_in_doubt(item: dict[str, object]) -> None:
+    """Recording it would fail again and again; it is looked up instead."""
     assert isinstance(classify(200, orjson.dumps([item]), None, 1), InDoubt)
 
 
 @pytest.mark.parametrize("code", [1226, 1235])
-def test_an_unknown_stream_is_the_accounts(code: int) -> None:
-    """Whether it is told of a message or of the batch."""
+def test_an_unknown_stream_refuses_the_account(code: int) -> None:
+    """Whether it is reported for a message or for the batch."""
     document = {"ErrorCode": code, "Message": "stream"}
-    assert [receipt.status for receipt in answered([document])] == [ReceiptStatus.ACCOUNT_REFUSED]
+    assert [receipt.status for receipt in receipts_of([document])] == [ReceiptStatus.ACCOUNT_REFUSED]
     assert isinstance(classify(422, orjson.dumps(document), None, 1), AccountRefused)
 
 
 @pytest.mark.parametrize(("told", "heard"), [("7", 7.0), ("999999999", 300.0), ("9" * 400, 300.0), ("soon", None)])
-def test_retry_after_is_heard_within_reason(told: str, heard: float | None) -> None:
-    """A slip of the provider must not silence a process for days."""
+def test_retry_after_has_a_maximum(told: str, heard: float | None) -> None:
+    """An error of the provider must not stop a process for days."""
     outcome = classify(429, b"", told, 1)
     assert isinstance(outcome, NotSent)
     assert outcome.retry_after_seconds == heard
 
 
-def test_a_pause_has_an_end() -> None:
-    """Whoever asks, nobody waits longer than five minutes."""
+def test_a_pause_has_a_maximum() -> None:
+    """It is at most five minutes."""
     assert 290 < ProviderBackoff().fail(1e9) <= 300

@@ -1,4 +1,4 @@
-"""What is written down of a batch: in the rows that it is about, and in no others."""
+"""Recording the outcome of a batch: in its own rows, and in no others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
 
 
 class Batch:
-    """Messages of a campaign, past the point of no return."""
+    """Submitted messages of a campaign."""
 
     def __init__(self, claimed: Claim, messages: Sequence[Message]) -> None:
         self.claim = claimed
@@ -39,8 +39,8 @@ class Batch:
         self.ids = [UUID(message.delivery_id) for message in messages]
 
 
-async def submitted(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, how_many: int) -> Batch:
-    """A batch of so many messages, as a worker hands it over."""
+async def submit_batch(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, how_many: int) -> Batch:
+    """Submit a batch of so many messages."""
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
     claimed = await sender.claim_batch(actor, mail, how_many)
@@ -51,38 +51,38 @@ async def submitted(runtime: Runtime, sender: Sender, actor: Actor, campaign_id:
     return batch
 
 
-async def in_doubt(runtime: Runtime, sender: Sender) -> tuple[Actor, UUID, Batch]:
-    """A campaign whose one message was submitted under a lease that is over, and its batch."""
+async def expired_batch(runtime: Runtime, sender: Sender) -> tuple[Actor, UUID, Batch]:
+    """A campaign whose single message was submitted under an expired lease, and its batch."""
     actor, _, campaign_id = await sending(runtime, 1)
-    batch = await submitted(runtime, sender, actor, campaign_id, 1)
+    batch = await submit_batch(runtime, sender, actor, campaign_id, 1)
     await expire_leases(runtime, actor, campaign_id)
     await advance_campaign(runtime.work, actor, campaign_id)
     return actor, campaign_id, batch
 
 
-async def write_down(runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome) -> None:
-    """Record one outcome of a whole batch; whoever watches the campaign is told."""
+async def record_outcome(runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome) -> None:
+    """Record one outcome of a whole batch; progress is published."""
     async with runtime.work.begin(actor) as uow:
         await record(uow, batch.claim, [RequestOutcome(batch.messages, outcome)], request_seconds=0)
         assert list(uow.events) == [campaign_topic(actor.organization_id, batch.claim.campaign_id)]
 
 
-async def ledger(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organization's deliveries by their ids."""
+async def deliveries_by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
+    """The organization's deliveries by id."""
     columns = EmailDelivery.__table__.c
     rows = await runtime.reads(actor.tenant).rows(select(*columns).order_by(columns.id))
     return {row.id: row for row in rows}
 
 
-async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime, scripted_sender: Sender) -> None:
-    """Accepted, refused, not now: and the messages of another batch, or of none, stay as they were."""
+async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime, scripted_sender: Sender) -> None:
+    """Accepted, refused, retry later; messages of another batch, or of none, stay as they were."""
     actor, _, campaign_id = await sending(runtime, 5)
-    other = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    batch = await submitted(runtime, scripted_sender, actor, campaign_id, 3)
-    before = await ledger(runtime, actor)
+    other = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
+    batch = await submit_batch(runtime, scripted_sender, actor, campaign_id, 3)
+    before = await deliveries_by_id(runtime, actor)
     receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), REFUSED, SLOW_DOWN]
-    await write_down(runtime, actor, batch, Answered(receipts=receipts))
-    after = await ledger(runtime, actor)
+    await record_outcome(runtime, actor, batch, Answered(receipts=receipts))
+    after = await deliveries_by_id(runtime, actor)
     mine = [after[one] for one in batch.ids]
     assert [(row.status, row.message_id, row.error_code, row.error_message) for row in mine] == [
         (ACCEPTED, "m-1", None, None),
@@ -102,16 +102,16 @@ async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime, scr
 
 
 @pytest.mark.parametrize("outcome", [NotSent(reason="429"), InDoubt(reason="500")])
-async def test_an_outcome_is_that_of_its_batch(
+async def test_an_outcome_is_recorded_for_its_batch_alone(
     runtime: Runtime, scripted_sender: Sender, outcome: NotSent | InDoubt
 ) -> None:
-    """Another batch that is under way, and what waits, stay as they were."""
+    """Another batch in flight, and pending messages, stay as they were."""
     actor, _, campaign_id = await sending(runtime, 5)
-    await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    batch = await submitted(runtime, scripted_sender, actor, campaign_id, 3)
-    before = await ledger(runtime, actor)
-    await write_down(runtime, actor, batch, outcome)
-    after = await ledger(runtime, actor)
+    await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
+    batch = await submit_batch(runtime, scripted_sender, actor, campaign_id, 3)
+    before = await deliveries_by_id(runtime, actor)
+    await record_outcome(runtime, actor, batch, outcome)
+    after = await deliveries_by_id(runtime, actor)
     status, batch_id = (PENDING, None) if isinstance(outcome, NotSent) else (UNKNOWN, batch.claim.batch_id)
     mine = {(after[one].status, after[one].batch_id, after[one].error_message) for one in batch.ids}
     assert mine == {(status, batch_id, outcome.reason)}
@@ -129,13 +129,13 @@ async def test_an_outcome_is_that_of_its_batch(
         InDoubt(reason=LONG),
     ],
 )
-async def test_500_characters_of_the_providers_words_are_stored(
+async def test_500_characters_of_the_provider_s_text_are_stored(
     runtime: Runtime, scripted_sender: Sender, outcome: Outcome
 ) -> None:
-    """Whatever they are about: no page of an error in HTML fills the ledger."""
+    """Even if the response was a long HTML page."""
     actor, _, campaign_id = await sending(runtime, 1)
-    await write_down(runtime, actor, await submitted(runtime, scripted_sender, actor, campaign_id, 1), outcome)
-    assert [row.error_message for row in (await ledger(runtime, actor)).values()] == [LONG[:500]]
+    await record_outcome(runtime, actor, await submit_batch(runtime, scripted_sender, actor, campaign_id, 1), outcome)
+    assert [row.error_message for row in (await deliveries_by_id(runtime, actor)).values()] == [LONG[:500]]
 
 
 LATE: tuple[Outcome, ...] = (
@@ -147,68 +147,64 @@ LATE: tuple[Outcome, ...] = (
 
 
 @pytest.mark.parametrize("outcome", LATE)
-async def test_a_late_record_leaves_another_workers_batch_alone(
+async def test_a_late_record_does_not_affect_another_worker_s_batch(
     runtime: Runtime, scripted_sender: Sender, outcome: Outcome
 ) -> None:
-    """A worker that wakes up when its messages are under way with another changes nothing of them."""
+    """A worker that continues after its messages were leased to another one changes nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
-    late = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
+    late = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(EmailDelivery).values(status=PENDING))
-    await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    before = await ledger(runtime, actor)
+    await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
+    before = await deliveries_by_id(runtime, actor)
     assert [(row.status, row.attempts) for row in before.values()] == [(SUBMITTING, 2)]
-    await write_down(runtime, actor, late, outcome)
-    assert await ledger(runtime, actor) == before
+    await record_outcome(runtime, actor, late, outcome)
+    assert await deliveries_by_id(runtime, actor) == before
 
 
 @pytest.mark.parametrize("outcome", LATE)
-async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
+async def test_a_late_outcome_does_not_change_a_found_message(
     runtime: Runtime, scripted_sender: Sender, outcome: Outcome
 ) -> None:
-    """The provider's search has shown it since: whatever the worker took it for, it has been sent."""
-    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
+    """A lookup has found it since: whatever outcome the worker records, the message was sent."""
+    actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow, campaign_id)
         assert lookup is not None
         await record_lookup(uow, campaign_id, lookup, {str(batch.ids[0]): "found"}, grace_seconds=600)
-    before = await ledger(runtime, actor)
+    before = await deliveries_by_id(runtime, actor)
     assert [(row.status, row.message_id, row.error_message) for row in before.values()] == [(ACCEPTED, "found", None)]
-    await write_down(runtime, actor, batch, outcome)
-    assert await ledger(runtime, actor) == before
+    await record_outcome(runtime, actor, batch, outcome)
+    assert await deliveries_by_id(runtime, actor) == before
 
 
-async def test_doubt_that_is_told_late_does_not_begin_the_lookups_anew(
-    runtime: Runtime, scripted_sender: Sender
-) -> None:
-    """A worker whose lease is over says that it does not know: that is known, and was asked about since."""
-    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
+async def test_a_late_doubt_does_not_restart_the_lookups(runtime: Runtime, scripted_sender: Sender) -> None:
+    """A worker whose lease has expired reports doubt, but the message is in doubt already, with its lookups."""
+    actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
     await reconcile(runtime.work, ModelMailer(), actor, campaign_id, grace_seconds=600)
-    before = await ledger(runtime, actor)
+    before = await deliveries_by_id(runtime, actor)
     assert [(row.status, row.lookups) for row in before.values()] == [(UNKNOWN, 1)]
-    await write_down(runtime, actor, batch, InDoubt(reason="Late."))
-    assert await ledger(runtime, actor) == before
+    await record_outcome(runtime, actor, batch, InDoubt(reason="Late."))
+    assert await deliveries_by_id(runtime, actor) == before
 
 
-async def test_a_word_that_comes_late_is_as_good_while_the_message_is_in_doubt(
-    runtime: Runtime, scripted_sender: Sender
-) -> None:
-    """The lease is over, and nobody has found the message since: what the worker knows counts; it is tried again."""
-    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
-    await write_down(runtime, actor, batch, NotSent(reason="429"))
-    (row,) = (await ledger(runtime, actor)).values()
+async def test_a_late_outcome_counts_while_the_message_is_in_doubt(runtime: Runtime, scripted_sender: Sender) -> None:
+    """The lease has expired, and no lookup has found the message: it is pending again."""
+    actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
+    await record_outcome(runtime, actor, batch, NotSent(reason="429"))
+    (row,) = (await deliveries_by_id(runtime, actor)).values()
     assert (row.status, row.batch_id, row.submitted_at, row.next_lookup_at) == (PENDING, None, None, None)
-    again = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    await write_down(runtime, actor, again, Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m-2")]))
-    (row,) = (await ledger(runtime, actor)).values()
+    again = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
+    await record_outcome(runtime, actor, again, Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m-2")]))
+    (row,) = (await deliveries_by_id(runtime, actor)).values()
     assert (row.status, row.attempts, row.message_id, row.error_message) == (ACCEPTED, 2, "m-2", None)
     assert row.batch_id == again.claim.batch_id
 
 
 async def test_claims_are_in_the_order_of_the_audience(runtime: Runtime) -> None:
-    """From the front, and beyond the last claim; whoever watches the campaign is told, of an empty claim nothing."""
+    """From the first pending delivery, or after the last claim; a claim publishes progress, unless it is empty."""
     actor, _, campaign_id = await sending(runtime, 5)
-    order = sorted(await ledger(runtime, actor))
+    order = sorted(await deliveries_by_id(runtime, actor))
     claimed: list[UUID] = []
     for limit, after in ((2, START), (2, order[2]), (2, order[2]), (5, START)):
         async with runtime.work.begin(actor) as uow:

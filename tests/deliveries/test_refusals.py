@@ -1,4 +1,4 @@
-"""Refusals that are the account's or the campaign's fault, though the provider tells them recipient by recipient."""
+"""Refusals of the account or the campaign that the provider reports for each recipient."""
 
 import pytest
 from sqlalchemy import select, update
@@ -20,13 +20,13 @@ YES = Receipt(ReceiptStatus.ACCEPTED, "m")
 
 
 async def set_from(runtime: Runtime, actor: Actor, header: str) -> None:
-    """Have the actor's campaigns go out from an address."""
+    """Set the From header of the actor's campaigns."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(from_header=header))
 
 
-async def test_a_bad_sender_costs_no_recipient(runtime: Runtime, provider: Provider) -> None:
-    """All refused for the From address: nobody is marked as refused, the campaign waits with the reason."""
+async def test_a_refused_sender_rejects_no_recipient(runtime: Runtime, provider: Provider) -> None:
+    """All messages are refused for the From address: no delivery is rejected, and the campaign is paused."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await set_from(runtime, actor, "no address at all")
     await drain(sender_for(runtime, provider), actor, campaign_id)
@@ -43,7 +43,7 @@ async def test_a_bad_sender_costs_no_recipient(runtime: Runtime, provider: Provi
 async def test_an_unknown_stream_pauses_the_campaign(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int
 ) -> None:
-    """The stream is a setting of ours: its code stops the campaign even for a single message."""
+    """The stream is a setting of ours: its error code pauses the campaign even for a single message."""
     actor, _, campaign_id = await sending(runtime, how_many)
     base_url = provider.mailer.batch_url.removesuffix("/email/batch")
     sender.mailer = PostmarkMailer(
@@ -58,10 +58,10 @@ async def test_an_unknown_stream_pauses_the_campaign(
     assert "NUDGE_POSTMARK__MESSAGE_STREAM" in (now.status_reason or "")
 
 
-async def test_inactive_addresses_are_the_recipients_however_many(
+async def test_inactive_addresses_do_not_pause_the_campaign(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """A whole batch that the provider no longer mails is refused, and the campaign goes on to its end."""
+    """Even if a whole batch is inactive, each is recorded, and the campaign is finished."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     for row in await runtime.reads(actor.tenant).rows(select(Contact.email_norm)):
         await provider.client.call("POST", "/sandbox/suppressions", {"email": row.email_norm})
@@ -78,10 +78,10 @@ async def test_inactive_addresses_are_the_recipients_however_many(
         (ReceiptStatus.INACTIVE, CampaignStatus.SENDING, (0, 3)),
     ],
 )
-async def test_a_batch_answered_in_the_same_words(
+async def test_a_batch_with_the_same_answer_for_each_message(
     runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus, status: CampaignStatus, counts: tuple[int, int]
 ) -> None:
-    """Refusals pause the campaign, what is for later is tried again, and inactive addresses are recorded each."""
+    """Refusals pause the campaign, others are retried, and inactive addresses are recorded."""
     sender.mailer = RecordingMailer(
         lambda *_: Answered(receipts=[Receipt(receipt_status, None, 1, "The same words.")] * 3)
     )
@@ -92,7 +92,7 @@ async def test_a_batch_answered_in_the_same_words(
 
 
 def request_outcome(*receipts: Receipt) -> RequestOutcome:
-    """A part of a batch with its receipts."""
+    """The outcome of a request with these receipts."""
     messages = [Message(str(number), "a@b.example", "s", "h", "t", "u") for number in range(len(receipts))]
     return RequestOutcome(messages, Answered(receipts=receipts))
 
@@ -111,6 +111,6 @@ def request_outcome(*receipts: Receipt) -> RequestOutcome:
         ([], False),
     ],
 )
-def test_what_counts_as_a_refusal_of_all(parts: list[RequestOutcome], all_refused: bool) -> None:
-    """Several messages, also of a batch that was halved, all refused in the same words; one alone says nothing."""
+def test_when_all_messages_count_as_refused(parts: list[RequestOutcome], all_refused: bool) -> None:
+    """Several messages with the same refusal, also of a halved batch; a single one does not count."""
     assert (refusal_of_all("The provider", parts) is not None) is all_refused

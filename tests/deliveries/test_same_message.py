@@ -1,4 +1,4 @@
-"""A campaign looks the same in a preview, in a test message and in every recipient's inbox."""
+"""A campaign's message is the same in a preview, in a test message and for every recipient."""
 
 import pytest
 from sqlalchemy import update
@@ -36,7 +36,7 @@ FOOTER = "You receive this e-mail from"
 async def test_preview_test_and_campaign_are_the_same_message(
     runtime: Runtime, provider: Provider, sender: Sender, case: tuple[str, str, int]
 ) -> None:
-    """Only the address that unsubscribes is another one; the footer is where nobody would see the author's link."""
+    """Only the unsubscribe address differs; the footer is added where the author's link would not be visible."""
     html, text, footers = case
     owner = await factories.organization(runtime)
     [contact_id] = await factories.contacts(runtime, owner, 1)
@@ -58,7 +58,7 @@ async def test_preview_test_and_campaign_are_the_same_message(
     )
     await start(runtime, owner, campaign_id)
     await drain(sender, owner, campaign_id)
-    [entry] = await provider.ledger(campaign_id)
+    [entry] = await provider.messages(campaign_id)
     found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
     sent = found.object()["message"]
     assert isinstance(sent, dict)

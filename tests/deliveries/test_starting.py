@@ -1,4 +1,4 @@
-"""Scheduled campaigns start when they are due, once, and not when a person takes them back at that moment."""
+"""Scheduled campaigns start once, when they are due, and not if they are unscheduled at that moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ A_WEEK = timedelta(days=7)
 
 
 async def scheduled(runtime: Runtime, after: timedelta) -> tuple[Actor, UUID]:
-    """A campaign that is to go out so long from now."""
+    """A campaign that is scheduled so long from now."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
@@ -39,7 +39,7 @@ async def scheduled(runtime: Runtime, after: timedelta) -> tuple[Actor, UUID]:
 
 
 async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> CampaignStatus | None:
-    """Where the campaign stands; None when it is gone."""
+    """The campaign's status; None if it was deleted."""
     rows = await runtime.reads(owner.tenant).rows(select(Campaign.status).where(Campaign.id == campaign_id))
     return CampaignStatus(rows[0].status) if rows else None
 
@@ -61,10 +61,10 @@ async def delete(uow: UnitOfWork, campaign_id: UUID) -> None:
     ("change", "ends"),
     [(unschedule, CampaignStatus.DRAFT), (postpone, CampaignStatus.SCHEDULED), (delete, None)],
 )
-async def test_a_campaign_that_is_taken_back_at_that_moment_is_not_sent(
+async def test_a_concurrent_change_prevents_the_start(
     runtime: Runtime, change: Callable[[UnitOfWork, UUID], Awaitable[None]], ends: CampaignStatus | None
 ) -> None:
-    """The start waits for the person's transaction, and then finds nothing to start; that is no error."""
+    """The start waits for the user's transaction, and then does nothing, without an error."""
     owner, campaign_id = await scheduled(runtime, -AN_HOUR)
     async with runtime.work.begin(owner) as uow:
         await change(uow, campaign_id)
@@ -75,8 +75,8 @@ async def test_a_campaign_that_is_taken_back_at_that_moment_is_not_sent(
     assert await status_of(runtime, owner, campaign_id) == ends
 
 
-async def test_a_due_campaign_starts_and_its_audience_is_ordered_once(runtime: Runtime) -> None:
-    """The job is announced with the move, and by nothing else."""
+async def test_a_due_campaign_starts_with_one_job(runtime: Runtime) -> None:
+    """The job that prepares it is enqueued once."""
     owner, campaign_id = await scheduled(runtime, -AN_HOUR)
     async with runtime.work.begin(owner) as uow:
         await start_due(uow, campaign_id)
@@ -88,8 +88,8 @@ async def test_a_due_campaign_starts_and_its_audience_is_ordered_once(runtime: R
         assert uow.jobs == []
 
 
-async def test_the_job_that_starts_a_campaign_starts_no_second_job(runtime: Runtime) -> None:
-    """In this process, beside the one that it has put into the queue."""
+async def test_starting_a_campaign_starts_no_local_job(runtime: Runtime) -> None:
+    """In this process, besides the one that it has enqueued."""
     owner, campaign_id = await scheduled(runtime, -AN_HOUR)
     started: list[PrepareCampaign] = []
 
@@ -103,7 +103,7 @@ async def test_the_job_that_starts_a_campaign_starts_no_second_job(runtime: Runt
 
 
 async def test_a_campaign_that_is_not_due_waits(runtime: Runtime) -> None:
-    """The database's clock decides, whoever asks."""
+    """The database's clock decides."""
     owner, campaign_id = await scheduled(runtime, AN_HOUR)
     await advance_campaign(runtime.work, owner, campaign_id)
     assert await status_of(runtime, owner, campaign_id) == CampaignStatus.SCHEDULED

@@ -1,4 +1,4 @@
-"""A campaign that the sweeper cannot advance keeps no other waiting."""
+"""A campaign that a sweep cannot advance does not delay the others."""
 
 import asyncio
 from dataclasses import replace
@@ -31,7 +31,7 @@ CREATE TRIGGER refuse_change BEFORE UPDATE ON campaigns
 
 
 async def cancelling(runtime: Runtime) -> tuple[Actor, UUID]:
-    """A campaign that only the sweeper ends: cancelled with nobody mailed, and its job lost."""
+    """A campaign that only a sweep finishes: cancelled before anything was sent, with its job lost."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2)
     campaign_id = await factories.campaign(runtime, actor)
@@ -47,10 +47,10 @@ async def status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> CampaignS
     return row.status
 
 
-async def test_campaigns_in_trouble_keep_no_other_waiting(
+async def test_failing_campaigns_do_not_delay_others(
     servers: Servers, fresh_runtime: Runtime, provider: Provider
 ) -> None:
-    """In one and the same round of a worker, before, between and after campaigns that raise, the others advance."""
+    """In the same round of a worker, campaigns before, between and after failing ones are advanced."""
     sending = fresh_runtime.settings.sending.model_copy(update={"sweep_seconds": 86_400.0})
     settings = fresh_runtime.settings.model_copy(update={"sending": sending})
     runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)

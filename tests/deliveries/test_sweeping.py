@@ -1,4 +1,4 @@
-"""Which campaigns the sweeper looks at, and what it needs to look at any."""
+"""Which campaigns the sweeps find, and what they require."""
 
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from tests.execution.company import Outbox
 
 
 async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
-    """What the sweeps find for the campaign."""
+    """The work that the sweeps find for the campaign."""
     before = UUID(int=campaign_id.int - 1)
     to_send = await campaigns_to_send(runtime.system, before, 1_000)
     needs = await campaigns_to_advance(runtime.system, before, 1_000)
@@ -36,8 +36,8 @@ async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
     return named | {"send" for each in to_send if each.campaign_id == campaign_id}
 
 
-async def test_a_paused_campaign_is_left_alone(runtime: Runtime) -> None:
-    """With nothing in flight there is nothing to do for it until somebody resumes it."""
+async def test_a_paused_campaign_needs_nothing(runtime: Runtime) -> None:
+    """With nothing in flight there is no work until it is resumed."""
     actor, _, campaign_id = await sending(runtime, 1)
     assert await needs_of(runtime, campaign_id) == {"send"}
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
@@ -46,10 +46,10 @@ async def test_a_paused_campaign_is_left_alone(runtime: Runtime) -> None:
     assert await needs_of(runtime, campaign_id) == {"send"}
 
 
-async def test_a_paused_campaign_is_swept_while_anything_is_unknown(
+async def test_unknown_messages_of_a_paused_campaign_are_looked_up(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """What was handed over before the pause is asked for when its look-up is due; then the campaign is left alone."""
+    """When a lookup is due; after that the campaign needs nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
     await drain(sender, actor, campaign_id)
@@ -62,10 +62,8 @@ async def test_a_paused_campaign_is_swept_while_anything_is_unknown(
 
 @pytest.mark.parametrize("status", [CampaignStatus.SENDING, CampaignStatus.PAUSED])
 @pytest.mark.parametrize("delivery", [DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING])
-async def test_a_lease_that_has_expired_is_found(
-    runtime: Runtime, status: CampaignStatus, delivery: DeliveryStatus
-) -> None:
-    """Not one that a worker still holds; among others, and wherever it stands."""
+async def test_expired_leases_are_found(runtime: Runtime, status: CampaignStatus, delivery: DeliveryStatus) -> None:
+    """But not those that a worker holds; at any position among others."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await lease(runtime, actor, campaign_id, contacts[1:4], delivery, seconds=600)
     if status != CampaignStatus.SENDING:
@@ -89,7 +87,7 @@ async def lease(
     *,
     seconds: int,
 ) -> None:
-    """Have some of the messages in flight, under a lease that ends in so many seconds."""
+    """Put some of the messages in flight, under a lease of so many seconds."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(EmailDelivery)
@@ -98,8 +96,8 @@ async def lease(
         )
 
 
-async def test_a_campaign_with_nothing_open_is_found(runtime: Runtime) -> None:
-    """When its last message is settled it is to be ended; ended, it asks for nothing."""
+async def test_a_campaign_without_open_deliveries_is_found(runtime: Runtime) -> None:
+    """It is to be finished; after that it needs nothing."""
     actor, contacts, campaign_id = await sending(runtime, 2)
     for settled in (contacts[:1], contacts):
         assert await needs_of(runtime, campaign_id) == {"send"}
@@ -115,8 +113,8 @@ async def test_a_campaign_with_nothing_open_is_found(runtime: Runtime) -> None:
     assert await needs_of(runtime, campaign_id) == set()
 
 
-async def test_a_campaign_is_found_when_it_is_due(runtime: Runtime) -> None:
-    """Not before; then it is to be prepared; a cancelled one is to be ended, a draft left alone."""
+async def test_due_campaigns_are_found(runtime: Runtime) -> None:
+    """Not before; then it is to be prepared. A cancelled one is to be finished, a draft needs nothing."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2)
     campaign_id = await factories.campaign(runtime, actor)
@@ -134,8 +132,8 @@ async def test_a_campaign_is_found_when_it_is_due(runtime: Runtime) -> None:
     assert await needs_of(runtime, campaign_id) == {"advance"}
 
 
-async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> None:
-    """A large audience gives the next campaign its turn, and is frozen further after it."""
+async def test_preparing_is_continued_by_another_job(runtime: Runtime) -> None:
+    """A large audience lets other jobs run, and is continued after them."""
     actor = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, actor)
     await go(runtime, actor, campaign_id, CampaignStatus.PREPARING)
@@ -146,7 +144,7 @@ async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> 
 
 
 async def test_campaigns_are_found_page_by_page(fresh_runtime: Runtime) -> None:
-    """By id, each once; a page is no longer than asked for."""
+    """By id, each once; a page is not longer than its limit."""
     system, found = fresh_runtime.system, list[UUID]()
     campaigns = sorted([(await sending(fresh_runtime, 1))[2] for _ in range(5)])
     after = UUID(int=0)
@@ -157,8 +155,8 @@ async def test_campaigns_are_found_page_by_page(fresh_runtime: Runtime) -> None:
     assert found == campaigns
 
 
-def test_a_pool_too_small_for_a_worker_is_refused(settings: Settings) -> None:
-    """With one connection the sweeper would wait for itself; the batches in flight need one each besides."""
+def test_a_worker_requires_a_minimum_pool_size(settings: Settings) -> None:
+    """With one connection the sweeps would wait for themselves; each batch in flight needs one more."""
     with pytest.raises(ValidationError):
         DatabaseSettings(pool_size=1)
     small = settings.model_copy(update={"database": settings.database.model_copy(update={"pool_size": 4})})

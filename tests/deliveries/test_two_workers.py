@@ -1,4 +1,4 @@
-"""Two workers on one campaign: neither waits for the other's rows, and nobody is mailed twice."""
+"""Two workers on one campaign: neither waits for the other's rows, and each recipient gets one message."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two workers' runtimes, each with an engine of its own, on one database; and a superuser's connection to it."""
+    """Two workers' runtimes with separate engines on one database, and a superuser's connection to it."""
 
     runtimes: Sequence[Runtime]
     senders: Sequence[Sender]
@@ -59,8 +59,8 @@ async def pair(servers: Servers, provider: Provider) -> AsyncIterator[Pair]:
         yield Pair(runtimes=runtimes, senders=[sender_for(each, provider) for each in runtimes], admin=admin)
 
 
-async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provider: Provider) -> None:
-    """While one worker is in the middle of a claim, the other sends all the rest; in the end each was mailed once."""
+async def test_a_worker_skips_rows_locked_by_another(pair: Pair, provider: Provider) -> None:
+    """While one worker claims, the other sends all the rest; in the end each recipient got one message."""
     first, second = pair.senders
     actor, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
     await pair.admin.execute(HOLD_FIRST_CLAIM)
@@ -79,13 +79,13 @@ async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provid
     assert not held.done()
     await pair.admin.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert (await held).handed_over == BATCH
-    mailed = recipients(await provider.ledger(campaign_id))
+    mailed = recipients(await provider.messages(campaign_id))
     assert len(mailed) == len(set(mailed)) == len(contacts)
     assert (await progress(pair.runtimes[0], actor, campaign_id)).counts.accepted == len(contacts)
 
 
 async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> None:
-    """Side by side, each with several batches under way, both get batches, and everybody is mailed once."""
+    """Both send several batches concurrently, and each recipient gets one message."""
     actor, contacts, campaign_id = await sending(pair.runtimes[0], 40 * BATCH)
 
     async def work(sender: Sender) -> int:
@@ -98,6 +98,6 @@ async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> N
     shares = await asyncio.gather(*(work(sender) for sender in (first, second, first, second)))
     assert shares[0] + shares[2] > 0
     assert shares[1] + shares[3] > 0
-    mailed = recipients(await provider.ledger(campaign_id))
+    mailed = recipients(await provider.messages(campaign_id))
     assert len(mailed) == len(set(mailed)) == sum(shares) == len(contacts)
     assert (await progress(pair.runtimes[0], actor, campaign_id)).counts.accepted == len(contacts)

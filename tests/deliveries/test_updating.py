@@ -1,4 +1,4 @@
-"""Several reports of one message, applied together."""
+"""Several events of one message, applied together."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -18,7 +18,7 @@ LATER = AT + timedelta(hours=1)
 
 
 def test_a_status_only_advances() -> None:
-    """Whatever the order of the reports, the furthest status stays."""
+    """The furthest status stays, in any order of the events."""
     for order in permutations(RANKS):
         told = DeliveryUpdate()
         for status in order:
@@ -27,7 +27,7 @@ def test_a_status_only_advances() -> None:
 
 
 def test_the_earliest_time_stays() -> None:
-    """Whatever the order of the reports, of two times of one kind the earlier is stored."""
+    """Of two times of one kind the earlier one is stored, in any order of the events."""
     for order in ((AT, AT + timedelta(hours=1)), (AT + timedelta(hours=1), AT)):
         told = DeliveryUpdate()
         for at in order:
@@ -35,8 +35,8 @@ def test_the_earliest_time_stays() -> None:
         assert told.opened_at == AT
 
 
-async def test_a_report_settles_what_was_open(runtime: Runtime) -> None:
-    """It has been accepted, since it was submitted where nobody knows better; lease and lookups are over with it."""
+async def test_an_event_accepts_an_open_delivery(runtime: Runtime) -> None:
+    """It is accepted, at the time of its submission if none is known; its lease and lookups end."""
     actor, _, campaign_id = await sending(runtime, 4)
     columns = EmailDelivery.__table__.c
     ledger = select(*columns).order_by(columns.id)

@@ -1,12 +1,14 @@
-"""What a worker process and its sweeper do, step by step and without waiting."""
+"""The steps of a worker process and its sweeps, one by one, without waiting."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from core.access.actor import Actor
 from integrations.mail import Mailer
+from jobs.worker import build_worker
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
@@ -17,9 +19,15 @@ from services.deliveries.preparing import prepare
 from services.deliveries.reconciling import reconcile
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
+from settings import Settings
 from tests import factories
 
 ROUNDS = 20
+
+
+def build_sender(runtime: Runtime, mailer: Mailer, settings: Settings | None = None) -> Sender:
+    """The sender of a worker process, with this mailer."""
+    return build_worker(replace(runtime, mailer=mailer, settings=settings or runtime.settings), []).sender
 
 
 async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], UUID]:
@@ -32,20 +40,20 @@ async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], U
 
 
 async def start(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
-    """Send a draft: what the mutation does, and the audience frozen."""
+    """Send a draft as the mutation does, and prepare it."""
     async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, actor, campaign_id)
 
 
 async def go(runtime: Runtime, actor: Actor, campaign_id: UUID, to: CampaignStatus) -> None:
-    """Move a campaign, as a mutation does."""
+    """Change the status of a campaign, as a mutation does."""
     async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, to)
 
 
 async def drain(sender: Sender, actor: Actor, campaign_id: UUID) -> int:
-    """Send batch after batch until nothing is pending or the provider fails; how many recipients were claimed."""
+    """Send batch after batch until nothing is pending or the provider fails; how many deliveries were claimed."""
     total = 0
     for _ in range(ROUNDS):
         batch = await sender.send_batch(actor, campaign_id)
@@ -56,13 +64,13 @@ async def drain(sender: Sender, actor: Actor, campaign_id: UUID) -> int:
 
 
 async def sweep(runtime: Runtime, mailer: Mailer, actor: Actor, campaign_id: UUID) -> None:
-    """A round of the sweeper for one campaign, with no grace for the provider's search."""
+    """One round of the sweeps for a campaign, with no grace period."""
     await advance_campaign(runtime.work, actor, campaign_id)
     await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=0)
 
 
 async def expire_leases(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
-    """Let the time of every lease be over, as if the workers had died long ago, and every lookup be due."""
+    """Let every lease expire, and every lookup be due."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(EmailDelivery)
@@ -77,7 +85,7 @@ async def expire_leases(runtime: Runtime, actor: Actor, campaign_id: UUID) -> No
 
 
 async def finish(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> ProgressRow:
-    """Work and sweep until the campaign has ended."""
+    """Send and sweep until the campaign has ended."""
     now = await progress(runtime, actor, campaign_id)
     for _ in range(ROUNDS):
         sender.backoff.until = 0.0
@@ -91,7 +99,7 @@ async def finish(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UU
 
 
 async def progress(runtime: Runtime, actor: Actor, campaign_id: UUID) -> ProgressRow:
-    """The campaign's progress, which adds up, and agrees with the ledger."""
+    """The campaign's progress, which adds up and agrees with its deliveries."""
     row = await read_progress(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert sum(row.counts) == 2 * row.counts.audience
@@ -100,7 +108,7 @@ async def progress(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Progres
 
 
 async def statuses(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
-    """Where every recipient's message stands, by contact."""
+    """The status of every delivery, by contact."""
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)
     )
@@ -108,5 +116,5 @@ async def statuses(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UU
 
 
 def recipients(ledger: Sequence[dict[str, object]]) -> list[object]:
-    """The addresses of the provider's ledger, once per message."""
+    """The addresses of the provider's messages, one for each message."""
     return [message["to"] for message in ledger]

@@ -1,4 +1,4 @@
-"""A campaign to a few people, a provider that may do anything, and what must never happen."""
+"""A campaign to a few contacts with a scripted provider, and the invariants of sending."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,19 +27,19 @@ from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup
 from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests.deliveries.model import Accepted, ModelMailer
-from tests.deliveries.worker import expire_leases, finish, go, progress, sending, statuses
+from tests.deliveries.worker import build_sender, expire_leases, finish, go, progress, sending, statuses
 from tests.inbox import apply_inbox, deliver
 
 PEOPLE = 6
-# The pauses between lookups outlast any test; `expire` lets one go by. The search lags no longer than all of them.
+# The pauses between lookups are longer than a test; `expire` ends one. The search lags less than all of them.
 GRACE_SECONDS = 3600.0
 LAG = MAX_LOOKUPS - 1
-EXCUSED = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
+WITHOUT_MESSAGE = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
-    """A batch in a worker's hands: claimed, then submitted, then answered."""
+class BatchInProgress:
+    """A batch that a worker has claimed, then submitted, then handed to the provider."""
 
     claim: Claim
     messages: list[Message] | None = None
@@ -48,7 +48,7 @@ class Held:
 
 @dataclass(kw_only=True)
 class World:
-    """A campaign to six people, workers that may die at any step, and what must never happen."""
+    """A campaign to six contacts, workers that may crash at any step, and the invariants."""
 
     runtime: Runtime
     sender: Sender
@@ -60,25 +60,17 @@ class World:
     bystander: tuple[Actor, UUID]
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
-    held: list[Held] = field(default_factory=list)
+    batches: list[BatchInProgress] = field(default_factory=list)
     lookups: list[tuple[Lookup, Mapping[str, str]]] = field(default_factory=list)
-    gone: set[UUID] = field(default_factory=set)
-    wrongly_passed: list[UUID] = field(default_factory=list)
+    suppressed: set[UUID] = field(default_factory=set)
+    wrongly_submitted: list[UUID] = field(default_factory=list)
 
     @classmethod
     async def make(cls, runtime: Runtime, on_doubt: OnDoubt = OnDoubt.RECONCILE_THEN_RETRY) -> "World":
-        """A fresh organization and campaign, and a bystander's."""
+        """Create an organization with a campaign, and another one that must not change."""
         mailer = ModelMailer(lag=LAG)
-        sender = Sender(
-            settings=runtime.settings.sending,
-            public_url=runtime.settings.public_url,
-            work=runtime.work,
-            system=runtime.system,
-            reads=runtime.reads,
-            mailer=mailer,
-            signer=runtime.unsubscribe_signer,
-        )
-        stranger, _, other = await sending(runtime, 2)
+        sender = build_sender(runtime, mailer)
+        other_actor, _, other = await sending(runtime, 2)
         actor, contacts, campaign_id = await sending(runtime, PEOPLE)
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=on_doubt))
@@ -95,77 +87,77 @@ class World:
             contacts=contacts,
             campaign_id=campaign_id,
             mail=mail,
-            bystander=(stranger, other),
+            bystander=(other_actor, other),
             deliveries={row.contact_id: row.id for row in rows},
             addresses={row.email: row.contact_id for row in rows},
         )
 
-    async def claim(self, most: int) -> None:
+    async def claim(self, limit: int) -> None:
         """T1."""
         self.sender.cursors.clear()
-        claimed = await self.sender.claim_batch(self.actor, self.mail, most)
+        claimed = await self.sender.claim_batch(self.actor, self.mail, limit)
         if claimed.rows:
-            self.held.append(Held(claim=claimed))
+            self.batches.append(BatchInProgress(claim=claimed))
 
-    async def submit(self, held: Held) -> None:
-        """T2: nobody who is gone by now may pass."""
-        composed = await compose(held.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
+    async def submit(self, batch: BatchInProgress) -> None:
+        """T2: no message to a suppressed address may be submitted."""
+        composed = await compose(batch.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
         async with self.runtime.work.begin(self.actor) as uow:
-            held.messages = await submit(uow, held.claim, composed, self.sender.times)
-        self.wrongly_passed += [
-            self.addresses[message.to] for message in held.messages if self.addresses[message.to] in self.gone
+            batch.messages = await submit(uow, batch.claim, composed, self.sender.times)
+        self.wrongly_submitted += [
+            self.addresses[message.to] for message in batch.messages if self.addresses[message.to] in self.suppressed
         ]
 
-    async def post(self, held: Held, outcome: str) -> None:
-        """Hand over, with the provider in whatever mood."""
+    async def post(self, batch: BatchInProgress, outcome: str) -> None:
+        """Hand the batch to the provider, with any outcome."""
         self.mailer.outcome = outcome
         envelope = Envelope(
             sender="a@b.example",
             campaign_id=str(self.campaign_id),
-            batch_id=str(held.claim.batch_id),
+            batch_id=str(batch.claim.batch_id),
             tag="t",
         )
-        held.outcomes = await hand_over(
-            self.mailer, envelope, held.messages or [], deadline=held.claim.deadline, times=self.sender.times
+        batch.outcomes = await hand_over(
+            self.mailer, envelope, batch.messages or [], deadline=batch.claim.deadline, times=self.sender.times
         )
         self.mailer.outcome = "ok"
 
-    async def record(self, held: Held) -> None:
-        """T3, and whatever follows from it."""
-        if held.outcomes:
-            await self.sender.record(self.actor, held.claim, held.outcomes)
-            await self.sender.apply_backpressure(self.actor, self.campaign_id, held.outcomes)
-            if any(receipt_is_inactive(part) for part in held.outcomes):
-                await self.learn_suppressed()
+    async def record(self, batch: BatchInProgress) -> None:
+        """T3, and what follows from the outcome."""
+        if batch.outcomes:
+            await self.sender.record(self.actor, batch.claim, batch.outcomes)
+            await self.sender.apply_backpressure(self.actor, self.campaign_id, batch.outcomes)
+            if any(receipt_is_inactive(request) for request in batch.outcomes):
+                await self.note_inactive()
 
-    async def learn_suppressed(self) -> None:
-        """Whoever the provider calls inactive is gone from now on."""
+    async def note_inactive(self) -> None:
+        """An address that the provider reports as inactive is suppressed from now on."""
         for contact_id, status in (await statuses(self.runtime, self.actor, self.campaign_id)).items():
             if status is DeliveryStatus.REJECTED:
-                self.gone.add(contact_id)
+                self.suppressed.add(contact_id)
 
     async def expire(self) -> None:
-        """All leases, reservations and pauses end, on the workers' own clocks as well."""
+        """All leases, reservations and pauses end, on the workers' clocks as well."""
         self.mailer.time += 1
         await expire_leases(self.runtime, self.actor, self.campaign_id)
-        for held in self.held:
-            held.claim = replace(held.claim, deadline=0.0)
+        for batch in self.batches:
+            batch.claim = replace(batch.claim, deadline=0.0)
 
     async def sweep(self) -> None:
-        """A round of the sweeper."""
+        """One round of the sweeps."""
         work, tenant = self.runtime.work, self.actor
         await advance_campaign(work, tenant, self.campaign_id)
         await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
 
     async def look_up(self) -> None:
-        """Somebody asks the provider about a batch, and takes time to write the answer down."""
+        """A worker looks up a batch at the provider, and will record the result later."""
         async with self.runtime.work.begin(self.actor) as uow:
             lookup = await reserve_due(uow, self.campaign_id)
         if lookup is not None:
             self.lookups.append((lookup, await self.mailer.find(str(lookup.batch_id))))
 
-    async def dawdle(self) -> None:
-        """The reservations of all lookups end, which takes so little time that no pause between lookups does."""
+    async def expire_reservations(self) -> None:
+        """The reservations of all lookups end, without a pause between lookups passing."""
         async with self.runtime.work.begin(self.actor) as uow:
             await uow.execute(
                 update(EmailDelivery)
@@ -176,24 +168,24 @@ class World:
                 .values(next_lookup_at=EmailDelivery.created_at)
             )
 
-    async def settle(self, lookup: Lookup, found: Mapping[str, str]) -> None:
-        """The answer is written down, whatever has happened since."""
+    async def record_lookup(self, lookup: Lookup, found: Mapping[str, str]) -> None:
+        """A lookup is recorded, whatever has happened since."""
         async with self.runtime.work.begin(self.actor) as uow:
             await record_lookup(uow, self.campaign_id, lookup, found, grace_seconds=GRACE_SECONDS)
 
-    async def order(self, to: CampaignStatus) -> None:
-        """Pause, resume or cancel, where the state allows it."""
+    async def change_status(self, to: CampaignStatus) -> None:
+        """Pause, resume or cancel, where the status allows it."""
         with suppress(InvalidCampaignState):
             await go(self.runtime, self.actor, self.campaign_id, to)
 
-    async def resolve(self, place: int, *, again: bool) -> None:
-        """A person who has seen the provider's own records decides about a message in doubt, or tries to."""
+    async def resolve(self, index: int, *, again: bool) -> None:
+        """A user who has checked the provider's records resolves a message in doubt, or tries to."""
         now = await statuses(self.runtime, self.actor, self.campaign_id)
-        doubtful = [self.deliveries[one] for one in self.contacts if now[one] in IN_DOUBT]
-        if not doubtful:
+        in_doubt = [self.deliveries[one] for one in self.contacts if now[one] in IN_DOUBT]
+        if not in_doubt:
             return
-        chosen = doubtful[place % len(doubtful)]
-        if str(chosen) in {message.delivery_id for message in self.mailer.ledger}:
+        chosen = in_doubt[index % len(in_doubt)]
+        if str(chosen) in {message.delivery_id for message in self.mailer.accepted}:
             decision = DeliveryResolution.SENT
         else:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
@@ -201,7 +193,7 @@ class World:
             async with self.runtime.work.begin(self.actor) as uow:
                 await resolve(uow, chosen, decision, policy=self.runtime.sender_policy)
 
-    async def leave(self, contact_id: UUID) -> None:
+    async def unsubscribe(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""
         link = UnsubscribeLink(
             self.actor.organization_id,
@@ -210,36 +202,36 @@ class World:
             contact_id,
         )
         assert await unsubscribe(self.runtime.work, link)
-        self.gone.add(contact_id)
+        self.suppressed.add(contact_id)
 
-    async def hear(self, message: Accepted, kind: str, times: int) -> None:
-        """The provider tells of a message, perhaps again and again."""
+    async def receive_webhook(self, message: Accepted, kind: str, times: int) -> None:
+        """The provider reports an event of a message, perhaps repeatedly."""
         for _ in range(times):
-            await deliver(self.runtime, told(message, kind))
+            await deliver(self.runtime, webhook(message, kind))
         await apply_inbox(self.runtime)
         if kind in ("Bounce", "SpamComplaint"):
-            self.gone.add(self.addresses[message.to])
+            self.suppressed.add(self.addresses[message.to])
 
     async def check(self) -> None:
-        """What holds at every moment."""
+        """The invariants that hold at every moment."""
         await progress(self.runtime, self.actor, self.campaign_id)
-        assert not self.wrongly_passed, "somebody suppressed passed the point of no return"
+        assert not self.wrongly_submitted, "a message to a suppressed address was submitted"
         for name in ("delivery_id", "to"):
-            counts = Counter(getattr(message, name) for message in self.mailer.ledger)
+            counts = Counter(getattr(message, name) for message in self.mailer.accepted)
             assert not [one for one, count in counts.items() if count > 1], f"two messages for one {name}"
         now = await statuses(self.runtime, self.actor, self.campaign_id)
-        accepted = {self.addresses[message.to] for message in self.mailer.ledger}
+        accepted = {self.addresses[message.to] for message in self.mailer.accepted}
         for contact_id, status in now.items():
             if status in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED):
-                assert contact_id in accepted, f"{status}, but the provider has never seen it"
+                assert contact_id in accepted, f"{status}, but the provider did not get it"
 
     async def end(self) -> None:
-        """Leave the workers for dead, let everything settle, and look."""
+        """Crash all workers, finish everything, and check the invariants of the end."""
         self.mailer.lag = 0
         await self.expire()
         status = (await progress(self.runtime, self.actor, self.campaign_id)).status
         if status == CampaignStatus.PAUSED:
-            await self.order(CampaignStatus.SENDING)
+            await self.change_status(CampaignStatus.SENDING)
         now = await progress(self.runtime, self.actor, self.campaign_id)
         if not now.is_final:
             now = await finish(self.runtime, self.sender, self.actor, self.campaign_id)
@@ -248,20 +240,20 @@ class World:
         assert len(ends) == PEOPLE
         assert not [status for status in ends.values() if status in OPEN_DELIVERIES], now
         if now.status in (CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES):
-            missing = set(ends) - {self.addresses[message.to] for message in self.mailer.ledger}
-            excused = {one for one, status in ends.items() if status in EXCUSED}
-            assert missing <= excused, "somebody was lost"
-        stranger, other = self.bystander
-        rows = await statuses(self.runtime, stranger, other)
-        assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were touched"
+            missing = set(ends) - {self.addresses[message.to] for message in self.mailer.accepted}
+            without = {one for one, status in ends.items() if status in WITHOUT_MESSAGE}
+            assert missing <= without, "a recipient was lost"
+        other_actor, other = self.bystander
+        rows = await statuses(self.runtime, other_actor, other)
+        assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were changed"
 
 
-def receipt_is_inactive(part: RequestOutcome) -> bool:
-    """Whether the provider called an address of the part inactive."""
-    return any(receipt.status == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
+def receipt_is_inactive(request: RequestOutcome) -> bool:
+    """Whether the provider reported an address of the request as inactive."""
+    return any(receipt.status == "inactive" for receipt in getattr(request.outcome, "receipts", ()))
 
 
-def told(message: Accepted, kind: str) -> dict[str, Any]:
+def webhook(message: Accepted, kind: str) -> dict[str, Any]:
     """A webhook about a message."""
     return {
         "RecordType": kind,

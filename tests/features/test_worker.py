@@ -28,7 +28,7 @@ from services.features import Feature, Features
 from services.outbox.work import ReconcileOutbox, SendOutbox
 from tests import factories
 from tests.deliveries.model import ModelMailer
-from tests.deliveries.test_jobs import hurried, worker
+from tests.deliveries.test_jobs import with_short_times, worker
 from tests.deliveries.worker import progress, sending, statuses
 from tests.maya.conftest import start_chat
 from tests.outbox.mailing import hurry, outbox_of, put, rows
@@ -40,7 +40,7 @@ OFF = Features(off=frozenset({Feature.SENDING}))
 @pytest.fixture
 def off(fresh_runtime: Runtime) -> Runtime:
     """An installation whose mail provider was taken away."""
-    return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=NoMailer(), features=OFF)
+    return replace(fresh_runtime, settings=with_short_times(fresh_runtime.settings), mailer=NoMailer(), features=OFF)
 
 
 def on(runtime: Runtime, mailer: RecordingMailer) -> Runtime:

@@ -70,7 +70,7 @@ class World:
 
     def check(self) -> None:
         """At every moment."""
-        counts = Counter(one.delivery_id for one in self.mailer.ledger)
+        counts = Counter(one.delivery_id for one in self.mailer.accepted)
         assert not [one for one, count in counts.items() if count > 1], "handed over twice"
 
 
@@ -91,7 +91,7 @@ async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tu
     world.check()
     ends = await statuses(runtime, actor)
     assert set(ends) <= {OutboxStatus.ACCEPTED, OutboxStatus.FAILED}
-    accepted = {one.delivery_id: one.message_id for one in world.mailer.ledger}
+    accepted = {one.delivery_id: one.message_id for one in world.mailer.accepted}
     for row in await rows(runtime, actor):
         assert (row.status == OutboxStatus.ACCEPTED) == (str(row.id) in accepted)
         assert row.message_id == accepted.get(str(row.id))

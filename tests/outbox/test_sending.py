@@ -214,8 +214,8 @@ async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> Non
     await hurry(runtime, actor)
     await settle_and_send(sender, actor)
     assert await statuses(runtime, actor) == [ACCEPTED, ACCEPTED]
-    assert len({one.delivery_id for one in mailer.ledger}) == len(mailer.ledger) == 2
-    assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
+    assert len({one.delivery_id for one in mailer.accepted}) == len(mailer.accepted) == 2
+    assert {one.stream for one in mailer.accepted} == {Stream.TRANSACTIONAL}
 
 
 async def test_two_workers_never_wait_for_each_others_lookup(runtime: Runtime) -> None:
@@ -298,7 +298,7 @@ async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime) -> Non
     mailer.time = 2
     await hurry(runtime, actor)
     await settle_and_send(sender, actor)
-    assert (await statuses(runtime, actor), len(mailer.ledger)) == ([ACCEPTED], 1)
+    assert (await statuses(runtime, actor), len(mailer.accepted)) == ([ACCEPTED], 1)
 
 
 async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
@@ -310,10 +310,10 @@ async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
     async with runtime.work.begin(actor) as uow:
         assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
     await settle_and_send(sender, actor)
-    assert (await statuses(runtime, actor), mailer.ledger) == ([SUBMITTING], [])
+    assert (await statuses(runtime, actor), mailer.accepted) == ([SUBMITTING], [])
     await hurry(runtime, actor)
     await settle_and_send(sender, actor)
-    assert (await statuses(runtime, actor), len(mailer.ledger)) == ([ACCEPTED], 1)
+    assert (await statuses(runtime, actor), len(mailer.accepted)) == ([ACCEPTED], 1)
 
 
 async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
@@ -322,7 +322,7 @@ async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
     ids = await put(runtime, actor, 50)
     mailer = ModelMailer()
     await asyncio.gather(*(outbox_of(runtime, mailer).send_due(actor) for _ in range(4)))
-    assert sorted(one.delivery_id for one in mailer.ledger) == sorted(map(str, ids))
+    assert sorted(one.delivery_id for one in mailer.accepted) == sorted(map(str, ids))
     assert set(await statuses(runtime, actor)) == {ACCEPTED}
 
 

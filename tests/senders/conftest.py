@@ -14,23 +14,11 @@ from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers
-from tests.deliveries.conftest import Provider, providing
+from tests.deliveries.conftest import Provider, http, provider, shared_provider
 from tests.environments import fresh_cache, under
 from tests.serving import Served, served
 
-
-@pytest.fixture(scope="session")
-async def shared_provider() -> AsyncIterator[Provider]:
-    async with providing() as provider:
-        yield provider
-
-
-@pytest.fixture
-async def provider(shared_provider: Provider) -> Provider:
-    """The provider with an empty ledger and no faults."""
-    assert (await shared_provider.client.call("DELETE", "/sandbox/ledger")).status == 204
-    assert (await shared_provider.client.call("DELETE", "/sandbox/faults")).status == 204
-    return shared_provider
+__all__ = ["http", "provider", "shared_provider"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +62,6 @@ class House:
         text = str((await self.mails(address))[-1]["TextBody"])
         link = next(line for line in text.splitlines() if "/confirm-sender/" in line)
         return link.rpartition("/")[2]
-
-
-@pytest.fixture(scope="session")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield session
 
 
 @pytest.fixture

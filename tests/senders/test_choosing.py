@@ -23,7 +23,6 @@ from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.deliveries import resolving
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
-from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
 from services.senders import changing, confirming
 from services.senders.changing import SenderInUse
@@ -32,7 +31,7 @@ from services.senders.reading import SENDERS
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
-from tests.deliveries.worker import finish, go
+from tests.deliveries.worker import build_sender, finish, go
 from tests.senders.calls import CHOOSE, DELETE, create, listed
 from tests.senders.conftest import House
 from tests.statements import statements
@@ -119,15 +118,7 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     await factories.contacts(runtime, actor, 5)
     await send(runtime, actor, campaign_id)
     assert await prepare(runtime.work, actor, campaign_id)
-    worker = Sender(
-        settings=runtime.settings.sending,
-        public_url=runtime.settings.public_url,
-        work=runtime.work,
-        system=runtime.system,
-        reads=runtime.reads,
-        mailer=runtime.mailer,
-        signer=runtime.unsubscribe_signer,
-    )
+    worker = build_sender(runtime, runtime.mailer)
     worker.resize(campaign_id, 2)
     mail = await worker.mail_of(actor, campaign_id)
     assert mail is not None
@@ -138,7 +129,7 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
     await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
     await finish(runtime, worker, actor, campaign_id)
-    entries = await production.provider.ledger(campaign_id)
+    entries = await production.provider.messages(campaign_id)
     assert (len(entries), len({entry["from_header"] for entry in entries})) == (6, 1)
 
 

@@ -35,7 +35,7 @@ async def test_a_name_reaches_the_reader_as_it_was_written(production: House, na
     await confirmed(production, api, actor, email, name)
     campaign_id = await factories.campaign(production.runtime, actor)
     await asked(api, TEST, campaignId=gid(campaign_id), to=[email])
-    (entry,) = await production.provider.ledger(campaign_id)
+    (entry,) = await production.provider.messages(campaign_id)
     header = message_from_string(f"From: {entry['from_header']}\n\n", policy=policy.default)["from"]
     (mailbox,) = header.addresses
     assert (mailbox.display_name, mailbox.addr_spec) == (" ".join(name.split()), email)

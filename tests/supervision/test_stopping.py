@@ -28,7 +28,7 @@ from services.deliveries.sending import Sender
 from services.webhooks.work import ApplyEvents
 from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
-from tests.deliveries.conftest import Provider, provider, sender_for, shared_provider, slowed
+from tests.deliveries.conftest import Provider, provider, rate_limited_mailer, sender_for, shared_provider
 from tests.deliveries.worker import progress, sending
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS, until
@@ -123,7 +123,7 @@ async def test_a_task_that_waits_for_a_slot_does_not_start_while_tasks_close() -
 def slow_account(runtime: Runtime, provider: Provider) -> Sender:
     """A sender of an account that may send one message a second."""
     sender = sender_for(runtime, provider)
-    sender.mailer = slowed(provider, 1)
+    sender.mailer = rate_limited_mailer(provider, 1)
     return sender
 
 
@@ -143,7 +143,7 @@ async def test_a_waiting_send_loop_claims_nothing_after_a_stop(
     await until(lambda: is_sleeping(loop))
     sender.stop()
     await asyncio.wait_for(loop, WAIT_SECONDS)
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
     if reason == "rate limit":

@@ -23,7 +23,7 @@ from runtime import Runtime
 from services.campaigns.lifecycle import move
 from tests import factories
 from tests.deliveries.conftest import Provider, provider, shared_provider
-from tests.deliveries.test_jobs import ended, hurried, ordered
+from tests.deliveries.test_jobs import order_campaign, wait_until_ended, with_short_times
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import served
@@ -140,7 +140,7 @@ async def test_the_worker_survives(
     before: set[asyncio.Task[Any]], fresh_runtime: Runtime, provider: Provider, by: str
 ) -> None:
     """Send loops, sweeps and consumer still work: a campaign is sent, found through its job or only by a sweep."""
-    settings = hurried(fresh_runtime.settings)
+    settings = with_short_times(fresh_runtime.settings)
     seconds = 3600.0 if by == "job" else 0.2
     settings = settings.model_copy(
         update={"sending": settings.sending.model_copy(update={"sweep_seconds": seconds, "concurrent_batches": 2})}
@@ -151,17 +151,17 @@ async def test_the_worker_survives(
         await settles(lambda: names <= supervised(before).keys())
         await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.ended == ()
-        actor, campaign_id = await ordered(runtime, 60)
+        actor, campaign_id = await order_campaign(runtime, 60)
         if by == "sweep":
             await runtime.cache.flushdb()
-            assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
+            assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
         await until(lambda: is_sent(provider, campaign_id))
     assert names.isdisjoint(supervised(before))
 
 
 async def is_sent(provider: Provider, campaign_id: UUID) -> bool:
     """Whether the provider has every message; a sweep ends the campaign later."""
-    return len(await provider.ledger(campaign_id)) == 60
+    return len(await provider.messages(campaign_id)) == 60
 
 
 async def test_an_operation_cancelled_without_a_request_ends_with_an_error(runtime: Runtime) -> None:

@@ -239,7 +239,7 @@ async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
     assert await has_mailable(runtime.reads(actor.tenant), campaign_id)
     await start(runtime, actor, campaign_id)
     await drain(sender, actor, campaign_id)
-    assert recipients(await provider.ledger(campaign_id)) == [email]
+    assert recipients(await provider.messages(campaign_id)) == [email]
 
 
 async def test_each_lift_is_in_the_history_of_its_own_address(runtime: Runtime) -> None:

@@ -33,7 +33,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 async def link_in_mail(provider: Provider, campaign_id: UUID) -> str:
     """The path of the link in the List-Unsubscribe header of a campaign's first message."""
-    entry = (await provider.ledger(campaign_id))[0]
+    entry = (await provider.messages(campaign_id))[0]
     found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
     message = found.object()["message"]
     assert isinstance(message, dict)
@@ -106,7 +106,7 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     assert (await statuses(runtime, actor, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == 1
+    assert len(await provider.messages(campaign_id)) == 1
 
 
 async def test_an_unsubscription_is_announced_to_the_campaigns_viewers(runtime: Runtime) -> None:

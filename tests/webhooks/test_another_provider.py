@@ -26,7 +26,7 @@ from services.webhooks.receiving import receive
 from tests import factories
 from tests.campaigns.calls import TEST, asked, gid
 from tests.client import ApiClient
-from tests.deliveries.test_jobs import ended, hurried, ordered, worker
+from tests.deliveries.test_jobs import order_campaign, wait_until_ended, with_short_times, worker
 from tests.deliveries.worker import progress, statuses
 from tests.inbox import deliver
 from tests.serving import Served, served
@@ -45,7 +45,7 @@ def pigeon(fresh_runtime: Runtime, mailer: PigeonMailer) -> Runtime:
     """An installation that sends by the other provider, and still reads what the first one tells."""
     return replace(
         fresh_runtime,
-        settings=hurried(fresh_runtime.settings),
+        settings=with_short_times(fresh_runtime.settings),
         mailer=mailer,
         webhooks={**fresh_runtime.webhooks, "pigeon": PigeonWebhooks()},
         sender_policy=policy.sender_policy(mailer, production=False),
@@ -98,8 +98,8 @@ async def test_a_campaign_goes_out_and_its_webhooks_come_back(
     """From the order to the last event: requests within its limits, its signature, its format, its own address."""
     webhooks = PigeonWebhooks()
     async with worker(pigeon):
-        owner, campaign_id = await ordered(pigeon, PEOPLE)
-        assert await ended(pigeon, owner, campaign_id) is CampaignStatus.SENT
+        owner, campaign_id = await order_campaign(pigeon, PEOPLE)
+        assert await wait_until_ended(pigeon, owner, campaign_id) is CampaignStatus.SENT
         assert sorted(mailer.requests) == [1, 2, 2]
         assert {envelope.sender for envelope, _, _ in mailer.sent} == {"post@pigeon.example"}
         body = orjson.dumps([*letters(mailer, landed=0, lost=1, angry=2), *letters(mailer, landed=3)])
@@ -151,7 +151,7 @@ async def test_a_refusal_of_all_names_the_provider(pigeon: Runtime, mailer: Pige
     """The reason that people read has the provider's own name."""
     no = Receipt(ReceiptStatus.REFUSED, None, 7, "No such loft.")
     mailer.answer = lambda _, messages: Answered(receipts=[no] * len(messages))
-    owner, campaign_id = await ordered(pigeon, PEOPLE)
+    owner, campaign_id = await order_campaign(pigeon, PEOPLE)
     async with worker(pigeon), asyncio.timeout(60):
         while True:
             now = await progress(pigeon, owner, campaign_id)

@@ -82,7 +82,7 @@ class Overtaken:
         assert isinstance(outcome, Answered)
         if self.kind is None:
             return self.reply or outcome
-        entries = [Entry(**entry) for entry in await self.provider.ledger(envelope.campaign_id)]  # type: ignore[arg-type]
+        entries = [Entry(**entry) for entry in await self.provider.messages(envelope.campaign_id)]  # type: ignore[arg-type]
         await tell(self.runtime, *(event(self.kind, entry) for entry in entries))
         return self.reply or outcome
 
@@ -109,7 +109,7 @@ async def test_an_event_before_the_record_is_not_undone(
     await sweep(runtime, provider.mailer, actor, campaign_id)
     assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENT
-    assert len(await provider.ledger(campaign_id)) == 1
+    assert len(await provider.messages(campaign_id)) == 1
 
 
 async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provider: Provider, sender: Sender) -> None:
@@ -124,7 +124,7 @@ async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provide
     await expire_leases(runtime, actor, campaign_id)
     await sweep(runtime, provider.mailer, actor, campaign_id)
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.ACCEPTED
-    assert len(await provider.ledger(campaign_id)) == 1
+    assert len(await provider.messages(campaign_id)) == 1
 
 
 async def test_an_event_before_the_search_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -60,7 +60,7 @@ async def accepted(
 
 async def messages_of(provider: Provider, campaign_id: UUID) -> list[Message]:
     """The provider's messages of a campaign."""
-    return [Message(**entry) for entry in await provider.ledger(campaign_id)]  # type: ignore[arg-type]
+    return [Message(**entry) for entry in await provider.messages(campaign_id)]  # type: ignore[arg-type]
 
 
 def event(kind: str, message: Message, **changes: object) -> Json:
@@ -268,7 +268,7 @@ async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, se
     await sweep(runtime, sender.mailer, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)
     assert now.counts.accepted == 1
-    assert len(await provider.ledger(campaign_id)) == 1
+    assert len(await provider.messages(campaign_id)) == 1
 
 
 async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -1,4 +1,4 @@
-"""A campaign goes on, or says why not: counters that differ, long cancellations, failures, no sender."""
+"""A campaign always continues, or has a reason: wrong counters, long cancellations, failures, no sender."""
 
 import asyncio
 from uuid import UUID
@@ -33,8 +33,8 @@ OPEN = {
 }
 
 
-async def count_one_too_many(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
-    """Let the counters know of a pending message that the ledger does not have."""
+async def add_pending_to_counters(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
+    """Add a pending message to the counters for which there is no row."""
     async with runtime.work.begin(owner) as uow:
         await uow.execute(
             update(CampaignStats)
@@ -44,16 +44,16 @@ async def count_one_too_many(runtime: Runtime, owner: Actor, campaign_id: UUID) 
 
 
 async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> CampaignStatus:
-    """Where the campaign stands, whatever its counters say."""
+    """The campaign's status, whatever its counters are."""
     row = await read_progress(runtime.reads(owner.tenant), campaign_id)
     assert row is not None
     return row.status
 
 
-async def test_a_counter_that_is_too_high_is_put_right_by_an_empty_claim(runtime: Runtime, sender: Sender) -> None:
-    """It would keep the campaign from ending: pending messages are sent, not swept."""
+async def test_an_empty_claim_corrects_counters_that_are_too_high(runtime: Runtime, sender: Sender) -> None:
+    """Otherwise the campaign would not finish, as pending messages are sent, and not swept."""
     owner, _, campaign_id = await sending(runtime, 2)
-    await count_one_too_many(runtime, owner, campaign_id)
+    await add_pending_to_counters(runtime, owner, campaign_id)
     await drain(sender, owner, campaign_id)
     assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
     await advance_campaign(runtime.work, owner, campaign_id)
@@ -61,8 +61,8 @@ async def test_a_counter_that_is_too_high_is_put_right_by_an_empty_claim(runtime
 
 
 @pytest.mark.parametrize("status", list(OPEN))
-async def test_counters_that_are_too_low_are_put_right_by_the_sweep(runtime: Runtime, status: DeliveryStatus) -> None:
-    """By them nothing is open, so the campaign is to end; then it is found for what the ledger has."""
+async def test_the_sweep_corrects_counters_that_are_too_low(runtime: Runtime, status: DeliveryStatus) -> None:
+    """By the counters nothing is open; after the correction the sweeps find the open deliveries."""
     owner, _, campaign_id = await sending(runtime, 1)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(OPEN[status]))
@@ -78,10 +78,10 @@ async def test_counters_that_are_too_low_are_put_right_by_the_sweep(runtime: Run
     assert await statuses(runtime, owner, campaign_id) != {}
 
 
-async def test_counters_that_agree_are_not_counted_again(
+async def test_correct_counters_are_not_verified_again(
     runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To count a large campaign's ledger takes long; an empty claim, or what another worker holds, is no reason."""
+    """Counting is slow for a large campaign, so an empty claim, or a locked row, is no reason for it."""
     owner, _, campaign_id = await sending(runtime, 2)
     assert not await counts_missing_pending(runtime.reads(owner.tenant), campaign_id)
     monkeypatch.setattr("services.deliveries.sending.verify_counts", None)
@@ -89,10 +89,10 @@ async def test_counters_that_agree_are_not_counted_again(
     assert not (await sender.send_batch(owner, campaign_id)).claimed
 
 
-async def test_a_cancelled_campaign_ends_whatever_its_counter_says(runtime: Runtime) -> None:
-    """The first round skips what there is, the second finds nothing and puts the counter right."""
+async def test_a_cancelled_campaign_ends_despite_wrong_counters(runtime: Runtime) -> None:
+    """The first round skips the deliveries, the second one finds none and corrects the counters."""
     owner, _, campaign_id = await sending(runtime, 2)
-    await count_one_too_many(runtime, owner, campaign_id)
+    await add_pending_to_counters(runtime, owner, campaign_id)
     await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
     for _ in range(2):
         await advance_campaign(runtime.work, owner, campaign_id)
@@ -100,10 +100,8 @@ async def test_a_cancelled_campaign_ends_whatever_its_counter_says(runtime: Runt
     assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
 
 
-async def test_a_large_campaign_is_cancelled_without_a_sweep_for_each_page(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One order of the job is enough, however many pages there are, and however much another campaign has to send."""
+async def test_one_job_cancels_a_large_campaign(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a sweep for each page, and while another campaign has many messages to send."""
     monkeypatch.setattr(sweeping, "CANCEL_PAGE", 2)
     owner, _, other = await sending(runtime, 7)
     campaign_id = await factories.campaign(runtime, owner)
@@ -120,22 +118,22 @@ async def test_a_large_campaign_is_cancelled_without_a_sweep_for_each_page(
     assert found == [CampaignStatus.CANCELLED, CampaignStatus.SENDING]
 
 
-async def test_a_campaign_that_fails_keeps_no_other_waiting(
+async def test_a_failing_campaign_does_not_delay_others(
     runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It loses its turns until a sweep brings it back: one failure, and the other's batches go out one by one."""
+    """It is removed from the scheduler until a sweep adds it; the other's batches are sent meanwhile."""
     bad, _, failing = await sending(runtime, 1)
     good, _, other = await sending(runtime, 3)
     tried: list[UUID] = []
     send_batch = Sender.send_batch
 
-    async def spoilt(subject: Sender, actor: Actor, campaign_id: UUID) -> Batch:
+    async def send_or_fail(subject: Sender, actor: Actor, campaign_id: UUID) -> Batch:
         tried.append(campaign_id)
         if campaign_id == failing:
             raise RuntimeError("no")
         return await send_batch(subject, actor, campaign_id)
 
-    monkeypatch.setattr(Sender, "send_batch", spoilt)
+    monkeypatch.setattr(Sender, "send_batch", send_or_fail)
     sender.settings = sender.settings.model_copy(update={"batch_size": 1})
     sender.add(bad.organization_id, failing)
     sender.add(good.organization_id, other)
@@ -157,7 +155,7 @@ async def test_a_campaign_that_fails_keeps_no_other_waiting(
 
 
 async def test_a_campaign_without_a_sender_is_paused(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Nobody is mailed in another's name; the campaign says why."""
+    """No message is sent from another address; the campaign has the reason."""
     owner, _, campaign_id = await sending(runtime, 1)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(from_header=None))
@@ -165,4 +163,4 @@ async def test_a_campaign_without_a_sender_is_paused(runtime: Runtime, provider:
     now = await progress(runtime, owner, campaign_id)
     assert (now.status, now.status_reason) == (CampaignStatus.PAUSED, NO_SENDER)
     assert set((await statuses(runtime, owner, campaign_id)).values()) == {"pending"}
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []

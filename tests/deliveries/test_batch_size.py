@@ -1,4 +1,4 @@
-"""A batch has its time and its room: what does not fit is given back, and nobody else waits for it."""
+"""A batch has a limit of time and of memory: what exceeds it is released, and delays no other campaign."""
 
 import asyncio
 import sys
@@ -35,7 +35,7 @@ TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
 
 
 async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Actor, UUID]:
-    """A campaign with that content to so many contacts, in `sending`."""
+    """A campaign with this content to so many contacts, in `sending`."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)
@@ -45,51 +45,51 @@ async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Actor
     return actor, campaign_id
 
 
-def hurried(settings: Settings, lease_seconds: float) -> Settings:
+def with_short_lease(settings: Settings, lease_seconds: float) -> Settings:
     """The settings with a short lease."""
     return settings.model_copy(
         update={"sending": settings.sending.model_copy(update={"lease_seconds": lease_seconds})}
     )
 
 
-async def test_a_batch_that_renders_longer_than_it_may_is_sent_in_parts(
+async def test_a_batch_that_renders_too_slowly_is_made_smaller(
     runtime: Runtime, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty slow messages outlast their part of the lease: each batch sends what is rendered by then, and learns."""
+    """Thirty slow messages exceed their time: each batch sends what is rendered by then, and the next is smaller."""
     monkeypatch.setattr(leases, "COMPOSE_SHARE", 0.002)  # of a minute: the rest waits for whatever holds us up
     actor, campaign_id = await campaign_of(runtime, SLOW, 30)
-    sender = sender_for(runtime, provider, hurried(runtime.settings, 60.0))
+    sender = sender_for(runtime, provider, with_short_lease(runtime.settings, 60.0))
     first = await sender.send_batch(actor, campaign_id)
     assert first.claimed == 30
     assert 0 < first.handed_over < 15
     assert (await progress(runtime, actor, campaign_id)).counts.pending == 30 - first.handed_over
     second = await sender.send_batch(actor, campaign_id)
     assert second.claimed == first.handed_over
-    now = await finish_slowly(runtime, sender, actor, campaign_id)
+    now = await send_all(runtime, sender, actor, campaign_id)
     assert now is CampaignStatus.SENT
-    ledger = await provider.ledger(campaign_id)
+    ledger = await provider.messages(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == 30
 
 
-async def finish_slowly(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> CampaignStatus:
-    """Send until nothing is claimed any more, and end."""
+async def send_all(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> CampaignStatus:
+    """Send until nothing can be claimed, and finish."""
     while (await sender.send_batch(actor, campaign_id)).claimed:
         pass
     return (await finish(runtime, sender, actor, campaign_id)).status
 
 
-async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, provider: Provider) -> None:
-    """While one organization's messages take long to render, another's campaign is through in its turn."""
+async def test_slow_templates_do_not_delay_another_organization(runtime: Runtime, provider: Provider) -> None:
+    """While one organization's messages are rendered, another's campaign is sent."""
     slow, slow_campaign = await campaign_of(runtime, SLOW, 400)
     quick, contacts, quick_campaign = await sending(runtime, 100)
-    sender = sender_for(runtime, provider, hurried(runtime.settings, 2.0))
+    sender = sender_for(runtime, provider, with_short_lease(runtime.settings, 2.0))
     sender.add(slow.organization_id, slow_campaign)
     loops = [asyncio.create_task(sender.send_loop()) for _ in range(runtime.settings.sending.concurrent_batches)]
     await asyncio.sleep(0.1)
     sender.add(quick.organization_id, quick_campaign)
     try:
         async with asyncio.timeout(60):
-            while len(await provider.ledger(quick_campaign)) < len(contacts):  # noqa: ASYNC110 - asked over HTTP
+            while len(await provider.messages(quick_campaign)) < len(contacts):  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.05)
         counts = (await progress(runtime, slow, slow_campaign)).counts
         assert counts.pending + counts.in_flight > 0  # in flight: claimed, and perhaps not even rendered yet
@@ -98,10 +98,10 @@ async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, pr
         await asyncio.gather(*loops)
 
 
-async def test_a_batch_ends_where_its_messages_fill_the_memory(
+async def test_a_batch_has_a_limit_of_memory(
     runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A short template that grows large when rendered makes small batches; all of them are sent once."""
+    """A short template whose messages are large makes small batches; every message is sent once."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 12)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -114,8 +114,10 @@ async def test_a_batch_ends_where_its_messages_fill_the_memory(
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == 12
 
 
-async def test_one_message_always_fits(runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message larger than all room goes alone: a campaign never stands still."""
+async def test_a_batch_has_at_least_one_message(
+    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message larger than the limit is sent alone, so that the campaign continues."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 2)
     monkeypatch.setattr(composing, "MEMORY_BYTES", 1)
     assert await drain(sender, actor, campaign_id) == 2
@@ -123,7 +125,7 @@ async def test_one_message_always_fits(runtime: Runtime, sender: Sender, monkeyp
 
 
 async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
-    """A campaign whose batches were cut once gets its full size back while all find room."""
+    """A campaign whose batches were made smaller gets its full size back while all messages can be rendered."""
     actor, _, campaign_id = await sending(runtime, 40)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -134,16 +136,16 @@ async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
     assert sender.mails[campaign_id].batch_size == mail.max_batch_size
 
 
-async def test_nothing_is_handed_over_when_the_lease_is_nearly_over() -> None:
-    """With less of the lease left than a request may take, the provider is not even called."""
+async def test_no_request_starts_near_the_end_of_the_lease() -> None:
+    """If less than the time of a request is left, the provider is not called."""
     mailer = ModelMailer()
     outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=since_boot() + 29, times=TIMES)
     assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
-    assert mailer.ledger == []
+    assert mailer.accepted == []
 
 
 async def test_a_request_ends_within_its_lease() -> None:
-    """The mailer is told the last moment for its request: not later than a request's time, nor than the lease."""
+    """The mailer's deadline is the time of a request, and not later than the end of the lease."""
     mailer = ModelMailer()
     began = since_boot()
     deadline = began + 90
@@ -153,8 +155,8 @@ async def test_a_request_ends_within_its_lease() -> None:
     assert began + 30 <= not_after <= min(deadline, since_boot() + 30)
 
 
-async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtime, sender: Sender) -> None:
-    """A lease that ran out makes the campaign's next batch smaller; the provider's trouble makes all wait."""
+async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: Sender) -> None:
+    """An expired lease makes the campaign's next batch smaller; an error of the provider backs off."""
     actor, _, campaign_id = await sending(runtime, 2)
     await sender.mail_of(actor, campaign_id)
     sender.cursors[campaign_id] = START
@@ -168,10 +170,8 @@ async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtim
     assert sender.backoff.until > 0
 
 
-async def test_a_batch_that_the_provider_takes_ends_the_back_off(
-    runtime: Runtime, provider: Provider, sender: Sender
-) -> None:
-    """The trouble of an hour ago makes no pause longer: the next one is as short as the first."""
+async def test_a_success_resets_the_back_off(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """The pause after a later error is as short as the first one."""
     actor, _, campaign_id = await sending(runtime, 2)
     await provider.fail(http_status={"status": 429, "error_code": 429, "count": 4})
     for failures in (1, 2, 3, 4):
@@ -184,26 +184,26 @@ async def test_a_batch_that_the_provider_takes_ends_the_back_off(
     assert sender.backoff.fail() <= sender.backoff.backoff.initial
 
 
-async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """After trouble the next batch begins at the front, not behind the one that the provider did not take."""
+async def test_released_deliveries_are_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """After an error the next claim starts at the first pending delivery, not after the failed batch."""
     actor, _, campaign_id = await sending(runtime, 4)
     await sender.mail_of(actor, campaign_id)
     sender.resize(campaign_id, 2, shrink=True)
     await provider.fail(http_status={"status": 429, "error_code": 429, "count": 1})
     assert (await sender.send_batch(actor, campaign_id)).claimed == 2
-    assert await provider.ledger(campaign_id) == []
+    assert await provider.messages(campaign_id) == []
     assert (await sender.send_batch(actor, campaign_id)).claimed == 4
-    assert len(await provider.ledger(campaign_id)) == 4
+    assert len(await provider.messages(campaign_id)) == 4
 
 
 @pytest.mark.parametrize(
     "receipt_status",
     [ReceiptStatus.ACCEPTED, ReceiptStatus.REFUSED, ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED],
 )
-async def test_a_receipt_may_tell_of_more_than_its_message(
+async def test_one_receipt_may_concern_the_account(
     runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus
 ) -> None:
-    """Not now: the process backs off. The account: the campaign pauses with the words. Else it goes on."""
+    """Retry later: the process backs off. Account refused: the campaign is paused with the reason."""
     actor, _, campaign_id = await sending(runtime, 2)
     receipts = [Receipt(ReceiptStatus.ACCEPTED, "m"), Receipt(receipt_status, None, 1, "Words.")]
     await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE] * 2, Answered(receipts=receipts))])
@@ -213,8 +213,8 @@ async def test_a_receipt_may_tell_of_more_than_its_message(
     assert (now.status == CampaignStatus.PAUSED, now.status_reason) == (paused, "Words." if paused else None)
 
 
-async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: Sender) -> None:
-    """Parts left after the account was refused do not hide the refusal: the campaign pauses."""
+async def test_untried_messages_do_not_hide_the_cause(runtime: Runtime, sender: Sender) -> None:
+    """Requests that were not tried after a refusal of the account: the campaign is paused."""
     actor, _, campaign_id = await sending(runtime, 2)
     parts = [
         RequestOutcome([MESSAGE], NotSent(reason="Not tried.", local=True)),
@@ -225,14 +225,14 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
 
 
 def test_the_times_fit_into_the_lease() -> None:
-    """Rendering, the longest request and a margin fit into a lease, whatever its length."""
+    """Rendering, the longest request and a margin fit into a lease of any length."""
     for seconds in (1.0, 60.0, 3600.0):
         times = lease_times(seconds, request_seconds=60.0)
         assert times.compose + times.needed < times.lease == seconds
 
 
-async def test_time_in_which_the_host_was_suspended_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that was suspended for longer than the lease hands nothing over when it goes on."""
+async def test_the_time_of_a_suspended_host_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a suspension longer than the lease, nothing is handed to the provider."""
     mailer = ModelMailer()
     deadline = since_boot() + 90
     assert await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
@@ -240,4 +240,4 @@ async def test_time_in_which_the_host_was_suspended_counts(monkeypatch: pytest.M
     suspend(monkeypatch, 120)
     outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
     assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
-    assert len(mailer.ledger) == 1
+    assert len(mailer.accepted) == 1
