@@ -40,7 +40,7 @@ async def test_sent_accepts_the_delivery(
     payload = await resolve_delivery(mine, first, "SENT")
     assert (payload["delivery"]["state"], payload["delivery"]["reason"]) == ("ACCEPTED", None)
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
-    assert payload["campaign"]["statusReason"].startswith("1 message not known")
+    assert payload["campaign"]["statusReason"].startswith("1 message with an unknown outcome")
     sent_at = payload["campaign"]["sentAt"]
     payload = await resolve_delivery(mine, second, "SENT")
     assert payload["campaign"]["status"] == "SENT"

@@ -297,7 +297,7 @@ async def test_an_empty_audience_fails_with_a_reason(runtime: Runtime) -> None:
     await start(runtime, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)
     assert now.status == CampaignStatus.FAILED
-    assert "Nobody" in (now.status_reason or "")
+    assert "The audience is empty" in (now.status_reason or "")
 
 
 async def test_wrong_counters_are_corrected_at_the_end(runtime: Runtime, provider: Provider, sender: Sender) -> None:
