@@ -215,11 +215,11 @@ def test_production_has_the_limits_that_are_documented() -> None:
     assert limits.confirmations.seconds == limits.test_mails.seconds == DAY_SECONDS == 24 * 60 * 60
     assert rules.pause == timedelta(minutes=1)
     for promise in (
-        f"one a minute for a sender, {rules.per_day} a day for an organization,",
-        f"{limits.confirmations.limit} a day for an address over all organizations.",
+        f"one e-mail a minute per sender, {rules.per_day} a day per organization,",
+        f"{limits.confirmations.limit} a day per address across all organizations.",
         f"An organization has at most {changing.MAX_SENDERS} senders.",
-        f"members and confirmed senders of the organization alone, {limits.test_mails.limit} addresses a day,",
-        f"good for one confirmation within {'three' if changing.TOKEN_LIFETIME.days == 3 else '?'} days.",
+        f"only to members and confirmed senders of the organization, {limits.test_mails.limit} addresses a day,",
+        f"A token works once and is valid for {'three' if changing.TOKEN_LIFETIME.days == 3 else '?'} days.",
     ):
         assert promise in told
     free = mail_limits(redis, production=False)
