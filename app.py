@@ -1,4 +1,4 @@
-"""The composition root: settings become a runtime, and a runtime an ASGI application. Nothing imports this module."""
+"""The composition root: builds the ASGI application and the server from settings. Nothing else imports it."""
 
 import asyncio
 import gc
@@ -28,13 +28,13 @@ from transport.websocket.frames import FrameProtocol
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)
-COLLECTED_AFTER = (20_000, 20, 10)  # objects, and rounds of the generation before
-# A process that has lost a supervised task says so at `/readyz` for this long, for load balancers, before it ends.
+GC_THRESHOLDS = (20_000, 20, 10)
+# A process that has lost a supervised task reports it at `/readyz` for this long, for load balancers, then ends.
 DRAIN_SECONDS = 3.0
 
 
 class Application:
-    """The ASGI application of a process. It is complete once the lifespan has opened `source`."""
+    """The ASGI application of a process. It serves requests after its lifespan has opened `source`."""
 
     def __init__(
         self, settings: Settings, source: AbstractAsyncContextManager[Runtime], schema: strawberry.Schema
@@ -48,18 +48,18 @@ class Application:
         self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a connection; a plain GraphQL request without the middleware and the routes that it does not need."""
+        """Serve a connection; a plain GraphQL request bypasses the middleware and the router."""
         if self.endpoint is not None and is_plain(scope):
             telemetry.request_path.set(PATH)
             await self.endpoint.http(scope, receive, send)
         else:
             if scope["type"] != "lifespan":
                 telemetry.begin_request(scope["path"])
-            await self.inner(scope, receive, with_request_id(send) if has_no_id(scope) else send)
+            await self.inner(scope, receive, _with_request_id(send) if _needs_request_id(scope) else send)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Open the runtime, check the database, serve; release everything at the end."""
+        """The lifespan: open the runtime, check the database, serve, and close everything."""
         async with self.source as runtime:
             await selfcheck.check(runtime.engine)
             self.endpoint = Endpoint.build(runtime, self.schema)
@@ -70,51 +70,52 @@ class Application:
                     self.endpoint.metrics,
                 )
                 routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]
-                self.inner = with_cors(Starlette(routes=routes), self.settings)
-                # What lives now lives as long as the process: the collector need not look at it again.
+                self.inner = _with_cors(Starlette(routes=routes), self.settings)
+                # The objects that exist now exist as long as the process: the garbage collector can skip them.
                 gc.collect()
                 gc.freeze()
-                # An answer is hundreds of objects that are dropped together, which the usual 700 would look through.
-                gc.set_threshold(*COLLECTED_AFTER)
+                # A response is hundreds of objects that are freed together; the default of 700 would scan them.
+                gc.set_threshold(*GC_THRESHOLDS)
                 with runtime.supervisors.on_unexpected_end(lambda: self.lose(runtime.supervisors.ended[-1])):
                     try:
                         yield
                     except asyncio.CancelledError:
-                        # Nobody asks the server's lifespan to end in this way: the runtime closes under the requests.
+                        # The server does not cancel its lifespan: this is an error, and the runtime closes during
+                        # requests.
                         self.lose("lifespan")
                         raise
 
     def lose(self, name: str) -> None:
-        """Note what the process cannot do without and has lost, and tell the server."""
+        """Record the loss of a task that the process depends on, and notify the server."""
         self.lost = (*self.lost, name)
         if self.on_loss is not None:
             self.on_loss()
 
     async def close_sockets(self) -> None:
-        """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
+        """Close every websocket with 1001 (going away), so that clients reconnect elsewhere."""
         if self.endpoint is not None:
             await self.endpoint.sockets.close_all()
 
 
 def is_plain(scope: Scope) -> bool:
-    """Whether a request is a POST to the endpoint, of no web page: those may need the headers of CORS."""
+    """Whether a request is a POST to the GraphQL endpoint without an Origin, which needs no CORS headers."""
     if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
         return False
-    return not of_a_web_page(scope)
+    return not _has_origin(scope)
 
 
-def of_a_web_page(scope: Scope) -> bool:
-    """Whether a request has the Origin of a web page."""
+def _has_origin(scope: Scope) -> bool:
+    """Whether a request has an Origin header."""
     return b"origin" in [name for name, _ in scope["headers"]]
 
 
-def has_no_id(scope: Scope) -> bool:
-    """Whether a request may be answered without `X-Request-Id`, which the GraphQL endpoint sets itself."""
-    return scope["type"] == "http" and (scope["path"] != PATH or of_a_web_page(scope))
+def _needs_request_id(scope: Scope) -> bool:
+    """Whether the response may lack `X-Request-Id`, which the GraphQL endpoint sets itself."""
+    return scope["type"] == "http" and (scope["path"] != PATH or _has_origin(scope))
 
 
-def with_request_id(send: Send) -> Send:
-    """Adds the request's id, which is on its log lines, to the headers of an answer that has none."""
+def _with_request_id(send: Send) -> Send:
+    """Wrap `send` to add the request id of the log lines to responses without one."""
     added = (b"x-request-id", telemetry.request_id.get().encode())
 
     async def send_with_id(message: Message) -> None:
@@ -127,27 +128,27 @@ def with_request_id(send: Send) -> Send:
     return send_with_id
 
 
-def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
-    """The application, callable from the configured origins' web pages."""
+def _with_cors(application: Starlette, settings: Settings) -> ASGIApp:
+    """Wrap the application in the CORS middleware for the configured origins."""
     if not settings.cors_origins:
         return application
     return CORSMiddleware(
         application,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["*"],  # whatever is asked for: no cookie of ours goes with it, see docs/clients.md
+        allow_headers=["*"],  # any header: requests carry no cookies, see docs/clients.md
         expose_headers=EXPOSED_HEADERS,
         max_age=3600,
     )
 
 
 def build(settings: Settings) -> Application:
-    """The application of these settings; its lifespan opens and closes everything it needs."""
+    """The application for these settings; its lifespan opens and closes its runtime."""
     return Application(settings, running(settings), build_schema())
 
 
 def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Application:
-    """The application on a runtime that somebody else opens and closes, with our schema or another."""
+    """The application on a runtime that the caller opens and closes, with the product's schema or another."""
 
     @asynccontextmanager
     async def existing() -> AsyncIterator[Runtime]:
@@ -157,12 +158,12 @@ def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Appli
 
 
 class WebSocketProtocol(FrameProtocol):
-    """Uvicorn's, able to close a connection whose peer does not read: it would wait for it without end."""
+    """Uvicorn's websocket protocol, which also closes a connection whose client does not read."""
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send as uvicorn does, but never wait in order to close, and hang up when the peer does not answer.
+        """Send as uvicorn does, except that a close frame does not wait, and closing has a timeout.
 
-        Raises `ClientDisconnected` once the socket has closed: closing wakes those who still wait to send.
+        Raises `ClientDisconnected` if the socket was closed, also meanwhile in another task.
         """
         if message["type"] == "websocket.close":
             self.writable.set()
@@ -176,7 +177,7 @@ class WebSocketProtocol(FrameProtocol):
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, saying goodbye to websockets before it drops them."""
+    """Uvicorn's server, which closes websockets with a close frame at shutdown."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -184,7 +185,7 @@ class Server(uvicorn.Server):
         super().__init__(server_config(application))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and say where we listen."""
+        """Start as uvicorn does, and log the address."""
         await super().startup(sockets)
         if self.started:
             settings = self.application.settings
@@ -192,7 +193,7 @@ class Server(uvicorn.Server):
             log.info("API listening", url=settings.local_url + PATH, public_url=settings.public_url, **graphiql)
 
     def end_soon(self) -> None:
-        """End when load balancers have had time to see at `/readyz` that they are to go elsewhere."""
+        """Shut down after a delay in which load balancers can read the state of `/readyz`."""
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, setattr, self, "should_exit", True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -204,7 +205,7 @@ class Server(uvicorn.Server):
 
 
 def server_config(application: Application) -> uvicorn.Config:
-    """How the application is served: our own log, pings, limits."""
+    """Uvicorn's configuration, with the product's own logging, pings and limits."""
     settings = application.settings
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
@@ -226,7 +227,7 @@ def server_config(application: Application) -> uvicorn.Config:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The socket that the API takes connections on. Raises `SettingsInvalid` where it cannot be had."""
+    """Bind the listening socket of the API. Raises `SettingsInvalid` if the address cannot be used."""
     host, port = settings.api.host, settings.api.port
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -244,9 +245,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises what `check_servers` finds, before anything listens.
+    """Serve until SIGTERM or SIGINT. Raises as `check_servers`, before it listens.
 
-    Raises `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
+    Raises `SupervisedTaskEnded` at the end if the process has lost a task and must be restarted.
     """
     telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     asyncio.run(check_servers(settings))
@@ -257,4 +258,4 @@ def serve(settings: Settings) -> None:
     with listener:
         server.run(sockets=[listener])
     if application.lost:
-        raise SupervisedTaskEnded(f"The API has ended, as it has lost {', '.join(application.lost)}.")
+        raise SupervisedTaskEnded(f"The API has ended because it lost {', '.join(application.lost)}.")

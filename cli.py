@@ -34,7 +34,7 @@ cli.add_typer(roles, name="roles")
 
 
 def settings() -> Settings:
-    """The settings of this process, filled in for development; logging is set up on the way."""
+    """Load the settings, with the defaults of development, and set up logging."""
     found = load()
     set_up_logging(found)
     for name in unknown_variables():
@@ -44,18 +44,18 @@ def settings() -> Settings:
         from local.development import read_servers
 
         servers = read_servers(found.home) or {}
-    filled = development.filled(found, servers)
+    filled = development.fill_in(found, servers)
     set_up_logging(filled)
     return filled
 
 
 def set_up_logging(found: Settings) -> None:
-    """Log as the settings want it, and none of their secrets."""
+    """Set up logging as in the settings, with their secrets redacted."""
     telemetry.configure(found.log_level, json=found.production, secrets=found.secrets)
 
 
-def clear(value: SecretStr | None) -> str | None:
-    """A secret in the clear, where it is set."""
+def reveal(value: SecretStr | None) -> str | None:
+    """The text of a secret; None if it is not set."""
     return None if value is None else value.get_secret_value()
 
 
@@ -73,7 +73,7 @@ def dev() -> None:
         from core import migration
 
         await migration.upgrade(urls.migrator, reset_advice=development.reset_advice(found, urls.migrator))
-        filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
+        filled = development.fill_in(found, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
     options = DevelopmentOptions(
@@ -83,9 +83,9 @@ def dev() -> None:
         api_port=found.api.port,
         sandbox_port=found.sandbox.port,
         worker_processes=found.worker.processes,
-        database_url=clear(found.database.url),
-        migrator_url=clear(found.database.migrator_url),
-        redis_url=clear(found.redis.url),
+        database_url=reveal(found.database.url),
+        migrator_url=reveal(found.database.migrator_url),
+        redis_url=reveal(found.redis.url),
         sign_in=f"{DEMO_EMAIL} with the password {DEMO_PASSWORD}",
     )
     raise typer.Exit(run(options))
@@ -118,7 +118,7 @@ def migrate() -> None:
     from core.servers import operator_errors
 
     found = settings()
-    url = clear(found.database.migrator_url)
+    url = reveal(found.database.migrator_url)
     if url is None:
         hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
@@ -135,51 +135,53 @@ def create_roles(
 ) -> None:
     """Create or repair the database and its roles with an administrator's URL, and print the URLs to set.
 
-    The administrator's URL comes from NUDGE_DATABASE__ADMIN_URL, or is asked for. The passwords are those of
-    NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL where they are set, and else made. What was done is said on
-    stderr; on stdout are only the lines for the .env file of passwords that were made.
+    The administrator's URL is NUDGE_DATABASE__ADMIN_URL, or is asked for. The passwords are those in
+    NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL, if these are set; otherwise they are generated. Each step is
+    reported on stderr; stdout has only the lines for the .env file, with the generated passwords.
     """
     from core.servers import operator_errors
     from local import provisioning
 
     found = load().database
-    admin_url = clear(found.admin_url) or ask_for_admin_url()
-    wanted = provisioning.wanted(app_url=clear(found.url), migrator_url=clear(found.migrator_url))
+    admin_url = reveal(found.admin_url) or ask_for_admin_url()
+    wanted = provisioning.wanted(app_url=reveal(found.url), migrator_url=reveal(found.migrator_url))
     with operator_errors(variable("database", "admin_url"), admin_url):
         done = asyncio.run(provisioning.run(admin_url, wanted, renew=new_passwords))
-    for line in done.said:
+    for line in done.report:
         typer.echo(line, err=True)
     for path, url in done.urls.items():
         typer.echo(f"{variable('database', path)}='{url}'")  # quoted: a shell reads it too
 
 
 def ask_for_admin_url() -> str:
-    """The administrator's URL from the terminal, without showing it; raises `SettingsInvalid` without a terminal."""
+    """Read the administrator's URL from the terminal, without echo; raises `SettingsInvalid` without a terminal."""
     name = variable("database", "admin_url")
     if not sys.stdin.isatty():
         raise SettingsInvalid(f"Missing: {name}. It names the administrator's role: set it in the environment.")
     typed = typer.prompt(f"The administrator's URL, not shown ({name})", hide_input=True, err=True)
     url = load(database={"admin_url": typed}).database.admin_url
-    return clear(url) or ""
+    return reveal(url) or ""
 
 
 @cli.command()
 def seed() -> None:
     """Create the demo organization, once: 2,000 contacts, a template, a sent campaign and a draft."""
     found = settings()
-    made = asyncio.run(seed_once(found))
+    created = asyncio.run(seed_once(found))
     typer.echo(
-        f"Created the demo organization; log in as {DEMO_EMAIL}." if made else "The demo organization already exists."
+        f"Created the demo organization; log in as {DEMO_EMAIL}."
+        if created
+        else "The demo organization already exists."
     )
 
 
 async def seed_once(found: Settings) -> bool:
-    """Seed unless the demo user exists already; whether anything was made."""
+    """Create the demo organization unless its user exists; returns whether it was created."""
     from runtime import check_servers, running
     from services.seeding import demonstration
 
     if found.production:
-        raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
+        raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organization is not for production.")
     await check_servers(found)
     async with running(found) as runtime:
         return await demonstration.seed(runtime.work, runtime.admission, email=DEMO_EMAIL, password=DEMO_PASSWORD)
@@ -210,11 +212,11 @@ def sandbox() -> None:
     ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     password, token, key = found.postmark.webhook_password, found.postmark.server_token, found.llm.api_key
     config = SandboxConfig(
-        server_token=clear(token),
-        llm_api_key=clear(key),
+        server_token=reveal(token),
+        llm_api_key=reveal(key),
         webhook_url=f"http://{found.api.host}:{found.api.port}/webhooks/postmark",
         webhook_username=found.postmark.webhook_username,
-        webhook_password=clear(password),
+        webhook_password=reveal(password),
         ledger_path=ledger,
         pace=found.sandbox.pace,
     )
@@ -272,7 +274,7 @@ def export() -> None:
     from resolvers import sdl
 
     if not (ROOT / sdl.SCHEMA).exists():
-        raise SettingsInvalid(f"There is no {sdl.SCHEMA} in {ROOT}: this command is for a checkout of the project.")
+        raise SettingsInvalid(f"There is no {sdl.SCHEMA} in {ROOT}: this command needs a checkout of the project.")
     (ROOT / sdl.SCHEMA).write_text(sdl.export())
     typer.echo(f"Wrote {sdl.SCHEMA}.")
 
@@ -282,7 +284,7 @@ def check() -> None:
     """Fail if schema.graphql is stale, or has a breaking change that docs/adr/breaking-changes.md does not list."""
     from resolvers import sdl
 
-    refuse(sdl.problems(ROOT, sdl.export()))
+    exit_with(sdl.problems(ROOT, sdl.export()))
 
 
 @schema.command()
@@ -290,7 +292,7 @@ def release() -> None:
     """Store this schema as the released one, with which `nudge schema check` compares. Part of a release."""
     from resolvers import sdl
 
-    refuse(sdl.release(ROOT, sdl.export()))
+    exit_with(sdl.release(ROOT, sdl.export()))
     typer.echo(f"Wrote {sdl.RELEASED}.")
 
 
@@ -310,23 +312,23 @@ def create(
     """
     found = settings()
     require(found)
-    asked = found.auth.issuer is None and sys.stdin.isatty()
+    ask = found.auth.issuer is None and sys.stdin.isatty()
     owner = {"organization_name": name, "email": email, "full_name": full_name, "user_id": user_id}
     try:
-        made = asyncio.run(open_organization(found, password=ask_password() if asked else None, **owner))
+        generated = asyncio.run(open_organization(found, password=ask_password() if ask else None, **owner))
     except NudgeError as error:
-        refuse([described(error)])
+        exit_with([error_line(error)])
         return
-    except InputErrors as refusals:
-        refuse([described(error) for error in refusals.errors])
+    except InputErrors as errors:
+        exit_with([error_line(error) for error in errors.errors])
         return
     typer.echo(f"Created {name}; its owner is {email}.")
-    if made is not None:
-        typer.echo(f"Password of the owner, shown only once: {made}")
+    if generated is not None:
+        typer.echo(f"Password of the owner, shown only once: {generated}")
 
 
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
-    """Open an organisation; the password, where one was made."""
+    """Create an organization; returns the generated password, if any."""
     from runtime import check_servers, running
 
     await check_servers(found)
@@ -337,21 +339,21 @@ async def open_organization(found: Settings, **owner: Any) -> str | None:  # noq
     return opened.generated_password
 
 
-def described(error: NudgeError) -> str:
-    """A refusal in a line, with the value at fault (as its option is called) and what to do instead."""
+def error_line(error: NudgeError) -> str:
+    """An error in one line: the option with the invalid value, the message and the suggestion."""
     value = re.sub(r"(?=[A-Z])", "-", error.field[-1]).lower() if error.field else ""
-    words = [f"{value.removeprefix('organization-')}:" if value else "", error.message, error.suggestion or ""]
-    return " ".join(word for word in words if word)
+    parts = [f"{value.removeprefix('organization-')}:" if value else "", error.message, error.suggestion or ""]
+    return " ".join(part for part in parts if part)
 
 
 def ask_password() -> str:
-    """The password that a person types twice, unseen."""
+    """Read a password from the terminal, twice, without echo."""
     password: str = typer.prompt("Password of the owner", hide_input=True, confirmation_prompt=True)
     return password
 
 
-def refuse(problems: list[str]) -> None:
-    """Say every problem and exit with 1; with none, do nothing."""
+def exit_with(problems: list[str]) -> None:
+    """Print all problems and exit with 1; do nothing if there are none."""
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:
@@ -359,37 +361,37 @@ def refuse(problems: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point: a bad setting or a server that cannot be used is one clear message, not a stack.
+    """The entry point: prints one message for an invalid setting or an unusable server, and exits with 2.
 
-    Whatever else ends the command is logged, with a traceback that shows no values, and the exit code is 1.
+    Any other error is logged with a traceback without values, and the exit code is 1.
     """
     telemetry.configure("INFO", json=os.environ.get(variable("environment")) == Environment.PRODUCTION)
     try:
         cli()
     except SupervisedTaskEnded as error:
-        fail(f"{error} Start it again.", code=1)
+        fail(f"{error} Restart it.", code=1)
     except (OperatorError, LocalError) as error:
         fail(str(error))
     except Exception as error:
         reason = outage_reason(error)
         if reason is None:
-            sys.excepthook = telemetry.log_uncaught  # typer has put its own in the place, which shows messages
+            sys.excepthook = telemetry.log_uncaught  # typer has set its own hook, which prints messages
             raise
         fail(f"{reason}.")
 
 
 def outage_reason(error: Exception) -> str | None:
-    """What is wrong outside of this program, a file or a server; None where the program itself may be at fault."""
+    """The reason for an error of a file or a server; None if the error may be a bug."""
     from core import servers
 
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}"
     reason = servers.outage_reason(error)
-    return None if reason is None else f"a server went away while it was needed: {reason}"
+    return None if reason is None else f"a server became unavailable: {reason}"
 
 
 def fail(message: str, *, code: int = 2) -> None:
-    """Say why, and exit with the code."""
+    """Print the message and exit with the code."""
     sys.stderr.write(f"nudge: {message}\n")
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""What a process needs in order to serve: built once from the settings, handed to every door."""
+"""The runtime of a process: its connections and adapters, built once from the settings."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +34,7 @@ CACHE_TIMEOUT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The parts of a running process. Services get the part they need, never the whole."""
+    """The parts of a running process. Services get only the parts they need."""
 
     settings: Settings
     engine: AsyncEngine
@@ -62,19 +62,19 @@ class Runtime:
         object.__setattr__(self, "read_side", read_side(self.engine))
 
     def reads(self, tenant: Tenant) -> ReadScope:
-        """A read scope of the tenant."""
+        """A read scope for the tenant."""
         return ReadScope(self.read_side, tenant)
 
 
 def secret(value: SecretStr | None) -> str:
-    """A required secret, in the clear; `require` has seen to it that it is there."""
+    """The text of a secret that `settings.require` has checked to be set."""
     if value is None:
         raise AssertionError("settings.require() was not called")
     return value.get_secret_value()
 
 
 async def check_servers(settings: Settings) -> None:
-    """Look at what a process needs before it begins.
+    """Check the settings and the servers before a process starts.
 
     Raises `SettingsInvalid`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
     """
@@ -85,7 +85,7 @@ async def check_servers(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Runtime]:
-    """Build the runtime, and close everything it opened when the block ends. Raises `SettingsInvalid`."""
+    """Build a runtime, and close it when the block ends. Raises `SettingsInvalid`."""
     require(settings)
     redis_url = secret(settings.redis.url)
     engine = create_engine(
@@ -104,21 +104,21 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
     mailer = build_mailer(settings.postmark)
     language_model = build_language_model(settings.llm)
     supervisors = Supervisors()
-    async with AsyncExitStack() as opened:
-        opened.push_async_callback(dispose, engine)
-        opened.push_async_callback(queue.aclose)
-        opened.push_async_callback(mailer.aclose)
-        opened.push_async_callback(language_model.aclose)
-        opened.push_async_callback(publisher.aclose)
-        hub = await opened.enter_async_context(Hub(RedisBackend(redis_url, supervisors=supervisors)))
-        redis = await opened.enter_async_context(Redis.from_url(redis_url))
-        cache = await opened.enter_async_context(
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(dispose, engine)
+        stack.push_async_callback(queue.aclose)
+        stack.push_async_callback(mailer.aclose)
+        stack.push_async_callback(language_model.aclose)
+        stack.push_async_callback(publisher.aclose)
+        hub = await stack.enter_async_context(Hub(RedisBackend(redis_url, supervisors=supervisors)))
+        redis = await stack.enter_async_context(Redis.from_url(redis_url))
+        cache = await stack.enter_async_context(
             Redis.from_url(
                 redis_url, socket_timeout=CACHE_TIMEOUT_SECONDS, socket_connect_timeout=CACHE_TIMEOUT_SECONDS
             )
         )
-        admitted = build_admission(settings.auth, cache, production=settings.production)
-        opened.callback(admitted.passwords.close)
+        admission = build_admission(settings.auth, cache, production=settings.production)
+        stack.callback(admission.passwords.close)
         yield Runtime(
             settings=settings,
             engine=engine,
@@ -130,8 +130,8 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             logs=LogStream(redis),
             cache=cache,
             tokens=tokens,
-            identity=Identity(await token_check(settings, tokens, system, opened), SessionCache(engine, cache)),
-            admission=admitted,
+            identity=Identity(await _token_verifier(settings, tokens, system, stack), SessionCache(engine, cache)),
+            admission=admission,
             sender_policy=sender_policy(mailer, production=settings.production, features=settings.features),
             features=settings.features,
             mail_limits=mail_limits(cache, production=settings.production),
@@ -143,10 +143,10 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
         )
 
 
-async def token_check(
-    settings: Settings, tokens: AccessTokens, system: SystemScope, opened: AsyncExitStack
+async def _token_verifier(
+    settings: Settings, tokens: AccessTokens, system: SystemScope, stack: AsyncExitStack
 ) -> TokenVerifier:
-    """How access tokens are verified: as our own, or as the configured issuer's."""
+    """The verifier of access tokens: our own, or those of the configured issuer."""
     if settings.auth.issuer is None:
         return EmbeddedTokens(tokens)
     shared = settings.auth.shared_secret
@@ -156,4 +156,4 @@ async def token_check(
         url=settings.auth.jwks_url,
         shared_secret=shared.get_secret_value() if shared else None,
     )
-    return IssuerTokens(await opened.enter_async_context(keys), system)
+    return IssuerTokens(await stack.enter_async_context(keys), system)

@@ -1,7 +1,7 @@
-"""Every setting of the application, composed: an environment variable `NUDGE_...`, groups joined by `__`.
+"""All settings of the application, each an environment variable `NUDGE_...`, with `__` after the name of its group.
 
-Each group is defined beside what it configures. Development fills what is missing from the data folder (see
-`development`); production has no default secret.
+Each group is defined beside the code it configures. In development missing settings are taken from the data folder
+(see `development`); in production no secret has a default.
 """
 
 import json
@@ -29,7 +29,7 @@ from services.mailing.settings import SendingSettings
 
 
 class Settings(BaseSettings):
-    """All settings of a process. Build it with `load()`, which names a bad variable in its error."""
+    """All settings of a process. Use `load()`, whose errors name the invalid variable."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -67,12 +67,12 @@ class Settings(BaseSettings):
 
     @property
     def public_url(self) -> str:
-        """The base of links in e-mail, without a trailing slash."""
+        """The base URL of links in e-mail, without a final slash."""
         return self.api.public_url or self.local_url
 
     @property
     def local_url(self) -> str:
-        """Where the API listens."""
+        """The URL at which the API listens."""
         host = f"[{self.api.host}]" if ":" in self.api.host else self.api.host
         return f"http://{host}:{self.api.port}"
 
@@ -83,12 +83,12 @@ class Settings(BaseSettings):
 
     @property
     def cost_per_minute(self) -> int:
-        """Cost points that an organisation may spend in a minute."""
+        """The cost points that an organization may spend in a minute."""
         return self.graphql.cost_per_minute or (60_000 if self.production else 100_000_000)
 
     @property
     def secrets(self) -> set[str]:
-        """Every secret in the clear, for the log to leave out; with the header that the webhooks' sender shows."""
+        """All secrets as text, for redaction of the log; includes the credentials header of webhooks."""
         groups = (getattr(self, name) for name in type(self).model_fields)
         values = [value for group in groups if isinstance(group, BaseModel) for _, value in group]
         found = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
@@ -96,8 +96,8 @@ class Settings(BaseSettings):
 
     @property
     def features(self) -> Features:
-        """What is switched off, as none of its vendor's settings is set."""
-        on = {feature for feature, vendor in VENDORS.items() if any(is_set(self, path) for path in vendor.theirs)}
+        """The features that are off because none of their vendor's settings is set."""
+        on = {feature for feature, vendor in VENDORS.items() if any(_is_set(self, path) for path in vendor.theirs)}
         return Features(off=frozenset(VENDORS.keys() - on))
 
     @property
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
 log = logger(__name__)
 CONCURRENT_SWEEPS: Final = 2
-"""Sweeps of a process that are at work alone in the installation, side by side."""
+"""Sweeps with an installation-wide lock that run concurrently in a process."""
 SettingPath = tuple[str, ...]
 REQUIRED: Final[tuple[SettingPath, ...]] = (
     ("database", "url"),
@@ -119,7 +119,7 @@ REQUIRED: Final[tuple[SettingPath, ...]] = (
 
 
 class Vendor(NamedTuple):
-    """What a feature needs: the vendor's own settings, any of which switches it on, and what it needs of us then."""
+    """The settings of a feature: the vendor's, any of which switches it on, and those it then needs besides."""
 
     theirs: tuple[SettingPath, ...]
     ours: tuple[SettingPath, ...] = ()
@@ -133,8 +133,8 @@ VENDORS: Final = {
 }
 
 
-def load(**overrides: Any) -> Settings:  # noqa: ANN401 - as pydantic takes them
-    """Read the settings from the environment and `.env`; raise `SettingsInvalid` naming each bad variable."""
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 - pydantic's keyword arguments
+    """Read the settings from the environment and `.env`; raises `SettingsInvalid` with all invalid variables."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -143,20 +143,20 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - as pydantic takes them
         ]
         raise SettingsInvalid("\n".join(lines)) from None
     except SettingsError:
-        raise SettingsInvalid(f'{", ".join(not_json())}: must be a JSON list, e.g. \'["one", "two"]\'') from None
+        raise SettingsInvalid(f'{", ".join(_invalid_json())}: must be a JSON list, e.g. \'["one", "two"]\'') from None
 
 
-def is_list(annotation: object) -> bool:
-    """Whether a setting is a list, which a variable holds as JSON."""
+def _is_list(annotation: object) -> bool:
+    """Whether a setting is a list, written as JSON."""
     return get_origin(annotation) is list
 
 
-def not_json() -> list[str]:
-    """The variables of list settings that do not hold JSON."""
+def _invalid_json() -> list[str]:
+    """The variables of list settings whose values are not JSON."""
     found = []
-    for path, info in leaves():
-        text = given().get(variable(*path).lower())
-        if text and is_list(info.annotation):
+    for path, info in _leaves():
+        text = _variables().get(variable(*path).lower())
+        if text and _is_list(info.annotation):
             try:
                 json.loads(text)
             except ValueError:
@@ -164,8 +164,8 @@ def not_json() -> list[str]:
     return found
 
 
-def leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Every setting with its path."""
+def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """All settings with their paths."""
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
@@ -174,48 +174,48 @@ def leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
             yield (name,), field
 
 
-def given() -> dict[str, str]:
-    """What is set, in the environment or in `.env`, by lower-case name; the environment wins."""
+def _variables() -> dict[str, str]:
+    """The variables of the environment and of `.env` by lower-case name; the environment takes precedence."""
     file = {name: value or "" for name, value in dotenv_values(".env").items()}
     return {name.lower(): value for name, value in (file | dict(os.environ)).items()}
 
 
 def unknown_variables() -> list[str]:
-    """Variables that start with our prefix and mean nothing; each door warns of them, as they may be misspelt."""
-    known = {variable(*path).lower() for path, _ in leaves()}
-    return sorted(name.upper() for name in given() if name.startswith(PREFIX.lower()) and name not in known)
+    """Variables with our prefix that are no setting: probably misspelt, so commands warn about them."""
+    known = {variable(*path).lower() for path, _ in _leaves()}
+    return sorted(name.upper() for name in _variables() if name.startswith(PREFIX.lower()) and name not in known)
 
 
 def require(settings: Settings) -> None:
-    """Raise `SettingsInvalid` for every setting without which no process can serve, or with which it would hang.
+    """Raise `SettingsInvalid` if a required setting is missing, or if the pool is so small that a worker would hang.
 
-    A vendor may be left out whole, which switches its feature off, but not in part.
+    All of a vendor's settings may be missing, which switches its feature off, but not some of them.
     """
-    # Each sweep keeps a connection for its lock while it waits for another. Beside these there is one for each batch,
-    # which keeps none while it waits, so that there is always one to come by.
+    # Each sweep holds a connection for its lock while it waits for another one. Besides, there must be one for each
+    # batch, which holds none while it waits: then the sweeps always get theirs.
     needed = settings.sending.concurrent_batches + CONCURRENT_SWEEPS
     if settings.database.pool_size < needed:
         pool, batches = variable("database", "pool_size"), variable("sending", "concurrent_batches")
         raise SettingsInvalid(f"{pool}: must be at least {needed}, {CONCURRENT_SWEEPS} more than {batches}")
-    missing = [variable(*path) for path in REQUIRED if not is_set(settings, path)]
+    missing = [variable(*path) for path in REQUIRED if not _is_set(settings, path)]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))
-    require_https(settings)
+    _require_https(settings)
     if missing:
         hint = (
             "Set it in the environment or in .env."
             if settings.production
-            else "Start `make dev` first, which fills these in, or set them."
+            else "Start `make dev` first, which sets them, or set them yourself."
         )
         raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")
     for feature in VENDORS.keys() - settings.features.off:
-        require_vendor(settings, feature)
+        _require_vendor(settings, feature)
 
 
-def require_vendor(settings: Settings, feature: Feature) -> None:
-    """Raise `SettingsInvalid` for a vendor of which some settings are there and others are missing."""
+def _require_vendor(settings: Settings, feature: Feature) -> None:
+    """Raise `SettingsInvalid` if some settings of a vendor are set and others are missing."""
     vendor = VENDORS[feature]
-    missing = [variable(*path) for path in (*vendor.theirs, *vendor.ours) if not is_set(settings, path)]
+    missing = [variable(*path) for path in (*vendor.theirs, *vendor.ours) if not _is_set(settings, path)]
     if feature is Feature.SENDING and settings.production and "sender" not in settings.postmark.model_fields_set:
         missing.append(variable("postmark", "sender"))
     if missing:
@@ -226,33 +226,33 @@ def require_vendor(settings: Settings, feature: Feature) -> None:
 
 
 def log_features_off(settings: Settings) -> None:
-    """Say at the start of a process what it does without, and which settings would switch it on."""
+    """Log the features that are off, with the settings that would switch them on."""
     for feature in sorted(settings.features.off):
         needed = [variable(*path) for path in VENDORS[feature].theirs]
-        log.warning("feature switched off, as its vendor is not set", feature=feature, settings=needed)
+        log.warning("feature off: its vendor is not configured", feature=feature, settings=needed)
 
 
-def is_set(settings: Settings, path: SettingPath) -> bool:
+def _is_set(settings: Settings, path: SettingPath) -> bool:
     """Whether a setting of a group has a value."""
     return getattr(getattr(settings, path[0]), path[1]) is not None
 
 
-def require_https(settings: Settings) -> None:
-    """Raise `SettingsInvalid` where links in production's mail would be plain http."""
+def _require_https(settings: Settings) -> None:
+    """Raise `SettingsInvalid` if links in e-mail of production would be plain http."""
     if settings.production and settings.public_url.startswith("http:") and settings.api.public_url:
         raise SettingsInvalid(
             f"{variable('api', 'public_url')}: must start with https:// in production: unsubscribe links use it, "
-            "providers take no other for one-click unsubscribing (RFC 8058), and plain http can be read by others"
+            "mailbox providers require https for one-click unsubscribing (RFC 8058), and plain http is not private"
         )
 
 
 def table() -> str:
-    """Every setting as a Markdown table: variable, default, meaning."""
-    lines = [row(variable(*path), info) for path, info in leaves()]
+    """All settings as a Markdown table: variable, default, meaning."""
+    lines = [_row(variable(*path), info) for path, info in _leaves()]
     return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *lines])
 
 
-def row(name: str, field: FieldInfo) -> str:
-    """One line of the table; a default of None is filled in development and required or optional in production."""
+def _row(name: str, field: FieldInfo) -> str:
+    """One row of the table; None has no default in production."""
     default = "" if field.default is None else f"`{getattr(field.default, 'value', field.default)}`"
     return f"| `{name}` | {default} | {field.description} |"

@@ -90,7 +90,7 @@ async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
         finally:
             await worker.tasks.aclose(0.0)  # for when this task was cancelled
     if supervisors.ended:
-        raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.ended)}.")
+        raise SupervisedTaskEnded(f"The worker has ended because it lost {', '.join(supervisors.ended)}.")
 
 
 def start(worker: Worker, supervisors: Supervisors, stopping: asyncio.Event) -> list[asyncio.Task[None]]:

@@ -1,4 +1,4 @@
-"""What the supervised programs say: on the terminal with their names in front, and in a file each."""
+"""Output of the supervised programs: on the terminal with the program's name as prefix, and in one file each."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ OWN_NAME = "nudge"
 
 
 class Console:
-    """Lines of several programs on one terminal (colour only there) and in `<logs>/<name>.log`."""
+    """Writes lines of several programs to the terminal (in colour) and to `<logs>/<name>.log`."""
 
     def __init__(self, logs: Path, terminal: TextIO | None = None) -> None:
         self._logs = logs
@@ -20,28 +20,28 @@ class Console:
         self._width = len(OWN_NAME)
 
     def expect(self, *names: str) -> None:
-        """Make room for these names, so that all lines start in one column."""
+        """Widen the column of names to fit these."""
         self._width = max(self._width, *map(len, names))
 
-    def say(self, text: str) -> None:
-        """Tell something ourselves."""
+    def report(self, text: str) -> None:
+        """Write a message of `nudge dev` itself."""
         for line in text.splitlines():
             self.line(OWN_NAME, line)
 
     def line(self, name: str, text: str) -> None:
-        """Show and keep a line of this program."""
+        """Write a line of this program."""
         self._file(name).write(text + "\n")
         self.show(f"{self._prefix(name)} {text}")
 
     def show(self, text: str) -> None:
-        """Show text on the terminal only."""
+        """Write text to the terminal only."""
         if self._terminal is None:
             return
         try:
             self._terminal.write(text + "\n")
             self._terminal.flush()
         except OSError:
-            self._terminal = None  # it was closed (or `| head` has seen enough): the files go on
+            self._terminal = None  # the terminal or pipe was closed; the files are still written
 
     def close(self) -> None:
         """Close the files."""

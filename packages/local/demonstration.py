@@ -1,4 +1,4 @@
-"""`nudge demo`: the main job as a user sees it, over the public API: log in, send a campaign, watch it, ask Maya."""
+"""`nudge demo`: the main features over the public API: log in, send a campaign, follow it, ask Maya."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ from local.folder import LocalError, read_servers
 
 AUDIENCE_TAG = "newsletter"
 HTML = """<h1>Hello {{ contact.firstName | default: "there" }}</h1>
-<p>This campaign went out live, and you can watch every message of it.</p>"""
+<p>This campaign went out live, and you can follow each of its messages.</p>"""
 
 LOG_IN = """
 mutation LogIn($input: LogInInput!) {
@@ -58,9 +58,9 @@ Session = AsyncClientSession | ReconnectingAsyncClientSession
 
 
 def api_url(home: Path, chosen: str | None) -> str:
-    """The API of the `nudge dev` that runs on this data folder; without one, the address that the settings name.
+    """The URL of the `nudge dev` that runs on this data folder; without one, `chosen`, from the settings.
 
-    Raises `LocalError` where there is neither: what listens on the usual port may be another copy's.
+    Raises `LocalError` if there is neither: another copy's API may listen on the default port.
     """
     running = (read_servers(home) or {}).get("api_url")
     if running is None and chosen is None:
@@ -71,7 +71,7 @@ def api_url(home: Path, chosen: str | None) -> str:
 
 
 async def run(url: str, email: str, password: str, question: str) -> int:
-    """Play the demonstration against the API at `url`; the exit code, 0 when all of it worked."""
+    """Run the demonstration against the API at `url`; returns the exit code, 0 if all steps succeeded."""
     console = Console()
     try:
         async with AsyncExitStack() as stack:
@@ -88,11 +88,11 @@ async def run(url: str, email: str, password: str, question: str) -> int:
             await send_campaign(session, console)
             return 0 if await ask_maya(session, console, question) else 1
     except (TransportError, OSError) as error:
-        raise LocalError(f"the API at {url} did not answer as it should: {error}. Is `nudge dev` running?") from error
+        raise LocalError(f"the API at {url} did not answer as expected: {error}. Is `nudge dev` running?") from error
 
 
 async def send_campaign(session: Session, console: Console) -> None:
-    """Create a campaign, send it, and draw its progress until it is final."""
+    """Create a campaign, send it, and draw its progress until it has ended."""
     created = await mutate(
         session,
         CREATE,
@@ -121,7 +121,7 @@ async def send_campaign(session: Session, console: Console) -> None:
 
 
 async def ask_maya(session: Session, console: Console, question: str) -> bool:
-    """Ask Maya and print her tokens as they arrive; whether she could answer."""
+    """Ask Maya and print the tokens of her reply; returns whether it was completed."""
     started = await mutate(session, START, "startConversation")
     asked = await mutate(
         session, ASK, "sendMayaMessage", {"conversationId": started["conversation"]["id"], "text": question}
@@ -143,7 +143,7 @@ async def ask_maya(session: Session, console: Console, question: str) -> bool:
 
 
 async def mutate(session: Session, document: str, field: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The payload of a mutation. Raises `LocalError` with its first userError, if there is one."""
+    """The payload of a mutation. Raises `LocalError` with its first user error, if any."""
     request = GraphQLRequest(document, variable_values={"input": values} if values is not None else None)
     payload: dict[str, Any] = (await session.execute(request))[field]
     for error in payload["userErrors"]:

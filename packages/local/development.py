@@ -1,4 +1,4 @@
-"""`nudge dev`: the servers, the sandbox, the API and the workers of one machine, from nothing to "it is ready"."""
+"""`nudge dev`: starts the servers, the sandbox, the API and the workers on one machine, and keeps them running."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ import asyncpg
 from cancellation.deadlines import deadline
 from cancellation.tasks import restart_when_cancelled
 from local.console import Console
-from local.folder import LocalError, held, prepare_home, read_servers, remember, secret
+from local.folder import LocalError, lock_home, prepare_home, read_servers, secret, store_values
 from local.interrupts import Interrupts, interrupts
 from local.ports import require_free
 from local.roles import close_databases, create_database, create_roles
@@ -26,12 +26,12 @@ __all__ = ["DevelopmentOptions", "Urls", "read_servers", "run"]
 
 SERVER_POLL_SECONDS = 0.2
 READY_TIMEOUT_SECONDS = 60.0
-REACH_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Urls:
-    """Where the data lives. `database` is the app's role, `migrator` the owner's."""
+    """The URLs of the servers: `database` with the app's role, `migrator` with the owner's."""
 
     database: str
     migrator: str
@@ -40,7 +40,7 @@ class Urls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevelopmentOptions:
-    """What `nudge dev` was asked for. A URL that is given is used, and no server of ours started in its place."""
+    """The options of `nudge dev`. For a server whose URL is given, no server is started."""
 
     home: Path
     prepare: Callable[[Urls], Awaitable[None]]
@@ -58,26 +58,26 @@ class DevelopmentOptions:
 
 @dataclass(slots=True)
 class OwnServers:
-    """Those that we started ourselves."""
+    """The servers that this process has started."""
 
     postgres: PostgresServer | None = None
     valkey: ValkeyServer | None = None
 
     def named(self) -> list[tuple[str, PostgresServer | ValkeyServer]]:
-        """Both, with their names, where they are ours."""
+        """The started servers with their names."""
         pairs = (("postgres", self.postgres), ("valkey", self.valkey))
         return [(name, server) for name, server in pairs if server is not None]
 
 
 def run(options: DevelopmentOptions) -> int:
-    """Run everything until Ctrl-C or SIGTERM; the exit code is 0 after a clean stop, 1 with a message on stderr.
+    """Run everything until Ctrl-C or SIGTERM; returns 0 after a clean stop, or 1 with a message on stderr.
 
-    Call it from the main thread: what it starts dies with that thread.
+    Call it from the main thread: the kernel ends the started processes when that thread ends.
     """
     started = time.monotonic()
     try:
         home = prepare_home(options.home)
-        with held(home):
+        with lock_home(home):
             require_free(
                 {
                     "NUDGE_API__PORT": (options.api_host, options.api_port),
@@ -94,23 +94,25 @@ def run(options: DevelopmentOptions) -> int:
 async def _run(options: DevelopmentOptions, home: Path, nudge: tuple[str, ...], started: float) -> None:
     console = Console(home / "logs")
     try:
-        with interrupts(console.say) as asked, _own_servers() as own:
+        with interrupts(console.report) as interrupted, _own_servers() as own:
             urls = await _start_servers(options, home, own)
-            _remember_urls(options, home, urls)
-            if not await _unless_stopped(asked, options.prepare(urls)):
+            _store_urls(options, home, urls)
+            if not await _unless_stopped(interrupted, options.prepare(urls)):
                 return
             banner = partial(_banner, options, home, urls)
-            supervisor = Supervisor(_programs(options, home, urls, nudge), console=console, interrupts=asked)
+            supervisor = Supervisor(_programs(options, home, urls, nudge), console=console, interrupts=interrupted)
             try:
                 await supervisor.start()
                 async with asyncio.TaskGroup() as group:
                     watch = group.create_task(
                         restart_when_cancelled("watch servers", lambda: _watch_servers(own, console))
                     )
-                    greet = group.create_task(_greet(supervisor, console, lambda: banner(time.monotonic() - started)))
-                    await asked.stop.wait()
+                    announce = group.create_task(
+                        _announce_ready(supervisor, console, lambda: banner(time.monotonic() - started))
+                    )
+                    await interrupted.stop.wait()
                     watch.cancel()
-                    greet.cancel()
+                    announce.cancel()
             finally:
                 await supervisor.stop()
     finally:
@@ -128,7 +130,7 @@ def _own_servers() -> Iterator[OwnServers]:
 
 
 async def _start_servers(options: DevelopmentOptions, home: Path, own: OwnServers) -> Urls:
-    # One after the other and in this thread (they die with it): together they take half a second.
+    # One after the other, in this thread (they end with it): together they take half a second.
     if options.redis_url is None:
         own.valkey = start_valkey(home)
         redis_url = own.valkey.url
@@ -156,7 +158,7 @@ async def _start_servers(options: DevelopmentOptions, home: Path, own: OwnServer
 
 async def _require_database(variable: str, url: str) -> None:
     try:
-        connection = await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=REACH_SECONDS)
+        connection = await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise LocalError(f"cannot use the database of {variable}: {str(error) or type(error).__name__}") from error
     await connection.close()
@@ -165,7 +167,7 @@ async def _require_database(variable: str, url: str) -> None:
 async def _require_redis(url: str) -> None:
     parts = urlsplit(url)
     try:
-        async with deadline(REACH_SECONDS):
+        async with deadline(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or 6379)
     except (OSError, TimeoutError, ValueError) as error:
         raise LocalError(
@@ -174,8 +176,8 @@ async def _require_redis(url: str) -> None:
     writer.close()
 
 
-def _remember_urls(options: DevelopmentOptions, home: Path, urls: Urls) -> None:
-    remember(
+def _store_urls(options: DevelopmentOptions, home: Path, urls: Urls) -> None:
+    store_values(
         home,
         "servers",
         database_url=urls.database,
@@ -186,10 +188,10 @@ def _remember_urls(options: DevelopmentOptions, home: Path, urls: Urls) -> None:
     )
 
 
-async def _unless_stopped(asked: Interrupts, step: Awaitable[None]) -> bool:
-    # True when the step is done, False when the user would not wait for it.
+async def _unless_stopped(interrupted: Interrupts, step: Awaitable[None]) -> bool:
+    # True if the step was completed, False if the user stopped it.
     task = asyncio.ensure_future(step)
-    stop = asyncio.ensure_future(asked.stop.wait())
+    stop = asyncio.ensure_future(interrupted.stop.wait())
     await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if not task.done():
@@ -221,7 +223,7 @@ def _programs(options: DevelopmentOptions, home: Path, urls: Urls, nudge: tuple[
     def program(name: str, verb: str, ready: str | None = None) -> Program:
         return Program(name=name, argv=(*nudge, verb), environment=environment, ready=ready)
 
-    host = "127.0.0.1" if options.api_host in {"0.0.0.0", "::"} else options.api_host  # noqa: S104 - compared
+    host = "127.0.0.1" if options.api_host in {"0.0.0.0", "::"} else options.api_host  # noqa: S104 - only compared
     workers = [program(f"worker-{number}", "worker") for number in range(1, options.worker_processes + 1)]
     return [
         [program("sandbox", "sandbox")],
@@ -234,17 +236,17 @@ async def _watch_servers(own: OwnServers, console: Console) -> None:
         await asyncio.sleep(SERVER_POLL_SECONDS)
         for name, server in own.named():
             if not server.is_alive():
-                console.say(f"{name} has ended; starting it again")
+                console.report(f"{name} has ended; restarting it")
                 try:
                     server.start()
-                    console.say(f"{name} started again (pid {server.pid})")
+                    console.report(f"{name} restarted (pid {server.pid})")
                 except LocalError as error:
-                    console.say(str(error))
+                    console.report(str(error))
 
 
-async def _greet(supervisor: Supervisor, console: Console, banner: Callable[[], str]) -> None:
+async def _announce_ready(supervisor: Supervisor, console: Console, banner: Callable[[], str]) -> None:
     late = asyncio.get_running_loop().call_later(
-        READY_TIMEOUT_SECONDS, console.say, f"not ready after {READY_TIMEOUT_SECONDS:.0f} s; still waiting"
+        READY_TIMEOUT_SECONDS, console.report, f"not ready after {READY_TIMEOUT_SECONDS:.0f} s; still waiting"
     )
     try:
         await supervisor.ready()
@@ -270,5 +272,5 @@ def _banner(options: DevelopmentOptions, home: Path, urls: Urls, seconds: float)
 
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    place = f"{parts.username or ''}@{parts.hostname}:{parts.port}".removeprefix("@")
-    return parts._replace(netloc=place).geturl()
+    host = f"{parts.username or ''}@{parts.hostname}:{parts.port}".removeprefix("@")
+    return parts._replace(netloc=host).geturl()

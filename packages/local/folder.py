@@ -1,4 +1,4 @@
-"""The data folder (`NUDGE_HOME`): who holds it, its secrets, and what it remembers between two runs."""
+"""The data folder (`NUDGE_HOME`): its lock, its secrets, and values stored between runs."""
 
 import errno
 import fcntl
@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_TIMEOUT_SECONDS = 0.5
-LOWEST_PORT, ANY_PORTS_FROM = 20_000, 32_768  # Linux gives any port from the second on, macOS from 49,152
+MIN_PORT, EPHEMERAL_PORTS_FROM = 20_000, 32_768  # ephemeral ports start there on Linux, at 49,152 on macOS
 
 
 class LocalError(Exception):
-    """Something on this machine stands in the way; the message says what to do about it."""
+    """A problem on this machine; the message includes what to do."""
 
 
 def prepare_home(home: Path) -> Path:
-    """Make the data folder and its log folder where missing, and return its absolute path."""
+    """Create the data folder and its log folder if missing; returns its absolute path. Raises `LocalError`."""
     home = home.expanduser().resolve()
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -32,18 +32,18 @@ def prepare_home(home: Path) -> Path:
 
 
 @contextmanager
-def held(home: Path) -> Iterator[None]:
-    """Hold the data folder for this process; the kernel lets go of it however the process ends.
+def lock_home(home: Path) -> Iterator[None]:
+    """Lock the data folder for this process; the kernel releases the lock however the process ends.
 
     Raises:
-        LocalError: another process holds it.
+        LocalError: another process has locked it.
     """
     try:
         descriptor = os.open(home / "nudge.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except PermissionError as error:
-        raise LocalError(f"{home} belongs to somebody else ({error}); set NUDGE_HOME to a folder of yours") from error
+        raise LocalError(f"{home} belongs to another user ({error}); set NUDGE_HOME to a folder of yours") from error
     try:
-        if not _lock(descriptor, patience=LOCK_TIMEOUT_SECONDS):
+        if not _lock(descriptor, timeout=LOCK_TIMEOUT_SECONDS):
             raise LocalError(
                 f"another `nudge dev` is already running on {home} ({_holder(home)}); "
                 "stop it, or set NUDGE_HOME (and the ports) to run a second copy"
@@ -56,31 +56,31 @@ def held(home: Path) -> Iterator[None]:
 
 
 def is_held(home: Path) -> bool:
-    """Whether a live process holds the data folder."""
+    """Whether a running process has locked the data folder."""
     try:
         descriptor = os.open(home / "nudge.lock", os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        return not _lock(descriptor, patience=0)
+        return not _lock(descriptor, timeout=0)
     finally:
         os.close(descriptor)
 
 
 def read_servers(home: Path) -> dict[str, str] | None:
-    """The URLs of the running `nudge dev` on this data folder; None when none is running.
+    """The URLs of the `nudge dev` that runs on this data folder; None if none is running.
 
     Keys: `database_url`, `migrator_url`, `redis_url`, `api_url`, `sandbox_url`.
     """
     home = home.expanduser().resolve()
     if not is_held(home):
         return None
-    urls = {name: value for name, value in recall(home, "servers").items() if isinstance(value, str)}
+    urls = {name: value for name, value in read_values(home, "servers").items() if isinstance(value, str)}
     return urls or None
 
 
-def recall(home: Path, name: str) -> dict[str, object]:
-    """What `<home>/<name>.json` holds; empty where there is no such file."""
+def read_values(home: Path, name: str) -> dict[str, object]:
+    """The values in `<home>/<name>.json`; empty if there is no such file. Raises `LocalError`."""
     path = home / f"{name}.json"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -89,13 +89,13 @@ def recall(home: Path, name: str) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise LocalError(f"cannot read {path}: {error}") from error
     if not isinstance(value, dict):
-        raise LocalError(f"{path} should hold a JSON object")
+        raise LocalError(f"{path} must contain a JSON object")
     return value
 
 
-def remember(home: Path, name: str, **values: object) -> None:
-    """Merge values into `<home>/<name>.json` in one step; readable by its owner only."""
-    text = json.dumps(recall(home, name) | values, indent=2) + "\n"
+def store_values(home: Path, name: str, **values: object) -> None:
+    """Merge values into `<home>/<name>.json` atomically; only its owner can read it."""
+    text = json.dumps(read_values(home, name) | values, indent=2) + "\n"
     descriptor, temporary = tempfile.mkstemp(dir=home, prefix=f".{name}-")  # created with mode 0600
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -103,18 +103,18 @@ def remember(home: Path, name: str, **values: object) -> None:
 
 
 def secret(home: Path, name: str) -> str:
-    """The password of that name: made at its first use, the same ever after."""
-    known = recall(home, "secrets").get(name)
+    """The password of this name, generated at its first use."""
+    known = read_values(home, "secrets").get(name)
     if isinstance(known, str):
         return known
     made = secrets.token_hex(24)
-    remember(home, "secrets", **{name: made})
+    store_values(home, "secrets", **{name: made})
     return made
 
 
-def remembered_port(home: Path, name: str) -> int:
-    """The port that this server had last time where it is still free, else any free one."""
-    last = recall(home, "servers").get(f"{name}_port")
+def preferred_port(home: Path, name: str) -> int:
+    """The server's last port if it is free, otherwise any free one."""
+    last = read_values(home, "servers").get(f"{name}_port")
     return last if isinstance(last, int) and is_free(last) else free_port()
 
 
@@ -122,7 +122,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on this port now.
 
     Raises:
-        LocalError: the host is no address of this machine, or the port is not ours to take.
+        LocalError: the host is not an address of this machine, or the port is not permitted.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -139,27 +139,26 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on at this moment."""
+    """A free port on 127.0.0.1."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on 127.0.0.1 that nobody listens on at this moment.
+    """Different free ports on 127.0.0.1, below the ephemeral ports.
 
-    They lie below those that systems give to whoever asks for any port, and to connections: until it is listened on,
-    nobody gets such a port by accident.
+    So the system assigns none of them to another process before the caller listens on it.
     """
     found: set[int] = set()
     while len(found) < count:
-        port = LOWEST_PORT + secrets.randbelow(ANY_PORTS_FROM - LOWEST_PORT)
+        port = MIN_PORT + secrets.randbelow(EPHEMERAL_PORTS_FROM - MIN_PORT)
         if is_free(port):
             found.add(port)
     return list(found)
 
 
-def _lock(descriptor: int, *, patience: float) -> bool:
-    # A reader that asks `is_held` takes the lock for an instant: whoever means to keep it tries a little longer.
-    deadline = time.monotonic() + patience
+def _lock(descriptor: int, *, timeout: float) -> bool:
+    # `is_held` takes the lock for a moment, so `lock_home` tries for a little longer.
+    deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

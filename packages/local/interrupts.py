@@ -7,30 +7,30 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """What the user asked for: `stop` at the first Ctrl-C, SIGTERM or closed terminal, `hurry` at the second."""
+    """Signals of the user: `stop` is set at the first Ctrl-C, SIGTERM or closed terminal, `hurry` at the second."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
 
-    def notice(self, say: Callable[[str], None]) -> None:
-        """Take one more signal into account."""
+    def on_signal(self, report: Callable[[str], None]) -> None:
+        """Handle one signal."""
         if not self.stop.is_set():
-            say("stopping (Ctrl-C again to hurry)")
+            report("stopping (Ctrl-C again to hurry)")
             self.stop.set()
         else:
             self.hurry.set()
 
 
 @contextmanager
-def interrupts(say: Callable[[str], None]) -> Iterator[Interrupts]:
-    """Turn signals into events for as long as the block runs."""
+def interrupts(report: Callable[[str], None]) -> Iterator[Interrupts]:
+    """Handle signals as events while the block runs."""
     loop = asyncio.get_running_loop()
-    noticed = Interrupts()
+    received = Interrupts()
     for number in SIGNALS:
-        loop.add_signal_handler(number, noticed.notice, say)
+        loop.add_signal_handler(number, received.on_signal, report)
     try:
-        yield noticed
+        yield received
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

@@ -1,9 +1,9 @@
-"""Become another program that dies with its parent: `python -I -S launch.py OPTIONS program argument...`.
+"""Execute a program that gets a signal when its parent ends: `python -I -S launch.py OPTIONS program argument...`.
 
-A step of its own rather than `preexec_fn`, which is unsafe once a process has threads. It replaces itself by the
-program (same pid), so nothing stays between the parent and the program, and `ps` shows the program only.
-OPTIONS is a JSON object: `parent` (pid), `signal` (number, sent when the parent dies), `uid` and `gid` (or null),
-`enter_anywhere` (keep the one capability that lets the program pass folders closed to its user).
+A separate program instead of `preexec_fn`, which is unsafe in a process with threads. It replaces itself by the
+program (with the same pid), so no process stays in between. OPTIONS is a JSON object: `parent` (pid), `signal`
+(number, sent when the parent ends), `uid` and `gid` (or null), `enter_anywhere` (keep the capability that lets the
+program enter folders closed to its user).
 """
 
 import ctypes
@@ -25,35 +25,36 @@ class CapabilitySets(ctypes.Structure):
     _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
 
 
-def become(options: dict[str, int | None], argv: list[str]) -> None:
-    """Set the parent-death signal, give up root where asked, and turn into `argv`. Does not return."""
+def execute(options: dict[str, int | None], argv: list[str]) -> None:
+    """Set the parent-death signal, drop root privileges if requested, and execute `argv`. Does not return."""
     if options["uid"] is not None and options["gid"] is not None:
         try:
-            _give_up_root(options["uid"], options["gid"], keep_entry=bool(options["enter_anywhere"]))
+            _drop_root(options["uid"], options["gid"], keep_capability=bool(options["enter_anywhere"]))
         except OSError as error:
             sys.exit(
-                f"root may not become another user here, or not reach closed folders as one ({error.strerror}): run "
-                "this as an ordinary user, or keep the checkout and NUDGE_HOME in folders that everyone may enter"
+                f"root cannot switch to another user here, or enter closed folders as one ({error.strerror}): run "
+                "this as an ordinary user, or keep the checkout and NUDGE_HOME in folders that every user may enter"
             )
     if sys.platform == "linux":
-        # After the change of user, which clears it.
+        # After the change of user, which clears the signal.
         _prctl(PR_SET_PDEATHSIG, options["signal"] or 0)
     if os.getppid() != options["parent"]:
-        sys.exit("the parent is gone")
+        sys.exit("the parent has ended")
     try:
-        os.execv(argv[0], argv)  # noqa: S606 - replacing ourselves is the purpose
+        os.execv(argv[0], argv)  # noqa: S606 - replacing this process is the purpose
     except OSError as error:
         sys.exit(f"cannot run {argv[0]}: {error.strerror}")
 
 
-def _give_up_root(uid: int, gid: int, *, keep_entry: bool) -> None:
-    if keep_entry:
-        # Capabilities outlive the change of user, and count in access(), by which PostgreSQL finds its programs.
+def _drop_root(uid: int, gid: int, *, keep_capability: bool) -> None:
+    if keep_capability:
+        # Keeps capabilities across the change of user, also for access(), with which PostgreSQL looks for its
+        # programs.
         _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
-    if keep_entry:
+    if keep_capability:
         bit = 1 << CAP_DAC_OVERRIDE
         header = CapabilityHeader(CAPABILITY_VERSION_3, 0)
         sets = (CapabilitySets * 2)(CapabilitySets(bit, bit, bit), CapabilitySets(0, 0, 0))
@@ -72,4 +73,4 @@ def _libc() -> ctypes.CDLL:
 
 
 if __name__ == "__main__":
-    become(json.loads(sys.argv[1]), sys.argv[2:])
+    execute(json.loads(sys.argv[1]), sys.argv[2:])

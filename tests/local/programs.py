@@ -1,4 +1,4 @@
-"""Small programs for the supervisor to keep: `python programs.py api|sandbox|worker|stubborn|hasty|wordy`."""
+"""Small programs for the supervisor: `python programs.py api|sandbox|worker|ignores-sigterm|exits|long-lines`."""
 
 import http.server
 import os
@@ -11,12 +11,12 @@ PORTS = {"api": "NUDGE_API__PORT", "sandbox": "NUDGE_SANDBOX__PORT"}
 
 class AlwaysReady(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Answer 200, whatever the path."""
+        """Return 200 for every path."""
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def finish(*_: object) -> None:
@@ -25,17 +25,17 @@ def finish(*_: object) -> None:
 
 
 def main(verb: str) -> None:
-    sys.stdout.write(f"{verb} is here\n")
+    sys.stdout.write(f"{verb} started\n")
     if verb in PORTS:
         port = int(os.environ[PORTS[verb]])
         http.server.HTTPServer(("127.0.0.1", port), AlwaysReady).serve_forever()
-    if verb == "hasty":
+    if verb == "exits":
         sys.exit(3)
-    if verb == "wordy":
+    if verb == "long-lines":
         sys.stdout.write("x" * 200_000 + "\nno newline at the end")
         sys.stdout.flush()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if verb == "stubborn" else finish)
-    sys.stdout.write("set up\n")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if verb == "ignores-sigterm" else finish)
+    sys.stdout.write("running\n")
     while True:
         time.sleep(1)
 

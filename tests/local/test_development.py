@@ -16,7 +16,7 @@ from tests.local.waiting import is_running, until
 
 PROGRAMS = Path(__file__).with_name("programs.py")
 VERBS = ["api", "sandbox", "worker", "worker"]
-ENDING_SECONDS = 60.0  # far more than it takes on a machine with nothing else to do
+ENDING_SECONDS = 60.0  # far more than it needs on an idle machine
 SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
@@ -35,14 +35,14 @@ sys.exit(run(DevelopmentOptions(
 
 @dataclass
 class Development:
-    """A `nudge dev` of its own process."""
+    """A `nudge dev` in a process of its own."""
 
     process: subprocess.Popen[bytes]
     output: Path
 
     @property
-    def said(self) -> str:
-        """What it wrote so far."""
+    def text(self) -> str:
+        """Its output so far."""
         return self.output.read_text()
 
     def children(self) -> dict[int, str]:
@@ -51,26 +51,26 @@ class Development:
             ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
             capture_output=True,
             text=True,
-            check=False,  # it has no child: exit code 1
+            check=False,  # exit code 1 if it has no child
         )
         lines = (line.strip().partition(" ") for line in listing.stdout.splitlines())
         return {int(pid): arguments for pid, _, arguments in lines}
 
-    def whole(self) -> dict[int, str]:
-        """Its child processes as soon as all are there at once: two servers, and each program."""
-        # Ready asks the ports alone: a program may be between two lives when a list is taken.
+    def all_children(self) -> dict[int, str]:
+        """Its child processes as soon as all of them run at the same time: two servers, and each program."""
+        # Readiness only checks ports: a program may be restarting when the list is taken.
         taken: list[dict[int, str]] = []
 
-        def all_are_there() -> bool:
+        def all_run() -> bool:
             taken.append(self.children())
             return len(taken[-1]) == len(VERBS) + 2 and verbs(taken[-1]) == VERBS
 
-        until(all_are_there, otherwise=lambda: f"{taken[-1]}\n{self.said}")
+        until(all_run, otherwise=lambda: f"{taken[-1]}\n{self.text}")
         return taken[-1]
 
 
 def verbs(commands: dict[int, str]) -> list[str]:
-    """What the programs among these were told to do, sorted."""
+    """The arguments of the programs among these, sorted."""
     words = [arguments.split() for arguments in commands.values()]
     return sorted(own[-1] for own in words if own[-2:-1] == [str(PROGRAMS)])
 
@@ -99,49 +99,49 @@ def options(home: Path, **given: object) -> DevelopmentOptions:
     return DevelopmentOptions(**(known | given), command=("unused",))  # type: ignore[arg-type]
 
 
-def test_it_starts_tells_where_things_are_and_stops_without_a_trace(tmp_path: Path) -> None:
-    """All processes come up, other terminals find the servers, and Ctrl-C ends every one of them with code 0."""
+def test_it_starts_shows_the_urls_and_stops_completely(tmp_path: Path) -> None:
+    """All processes start, other terminals find the servers, and Ctrl-C ends all of them, with exit code 0."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
-        commands = dev.whole()
+        until(lambda: "NudgeCampaign is ready" in dev.text, otherwise=lambda: dev.text)
+        commands = dev.all_children()
         servers = read_servers(tmp_path / "home")
         assert servers is not None
         assert set(servers) == {"database_url", "migrator_url", "redis_url", "api_url", "sandbox_url"}
-        assert f"{servers['api_url']}/graphql" in dev.said
+        assert f"{servers['api_url']}/graphql" in dev.text
         dev.process.send_signal(signal.SIGINT)
         assert dev.process.wait(timeout=ENDING_SECONDS) == 0
         assert not any(is_running(pid) for pid in commands)
         assert read_servers(tmp_path / "home") is None
 
 
-def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
-    """PostgreSQL, Valkey and a worker come back by themselves after SIGKILL."""
+def test_a_killed_server_is_restarted(tmp_path: Path) -> None:
+    """PostgreSQL, Valkey and workers are restarted after SIGKILL."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
-        killed = {pid for pid, command in dev.whole().items() if not command.endswith(("api", "sandbox"))}
+        until(lambda: "NudgeCampaign is ready" in dev.text, otherwise=lambda: dev.text)
+        killed = {pid for pid, command in dev.all_children().items() if not command.endswith(("api", "sandbox"))}
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         for name in ("postgres", "valkey", "worker-1", "worker-2"):
-            until(lambda name=name: f"{name} started again" in dev.said, otherwise=lambda: dev.said)  # type: ignore[misc]
-        assert not killed & dev.whole().keys()
+            until(lambda name=name: f"{name} restarted" in dev.text, otherwise=lambda: dev.text)  # type: ignore[misc]
+        assert not killed & dev.all_children().keys()
 
 
-def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
-    """SIGKILL to `nudge dev` itself ends servers and programs, and the next start is a normal one."""
+def test_its_processes_end_when_it_is_killed(tmp_path: Path) -> None:
+    """SIGKILL to `nudge dev` itself also ends its servers and programs, and the next start works."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
-        commands = dev.whole()
+        until(lambda: "NudgeCampaign is ready" in dev.text, otherwise=lambda: dev.text)
+        commands = dev.all_children()
         dev.process.kill()
         dev.process.wait()
         until(lambda: not any(is_running(pid) for pid in commands))
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
+        until(lambda: "NudgeCampaign is ready" in dev.text, otherwise=lambda: dev.text)
 
 
 def test_it_can_be_interrupted_while_it_prepares(tmp_path: Path) -> None:
-    """SIGTERM during a long migration or seed ends it at once, servers included."""
+    """SIGTERM during a long migration or seed ends it at once, with its servers."""
     with development(tmp_path, preparing_seconds=3600) as dev:
-        until(lambda: "prepared" in dev.said, otherwise=lambda: dev.said)
+        until(lambda: "prepared" in dev.text, otherwise=lambda: dev.text)
         commands = dev.children()
         assert len(commands) == 2
         dev.process.terminate()
@@ -152,7 +152,7 @@ def test_it_can_be_interrupted_while_it_prepares(tmp_path: Path) -> None:
 def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the other process and what to set."""
     with development(tmp_path) as dev:
-        until(lambda: "prepared" in dev.said, otherwise=lambda: dev.said)
+        until(lambda: "prepared" in dev.text, otherwise=lambda: dev.text)
         assert run(options(tmp_path / "home")) == 1
         message = capsys.readouterr().err
     assert f"process {dev.process.pid}" in message
@@ -169,21 +169,21 @@ def listener() -> socket.socket:
 @pytest.mark.parametrize(
     ("setting", "variable"), [("api_port", "NUDGE_API__PORT"), ("sandbox_port", "NUDGE_SANDBOX__PORT")]
 )
-def test_a_busy_port_is_refused_before_anything_starts(
+def test_a_port_in_use_is_refused_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, variable: str
 ) -> None:
-    """The message names the port, who sits on it and the variable to set."""
+    """The message has the port, the process that uses it and the variable to set."""
     with listener() as other:
         port = other.getsockname()[1]
         assert run(options(tmp_path, **{setting: port})) == 1
     message = capsys.readouterr().err
-    assert f"port {port} is busy (pid {os.getpid()}" in message
+    assert f"port {port} is in use (pid {os.getpid()}" in message
     assert f"set {variable} to another one" in message
     assert not (tmp_path / "postgres").exists()
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("given", "variable"),
     [
         ({"database_url": "postgresql+asyncpg://a:b@127.0.0.1:1/x"}, "NUDGE_DATABASE__MIGRATOR_URL"),
         (
@@ -199,7 +199,7 @@ def test_a_busy_port_is_refused_before_anything_starts(
     ],
 )
 def test_a_given_server_that_cannot_be_reached_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: dict[str, str], named: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: dict[str, str], variable: str
 ) -> None:
     """The message names the variable and does not repeat the password."""
     with listener() as other:
@@ -207,12 +207,12 @@ def test_a_given_server_that_cannot_be_reached_is_named(
             given = given | {"redis_url": f"redis://127.0.0.1:{other.getsockname()[1]}/0"}
         assert run(options(tmp_path, **given)) == 1
     message = capsys.readouterr().err
-    assert named in message
+    assert variable in message
     assert "secret" not in message
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A data folder that is a file gives a message with the variable, not a stack."""
+    """A data folder that is a file gives a message with the variable, not a traceback."""
     (tmp_path / "file").touch()
     assert run(options(tmp_path / "file")) == 1
     assert "NUDGE_HOME" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
-from local.folder import LocalError, recall, secret
+from local.folder import LocalError, read_values, secret
 from local.servers import (
     PostgresServer,
     ValkeyServer,
@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def postgres(home: Path) -> Iterator[PostgresServer]:
     server = start_postgres(home, durable=False)
-    asyncio.run(make_database(server))
+    asyncio.run(create_nudge_database(server))
     yield server
     server.stop()
 
@@ -53,8 +53,8 @@ def valkey(home: Path) -> Iterator[ValkeyServer]:
     server.stop()
 
 
-async def make_database(server: PostgresServer) -> None:
-    for _ in range(2):  # the second time changes nothing
+async def create_nudge_database(server: PostgresServer) -> None:
+    for _ in range(2):  # idempotent
         await create_roles(
             server.admin_url,
             migrator_password=secret(server.home, "nudge_migrator"),
@@ -71,8 +71,8 @@ async def query(url: str, sql: str) -> object:
         await connection.close()
 
 
-async def test_roles_hold_no_more_than_they_need(postgres: PostgresServer) -> None:
-    """The app owns nothing and obeys Row Level Security; the migrator creates; the definer cannot log in."""
+async def test_roles_have_only_the_privileges_they_need(postgres: PostgresServer) -> None:
+    """The app owns nothing and cannot bypass Row Level Security; the migrator creates; the definer cannot log in."""
     attributes = (
         "SELECT json_object_agg(rolname, array[rolsuper, rolbypassrls, rolcreaterole, rolcanlogin]) "
         "FROM pg_roles WHERE rolname LIKE 'nudge%'"
@@ -91,8 +91,8 @@ async def test_roles_hold_no_more_than_they_need(postgres: PostgresServer) -> No
         await query(postgres.app_url, "SET ROLE nudge_definer")
 
 
-async def test_the_migrator_can_hand_a_function_to_the_definer(postgres: PostgresServer) -> None:
-    """A function made by the migrator runs in the definer's name once it owns it."""
+async def test_the_migrator_can_give_a_function_to_the_definer(postgres: PostgresServer) -> None:
+    """A function that the migrator has created runs as the definer after a change of owner."""
     await query(
         postgres.migrator_url,
         "CREATE FUNCTION who() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'",
@@ -102,7 +102,7 @@ async def test_the_migrator_can_hand_a_function_to_the_definer(postgres: Postgre
 
 
 async def test_the_database_is_utf8_with_the_builtin_locale_and_checksums(postgres: PostgresServer) -> None:
-    """Sorting and text behave alike on every machine: the locale is PostgreSQL's own."""
+    """Sort order and text functions are the same on every machine, because the locale is built into PostgreSQL."""
     found = await query(
         postgres.app_url,
         "SELECT concat_ws(' ', pg_encoding_to_char(encoding), datlocprovider, datlocale, "
@@ -113,14 +113,14 @@ async def test_the_database_is_utf8_with_the_builtin_locale_and_checksums(postgr
 
 
 async def test_a_wrong_password_is_refused(postgres: PostgresServer) -> None:
-    """Nobody on this machine gets in without the password, the superuser included."""
+    """A password is required even on this machine, also for the superuser."""
     with pytest.raises(asyncpg.InvalidPasswordError):
         await query(f"postgresql://postgres:wrong@127.0.0.1:{postgres.port}/postgres", "SELECT 1")
 
 
-async def test_postgres_comes_back_after_a_crash_and_after_a_restart(postgres: PostgresServer) -> None:
-    """Data and port are the same after `kill` and `start`, and after `restart`."""
-    await query(postgres.migrator_url, "CREATE TABLE kept AS SELECT 7 AS seven")
+async def test_postgres_recovers_from_a_crash_and_restarts(postgres: PostgresServer) -> None:
+    """Data and port stay the same after `kill` and `start`, and after `restart`."""
+    await query(postgres.migrator_url, "CREATE TABLE stored AS SELECT 7 AS seven")
     port, pid = postgres.port, postgres.pid
     postgres.kill()
     assert not postgres.is_alive()
@@ -128,11 +128,11 @@ async def test_postgres_comes_back_after_a_crash_and_after_a_restart(postgres: P
     postgres.restart()
     assert postgres.port == port
     assert postgres.pid != pid
-    assert await query(postgres.migrator_url, "SELECT seven FROM kept") == 7
+    assert await query(postgres.migrator_url, "SELECT seven FROM stored") == 7
 
 
 async def test_valkey_keeps_its_data_over_a_restart(valkey: ValkeyServer) -> None:
-    """What was written is there after a clean restart on the same port."""
+    """Data is still stored after a clean restart, on the same port."""
     async with Redis.from_url(valkey.url) as client:
         await client.set("greeting", "hello")
     valkey.restart()
@@ -141,8 +141,8 @@ async def test_valkey_keeps_its_data_over_a_restart(valkey: ValkeyServer) -> Non
         assert (await client.config_get("maxmemory-policy"))["maxmemory-policy"] == "noeviction"
 
 
-async def test_valkey_comes_back_after_a_crash(valkey: ValkeyServer) -> None:
-    """It can be killed and started again, and asks for its password."""
+async def test_valkey_restarts_after_a_crash(valkey: ValkeyServer) -> None:
+    """It can be killed and started again, and requires its password."""
     valkey.kill()
     assert not valkey.is_alive()
     valkey.start()
@@ -151,8 +151,8 @@ async def test_valkey_comes_back_after_a_crash(valkey: ValkeyServer) -> None:
             await client.ping()
 
 
-def test_ports_are_remembered_and_another_is_chosen_when_taken(tmp_path: Path) -> None:
-    """A later start uses the same port, unless someone else sits on it."""
+def test_ports_are_stored_and_another_is_chosen_if_in_use(tmp_path: Path) -> None:
+    """A later start uses the same port, unless another process uses it."""
     server = start_valkey(tmp_path)
     first = server.port
     server.stop()
@@ -171,24 +171,24 @@ def test_ports_are_remembered_and_another_is_chosen_when_taken(tmp_path: Path) -
 
 
 def test_secrets_are_for_their_owner_only(home: Path, postgres: PostgresServer, valkey: ValkeyServer) -> None:
-    """Passwords and ports lie in files that nobody else may read."""
-    assert postgres.port == recall(home, "servers")["postgres_port"]
-    assert valkey.port == recall(home, "servers")["valkey_port"]
+    """Passwords and ports are stored in files that only their owner can read."""
+    assert postgres.port == read_values(home, "servers")["postgres_port"]
+    assert valkey.port == read_values(home, "servers")["valkey_port"]
     for name in ("secrets.json", "servers.json", "valkey/valkey.conf"):
         assert (home / name).stat().st_mode & 0o777 == 0o600
     assert not (home / "postgres.password").exists()
 
 
 def test_data_of_another_version_is_refused_with_advice(tmp_path: Path) -> None:
-    """A data folder of an older PostgreSQL is left alone and named."""
+    """A data folder of an older PostgreSQL is not changed, and named in the message."""
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(LocalError, match="made by PostgreSQL 17"):
+    with pytest.raises(LocalError, match="created by PostgreSQL 17"):
         start_postgres(tmp_path)
 
 
 def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    """SIGKILL to the process that started them leaves neither server, and a new start finds the data whole."""
+    """SIGKILL to the process that started them ends both servers, and a new start finds the data complete."""
     parent = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout:

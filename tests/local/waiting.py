@@ -1,4 +1,4 @@
-"""Wait for what another process does."""
+"""Waiting for other processes."""
 
 import os
 import time
@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 
 def until(
-    condition: Callable[[], bool], seconds: float = 60.0, *, otherwise: Callable[[], str] = lambda: "waited in vain"
+    condition: Callable[[], bool],
+    seconds: float = 60.0,
+    *,
+    otherwise: Callable[[], str] = lambda: "condition not met in time",
 ) -> None:
-    """Return as soon as the condition holds; fail with what `otherwise` says when it does not within the time."""
+    """Wait until the condition is true; after `seconds`, fail with the message of `otherwise`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise()
@@ -16,7 +19,7 @@ def until(
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is a process of that id."""
+    """Whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The `nudge` command as a process of its own, in a folder without a `.env`."""
+"""Running the `nudge` command in a process of its own, in a folder without a `.env`."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from core.security import new_signing_key
 
 LIMIT_SECONDS = 120
-# What a process needs beside its servers.
+# The settings that a process needs besides its servers.
 SERVING = {
     "NUDGE_AUTH__SIGNING_KEY": new_signing_key().replace("\n", "\\n"),
     "NUDGE_SECURITY__SECRET_KEY": secrets.token_hex(32),
@@ -23,16 +23,16 @@ SERVING = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a command ended."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int | None
     out: str
     err: str
 
 
-async def nudge(*words: str, folder: Path, given: str | None = None, **variables: str) -> Ended:
-    """Run `nudge` with these variables alone until it ends; `given` is what it reads from standard input."""
+async def nudge(*words: str, folder: Path, stdin: str | None = None, **variables: str) -> CommandResult:
+    """Run `nudge` to its end, with only these variables."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -46,19 +46,19 @@ async def nudge(*words: str, folder: Path, given: str | None = None, **variables
     )
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
-            out, err = await process.communicate((given or "").encode())
+            out, err = await process.communicate((stdin or "").encode())
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return Ended(code=process.returncode, out=out.decode(), err=err.decode())
+    return CommandResult(code=process.returncode, out=out.decode(), err=err.decode())
 
 
-def assert_refused(ended: Ended, *said: str) -> None:
-    """It ended with 2, said why in one line on standard error, and no trace of the program."""
+def assert_refused(ended: CommandResult, *expected: str) -> None:
+    """Check that it exited with 2 and printed one line with these texts to stderr, without a traceback."""
     lines = ended.err.strip().splitlines()
     assert ended.code == 2, ended
     assert len(lines) == 1, ended.err
     assert lines[0].startswith("nudge: "), ended.err
-    for part in said:
+    for part in expected:
         assert part in lines[0], ended.err

@@ -1,4 +1,4 @@
-"""What every command says when its database or Redis is in trouble: one sentence, exit code 2, no trace."""
+"""Commands whose database or Redis cannot be used: one sentence, exit code 2, no traceback."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from tests.operating.commands import SERVING, assert_refused, nudge
 
 @pytest.fixture
 async def silent() -> AsyncIterator[int]:
-    """A port where a server takes connections and never says a word."""
+    """The port of a server that accepts connections and never answers."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -41,7 +41,7 @@ async def silent() -> AsyncIterator[int]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate that nobody has signed."""
+    """A key and a self-signed certificate."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     subprocess.run(
         [
@@ -56,7 +56,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def admin(servers: Servers, database: str, statement: str) -> None:
-    """A statement of the superuser."""
+    """Run a statement as the superuser."""
     connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
         await connection.execute(statement)
@@ -64,8 +64,8 @@ async def admin(servers: Servers, database: str, statement: str) -> None:
         await connection.close()
 
 
-def reaching(servers: Servers, url: str, *, redis: str | None = None) -> Settings:
-    """Settings of a process that serves from this database and this Redis."""
+def settings_with(servers: Servers, url: str, *, redis: str | None = None) -> Settings:
+    """Settings of a process with this database and this Redis."""
     document = settings_for(servers, "any").model_dump()
     document["database"]["url"] = url
     document["redis"]["url"] = redis or servers.valkey.url
@@ -78,11 +78,11 @@ async def migrate(url: str) -> None:
         await migration.upgrade(url)
 
 
-async def both_refuse(servers: Servers, url: str, said: str) -> None:
-    """The database is refused in these words, in one line, before anything is served and before it is migrated."""
-    with pytest.raises(ServerUnusable, match=said) as serving:
-        await check_servers(reaching(servers, url))
-    with pytest.raises(ServerUnusable, match=said) as migrating:
+async def both_refuse(servers: Servers, url: str, message: str) -> None:
+    """Check that serving and migrating refuse the database with this message, in one line."""
+    with pytest.raises(ServerUnusable, match=message) as serving:
+        await check_servers(settings_with(servers, url))
+    with pytest.raises(ServerUnusable, match=message) as migrating:
         await migrate(urls.database_url(SecretStr(url)).get_secret_value())
     for raised, variable in ((serving, "NUDGE_DATABASE__URL ("), (migrating, "NUDGE_DATABASE__MIGRATOR_URL (")):
         assert str(raised.value).startswith(variable)
@@ -91,9 +91,9 @@ async def both_refuse(servers: Servers, url: str, said: str) -> None:
 
 
 async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: Path) -> None:
-    """Exit code 2 and one line of all that need the database; the password is not repeated."""
+    """All commands that need the database exit with 2 and one line, which does not contain the password."""
     url = f"postgresql://nudge_app:not-this-one@127.0.0.1:{servers.postgres.port}/nudge"
-    place = f"(nudge_app@127.0.0.1:{servers.postgres.port}/nudge): the password is wrong"
+    reason = f"(nudge_app@127.0.0.1:{servers.postgres.port}/nudge): the password is wrong"
 
     async def refused(verb: str) -> None:
         ended = await nudge(
@@ -105,14 +105,14 @@ async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: P
             NUDGE_REDIS__URL=servers.valkey.url,
             NUDGE_API__PORT=str(free_port()),
         )
-        assert_refused(ended, "NUDGE_DATABASE__", place)
+        assert_refused(ended, "NUDGE_DATABASE__", reason)
         assert "not-this-one" not in ended.err
 
     await asyncio.gather(*(refused(verb) for verb in ("migrate", "api", "worker", "seed")))
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("postgresql://nudge_app:secret@127.0.0.1:1/nudge", "nothing listens there"),
         ("postgresql://nudge_app:secret@db.invalid/nudge", "the host name cannot be resolved"),
@@ -125,14 +125,14 @@ async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: P
         ("postgresql://nudge_app@/nudge?host=/nowhere/at/all", "does not exist"),
     ],
 )
-async def test_a_database_that_cannot_be_reached(servers: Servers, url: str, said: str) -> None:
-    """Away, unknown, a wrong password, no such database, TLS that is not there, a socket that is not there."""
+async def test_a_database_that_cannot_be_reached(servers: Servers, url: str, message: str) -> None:
+    """Not running, unknown host, wrong password, no such database, no TLS, no such socket."""
     password = servers.postgres.app_url.split(":")[2].split("@")[0]
-    await both_refuse(servers, url.format(port=servers.postgres.port, password=password), said)
+    await both_refuse(servers, url.format(port=servers.postgres.port, password=password), message)
 
 
-async def test_a_certificate_of_nobody(servers: Servers, certificate: Path, tmp_path: Path) -> None:
-    """The server's certificate is not signed by anybody we trust; or the file of the authority is missing."""
+async def test_an_untrusted_certificate(servers: Servers, certificate: Path, tmp_path: Path) -> None:
+    """The server's certificate is not signed by a trusted authority, or the authority's file is missing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -154,39 +154,39 @@ async def test_a_certificate_of_nobody(servers: Servers, certificate: Path, tmp_
         await both_refuse(servers, f"{at}?sslmode=verify-full&sslrootcert={tmp_path}/none.crt", "sslrootcert")
 
 
-async def test_a_server_that_says_nothing(servers: Servers, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connected, but no answer: the wait ends."""
+async def test_a_server_that_does_not_answer(servers: Servers, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without an answer times out."""
     monkeypatch.setattr("core.database.engine.CONNECT_SECONDS", 0.5)
     monkeypatch.setattr("core.migration.CONNECT_SECONDS", 0.5)
     await both_refuse(servers, f"postgresql://nudge_app:secret@127.0.0.1:{silent}/nudge", "does not answer in time")
 
 
 async def test_a_database_without_tables(servers: Servers) -> None:
-    """Made, never migrated: whoever serves says what to run."""
+    """A database that was never migrated: the message includes the command to run."""
     await create_database(servers.postgres.admin_url, "nudge_empty")
     url = servers.database_url(servers.postgres.app_url, "nudge_empty")
     with pytest.raises(UnsafeDatabase, match="has not been migrated: run `nudge migrate`"):
-        await check_servers(reaching(servers, url))
+        await check_servers(settings_with(servers, url))
 
 
 @pytest.mark.parametrize(
-    ("role", "said"),
+    ("role", "message"),
     [
         ("nudge_app", "The role nudge_app may not become nudge_definer"),
         ("postgres", "Refusing to migrate as postgres, which bypasses Row Level Security"),
     ],
 )
-async def test_migrating_as_another_role(servers: Servers, role: str, said: str) -> None:
-    """Neither the app's role nor a superuser migrates; both learn which role it takes."""
+async def test_migrating_as_another_role(servers: Servers, role: str, message: str) -> None:
+    """Neither the app's role nor a superuser may migrate; the message names the right role."""
     name = f"nudge_as_{role}"
     await create_database(servers.postgres.admin_url, name)
     urls = {"nudge_app": servers.postgres.app_url, "postgres": servers.postgres.admin_url}
-    with pytest.raises(UnsafeDatabase, match=f"{said}.*must name the role nudge_migrator"):
+    with pytest.raises(UnsafeDatabase, match=f"{message}.*must name the role nudge_migrator"):
         await migrate(servers.database_url(urls[role], name))
 
 
 async def test_a_failed_migration_leaves_nothing(servers: Servers) -> None:
-    """What stands in the way of a late step undoes the early ones: the database is as empty as it was."""
+    """An error in a late step rolls back the earlier ones: the database stays empty."""
     await create_database(servers.postgres.admin_url, "nudge_blocked")
     await admin(servers, "nudge_blocked", "CREATE SCHEMA system")
     url = servers.database_url(servers.postgres.migrator_url, "nudge_blocked")
@@ -199,8 +199,8 @@ async def test_a_failed_migration_leaves_nothing(servers: Servers) -> None:
         await owner.close()
 
 
-async def test_two_migrations_at_once(servers: Servers, tmp_path: Path) -> None:
-    """Two machines that migrate together: the second waits and finds nothing to do."""
+async def test_concurrent_migrations(servers: Servers, tmp_path: Path) -> None:
+    """Of two concurrent migrations the second waits and finds nothing to do."""
     await create_database(servers.postgres.admin_url, "nudge_twice")
     url = servers.database_url(servers.postgres.migrator_url, "nudge_twice")
     ends = await asyncio.gather(
@@ -209,32 +209,34 @@ async def test_two_migrations_at_once(servers: Servers, tmp_path: Path) -> None:
     assert [(ended.code, ended.out) for ended in ends] == [(0, "The database is up to date.\n")] * 2, ends
 
 
-async def test_a_redis_that_does_not_let_us_in(servers: Servers) -> None:
-    """A wrong password, a missing one, a database that is not there: refused at the start, the password not told."""
+async def test_a_redis_that_refuses_the_connection(servers: Servers) -> None:
+    """A wrong password, a missing one, no such database: refused without the password in the message."""
     url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
     at = f"127.0.0.1:{servers.valkey.port}"
-    for redis, said in (
+    for redis, message in (
         (f"redis://:wrong@{at}/0", "the password or user is wrong"),
         (f"redis://{at}/0", "the password or user is wrong"),
         (f"redis://:{servers.valkey.password}@{at}/4711", "Redis refused it"),
     ):
-        with pytest.raises(ServerUnusable, match=said) as raised:
-            await check_servers(reaching(servers, url, redis=redis))
+        with pytest.raises(ServerUnusable, match=message) as raised:
+            await check_servers(settings_with(servers, url, redis=redis))
         assert str(raised.value).startswith(f"NUDGE_REDIS__URL ({at}/")
         assert servers.valkey.password not in str(raised.value)
 
 
-async def test_a_redis_that_is_away_stops_nobody(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without Redis a process can serve: one line says why it does without."""
+async def test_an_unavailable_redis_does_not_prevent_a_start(
+    servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process can serve without Redis, and logs the reason in one line."""
     url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
     for redis in ("redis://127.0.0.1:1/0", "redis://redis.invalid/0"):
-        await check_servers(reaching(servers, url, redis=redis))
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("continuing without Redis until it answers") == 2
+        await check_servers(settings_with(servers, url, redis=redis))
+    output = capsys.readouterr()
+    assert (output.out + output.err).count("continuing without Redis until it answers") == 2
 
 
-async def test_a_port_that_is_taken(servers: Servers, tmp_path: Path) -> None:
-    """Another program listens there: the sentence names the variable."""
+async def test_a_port_in_use(servers: Servers, tmp_path: Path) -> None:
+    """Another program listens there: the message names the variable."""
     url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
     with socket.create_server(("127.0.0.1", 0)) as other:
         ended = await nudge(
@@ -248,8 +250,8 @@ async def test_a_port_that_is_taken(servers: Servers, tmp_path: Path) -> None:
     assert_refused(ended, "NUDGE_API__PORT: cannot listen on 127.0.0.1")
 
 
-async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """A data folder below a file is no folder: the sentence names the path."""
+async def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
+    """A data folder below a file: the message names the path."""
     file = tmp_path / "file"
     file.write_text("")
     ended = await nudge("sandbox", folder=tmp_path, NUDGE_ENVIRONMENT="development", NUDGE_HOME=f"{file}/home")
@@ -257,7 +259,7 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (asyncpg.CannotConnectNowError("the database system is shutting down"), "the server is starting or stopping"),
         (asyncpg.ConnectionDoesNotExistError("connection was closed"), "connection was closed"),
@@ -266,10 +268,10 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         (PermissionError(13, "Permission denied", "/somewhere"), "cannot use /somewhere: Permission denied"),
     ],
 )
-def test_a_server_that_goes_away_later(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
+def test_a_server_that_becomes_unavailable_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, message: str
 ) -> None:
-    """In the middle of a command it is one sentence too, and exit code 2."""
+    """During a command it is one sentence as well, and exit code 2."""
 
     def interrupted() -> None:
         raise error
@@ -279,12 +281,12 @@ def test_a_server_that_goes_away_later(
         cli.main()
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
-    assert said in line
+    assert message in line
 
 
-@pytest.mark.parametrize("error", [asyncpg.UndefinedColumnError("no column x"), ValueError("a fault of ours")])
-def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """What the program did wrong keeps its traceback."""
+@pytest.mark.parametrize("error", [asyncpg.UndefinedColumnError("no column x"), ValueError("a bug")])
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """An error of the program itself keeps its traceback."""
 
     def broken() -> None:
         raise error
@@ -295,7 +297,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: E
 
 
 async def test_an_older_postgresql_is_refused(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian's own is too old: whoever migrates hears which version is needed."""
+    """The message includes the required version."""
     await create_database(servers.postgres.admin_url, "nudge_old_server")
     monkeypatch.setattr(migration, "MIN_POSTGRES_VERSION", 19)
     with pytest.raises(UnsafeDatabase, match="PostgreSQL 19 or newer is required; this server is 18"):
@@ -305,7 +307,7 @@ async def test_an_older_postgresql_is_refused(servers: Servers, monkeypatch: pyt
 async def test_a_folder_with_a_percent_sign(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Alembic's configuration takes %(name)s for a reference: an installation's folder may have the sign."""
+    """Alembic's configuration interprets %(name)s, and the folder of an installation may contain it."""
     scripts = tmp_path / "100%(name)s"
     monkeypatch.setattr(revisions, "SCRIPTS", scripts)
     found = await migration.as_migrator(

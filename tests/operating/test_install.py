@@ -1,4 +1,4 @@
-"""Installing: the development's environment, a production's releases, and what make says of what is missing."""
+"""Installing: the environment of development, the releases of production, and make's messages."""
 
 import os
 import shutil
@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from local import environment, install
-from local.install import build_wheel, forget_old, locked, new_release, point_at
+from local.install import build_wheel, delete_old_releases, locked, new_release, point_at
 
 ROOT = Path(__file__).parents[2]
-# Not in the wheel, as production does not need them.
+# Not in the wheel.
 FOR_DEVELOPMENT = {"tests", "benchmarks"}
 
 
-def make(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+def make(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run make in the checkout."""
     return subprocess.run(
-        ["make", *words],
+        ["make", *arguments],
         cwd=ROOT,
         env={**os.environ, "PATH": path or os.environ["PATH"]},
         capture_output=True,
@@ -30,16 +30,16 @@ def make(*words: str, path: str | None = None) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("python", ["/nope/python3", "/bin/false", "python-of-nobody"])
-def test_a_python_that_cannot_run_is_an_error(python: str) -> None:
-    """The interpreter that was asked for is taken or refused, although an environment is there already."""
+@pytest.mark.parametrize("python", ["/nope/python3", "/bin/false", "no-such-python"])
+def test_an_unusable_python_is_an_error(python: str) -> None:
+    """The requested interpreter is used or refused, even if there is an environment already."""
     done = make("environment", f"PYTHON={python}")
     assert done.returncode != 0
-    assert f"PYTHON={python} is no Python 3.11 or newer that can be run" in done.stderr
+    assert f"PYTHON={python} is not a usable Python 3.11 or newer" in done.stderr
 
 
-def test_without_npm_make_says_so(tmp_path: Path) -> None:
-    """GraphiQL then comes from elsewhere: one hears of it, and it is no failure."""
+def test_make_works_without_npm(tmp_path: Path) -> None:
+    """It prints where GraphiQL then comes from, and does not fail."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("make", "sh", "touch"):
@@ -60,8 +60,10 @@ def test_without_npm_make_says_so(tmp_path: Path) -> None:
     assert "GraphiQL then comes from a CDN" in done.stdout
 
 
-def test_fetching_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cold start tells how far it is, and what it does at the end."""
+def test_the_progress_of_an_installation_is_reported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of fetched packages is printed, and the last step."""
     monkeypatch.setattr(environment, "REPORT_SECONDS", -1.0)
     lines = (
         "Collecting one==1\n",
@@ -77,17 +79,17 @@ def test_fetching_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 @pytest.mark.parametrize("words", [[], ["--this-python"]])
-def test_an_environment_of_another_python_is_made_anew_when_asked(
+def test_an_environment_of_another_python_is_replaced_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    """Without a wish the one that is there serves on; with one it gives way, its packages too."""
+    """Without `--this-python` the existing environment is kept; with it everything is installed again."""
     done: list[str] = []
     venv = tmp_path / ".venv"
     (venv / "bin").mkdir(parents=True)
     environment.python_of(venv).symlink_to(sys.executable)
 
-    def make_venv(made: Path) -> None:
-        made.mkdir()
+    def make_venv(path: Path) -> None:
+        path.mkdir()
         done.append("venv")
 
     monkeypatch.setattr(environment, "VENV", venv)
@@ -104,7 +106,7 @@ def test_an_environment_of_another_python_is_made_anew_when_asked(
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel, built as an installation builds it but with the setuptools that is here."""
+    """The project's wheel, built as in an installation, but with the installed setuptools."""
     scratch = tmp_path_factory.mktemp("wheel")
 
     def run(*argv: str, **variables: str) -> None:
@@ -116,25 +118,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return build_wheel(Path(sys.executable), scratch)
 
 
-def test_the_wheel_holds_the_whole_product(wheel: Path) -> None:
-    """Every module of the checkout but tests and benchmarks, the migrations, and each file that a module reads."""
+def test_the_wheel_contains_the_whole_product(wheel: Path) -> None:
+    """All modules except tests and benchmarks, the migrations, and the files that modules read."""
     with zipfile.ZipFile(wheel) as archive:
-        held = set(archive.namelist())
+        contents = set(archive.namelist())
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()
     if not tracked:
-        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+        pytest.skip("the checkout is not a git repository, so its files are not known")
     wanted = {
         name.removeprefix("packages/")
         for name in tracked
         if name.endswith((".py", ".html", ".sql")) and name.split("/")[0] not in FOR_DEVELOPMENT | {"docs", "web"}
     }
-    assert wanted - held == set()
+    assert wanted - contents == set()
 
 
-def test_the_product_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
-    """Away from the checkout, its command starts and finds its migrations."""
+def test_the_product_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Outside the checkout, the command starts and finds its migrations."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     program = (
@@ -153,8 +155,8 @@ def test_the_product_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> N
     assert "NUDGE_SECURITY__SECRET_KEY=" in done.stdout
 
 
-def test_what_the_lock_says_of_one_package() -> None:
-    """The entry with its hashes, and no other; a package that is not locked is an error."""
+def test_the_lock_entry_of_one_package() -> None:
+    """The entry with its hashes; a package that is not locked is an error."""
     text = "one==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\none-more==2 \\\n    --hash=sha256:c\n"
     assert locked("one", text) == "one==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\n"
     assert "--hash" in locked(install.BUILD_PACKAGE, install.DEV_LOCK.read_text())
@@ -163,7 +165,7 @@ def test_what_the_lock_says_of_one_package() -> None:
 
 
 def release(folder: Path, name: str, *, finished: bool = True) -> Path:
-    """A release as an installation leaves it."""
+    """A release as an installation creates it."""
     made = folder / "releases" / name
     made.mkdir(parents=True)
     if finished:
@@ -172,44 +174,44 @@ def release(folder: Path, name: str, *, finished: bool = True) -> Path:
 
 
 def names(folder: Path) -> Sequence[str]:
-    """The releases that are there."""
+    """The existing releases."""
     return sorted(path.name for path in (folder / "releases").iterdir())
 
 
-def test_a_release_takes_the_place_of_another_in_one_step(tmp_path: Path) -> None:
-    """`current` leads to the new one; the newest three are kept, what was never finished goes."""
+def test_a_new_release_becomes_current(tmp_path: Path) -> None:
+    """`current` points to the new one; the newest three stay, unfinished ones are deleted."""
     for name in ("1", "2", "3"):
         release(tmp_path, name)
-    release(tmp_path, "half", finished=False)
+    release(tmp_path, "unfinished", finished=False)
     point_at(tmp_path, tmp_path / "releases" / "3")
     newest = release(tmp_path, "4")
     point_at(tmp_path, newest)
-    forget_old(tmp_path)
+    delete_old_releases(tmp_path)
     assert (tmp_path / "current").resolve() == newest
     assert names(tmp_path) == ["2", "3", "4"]
 
 
-def test_the_release_that_was_gone_back_to_stays(tmp_path: Path) -> None:
-    """Whoever points `current` at an older release keeps it, whatever is installed and fails afterwards."""
+def test_a_release_after_a_rollback_stays(tmp_path: Path) -> None:
+    """If `current` points to an older release, that release is not deleted."""
     for name in ("1", "2", "3", "4"):
         release(tmp_path, name)
     point_at(tmp_path, tmp_path / "releases" / "1")
-    forget_old(tmp_path)
+    delete_old_releases(tmp_path)
     assert names(tmp_path) == ["1", "3", "4"]
 
 
 @pytest.mark.parametrize("content", ["pyvenv.cfg", "something.txt"])
-def test_a_folder_in_other_use_is_refused(tmp_path: Path, content: str) -> None:
-    """An environment that is shared, or anything else: why not is said, and nothing is touched."""
+def test_a_folder_used_for_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    """A shared environment, or any other folder, is refused with the reason, and not changed."""
     (tmp_path / content).write_text("")
-    with pytest.raises(SystemExit, match=r"name another folder.*an environment of its own") as ended:
+    with pytest.raises(SystemExit, match=r"use another folder.*an environment of its own") as ended:
         new_release(tmp_path)
     assert "core, models" in str(ended.value)
     assert [path.name for path in tmp_path.iterdir()] == [content]
 
 
-def test_a_folder_of_ours_is_taken_again(tmp_path: Path) -> None:
-    """The second time is an upgrade: another release beside the first."""
+def test_a_second_installation_is_an_upgrade(tmp_path: Path) -> None:
+    """It adds another release beside the first."""
     first = new_release(tmp_path)
     first.mkdir()
     assert new_release(tmp_path).parent == first.parent

@@ -1,4 +1,4 @@
-"""`make test`: the checks and the tests at once, an end that tells of both, and no process left behind."""
+"""`make test`: runs checks and tests concurrently, reports failures of both, and leaves no process."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from tests.local.waiting import is_running, until
 
 ROOT = Path(__file__).parents[2]
-# In place of every program: says what it was to run, and fails at what the file `failing` names.
+# In place of every program: prints its arguments, and fails for those in the file `failing`.
 STUB = """#!/bin/sh
 case "$*" in *-m*local.environment*) [ "$MAKELEVEL" = "$(cat slow)" ] && sleep 1; exit 0;; -c*) exit 0;; esac
 echo "ran $*"
@@ -37,8 +37,8 @@ def checkout(folder: Path, failing: str) -> Path:
     return folder
 
 
-def made(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """`make test`, as from a shell: not as a part of the make that runs these tests."""
+def run_make(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `make test` as from a shell, not as a part of the make that runs these tests."""
     outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     return subprocess.run(["make", "test"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -48,19 +48,19 @@ def made(folder: Path) -> "subprocess.CompletedProcess[str]":
     ("failing", "succeeds"), [("nothing", True), ("-m pytest", False), ("-m mypy", False), ("schema check", False)]
 )
 def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds: bool) -> None:
-    """The tests run to their end when a check fails, and the other way round; the exit code knows of both."""
-    done = made(checkout(tmp_path, failing))
+    """The tests run to their end if a check fails, and vice versa; the exit code covers both."""
+    done = run_make(checkout(tmp_path, failing))
     assert (done.returncode == 0) is succeeds, done.stdout
     assert "ran -m pytest" in done.stdout
     assert "ran -m mypy" in done.stdout
     assert ("the checks or the tests failed" in done.stderr) is not succeeds
 
 
-def test_checks_that_fail_at_once_do_not_keep_the_tests_from_starting(tmp_path: Path) -> None:
-    """However long the environment takes beside them: both are run, whoever fails first."""
+def test_checks_that_fail_at_once_do_not_stop_the_tests(tmp_path: Path) -> None:
+    """Both run, even if the environment of the tests takes longer."""
     folder = checkout(tmp_path, "-m ruff check")
-    (folder / "slow").write_text("2")  # that of the tests; the one of the checks is of the make within
-    done = made(folder)
+    (folder / "slow").write_text("2")  # of the tests; the checks run in the inner make
+    done = run_make(folder)
     assert (done.returncode != 0, "ran -m pytest" in done.stdout) == (True, True)
 
 
@@ -73,7 +73,7 @@ def test_an_interrupt_ends_both(tmp_path: Path) -> None:
     pids = folder / "pids"
     try:
         until(lambda: pids.exists() and len(set(pids.read_text().split())) == 2)
-        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        os.killpg(process.pid, signal.SIGINT)  # like a terminal
         assert process.wait(60) != 0
         started = {int(pid) for pid in pids.read_text().split()}
         until(lambda: not any(is_running(pid) for pid in started))

@@ -1,4 +1,4 @@
-"""docs/production.md, followed as printed by an ordinary user with folders of their own."""
+"""The commands of docs/production.md, run as printed by an ordinary user in folders of their own."""
 
 import asyncio
 import os
@@ -25,12 +25,12 @@ def section(title: str) -> str:
 
 
 def blocks(title: str, language: str = "") -> list[str]:
-    """The code of a section."""
+    """The code blocks of a section."""
     return re.findall(rf"```{language}\n(.*?)```", section(title), re.DOTALL)
 
 
 async def test_from_roles_to_an_account(servers: Servers, tmp_path: Path) -> None:
-    """Roles, secrets, settings, migrations, the first organisation; then the API starts, in production."""
+    """Roles, secrets, settings, migrations, the first organization; then the API starts in production."""
     postgres = start_postgres(tmp_path / "server", durable=False)
     folder, tools = tmp_path / "etc", tmp_path / "bin"
     folder.mkdir()
@@ -77,13 +77,13 @@ async def test_from_roles_to_an_account(servers: Servers, tmp_path: Path) -> Non
         )
         assert "must start with https:// in production" in plain.err
         busy = await nudge("api", folder=folder, NUDGE_ENVIRONMENT="production", NUDGE_API__HOST="192.0.2.1")
-        assert "cannot listen on 192.0.2.1" in busy.err  # all that comes before is well
+        assert "cannot listen on 192.0.2.1" in busy.err  # all earlier steps succeed
     finally:
         postgres.stop()
 
 
-def test_the_units_are_units(tmp_path: Path) -> None:
-    """Systemd takes each of them without a word."""
+def test_the_systemd_units_are_valid(tmp_path: Path) -> None:
+    """`systemd-analyze verify` accepts each unit."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     api, worker, migrate = blocks("6. systemd", "ini")

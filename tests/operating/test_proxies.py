@@ -1,4 +1,4 @@
-"""The configurations of docs/production.md for nginx and Caddy, as printed but for addresses and certificates."""
+"""The configurations of nginx and Caddy in docs/production.md, as printed except for addresses and certificates."""
 
 import asyncio
 import contextlib
@@ -31,13 +31,13 @@ LOG_IN = "mutation($input: LogInInput!) { logIn(input: $input) { userErrors { co
 
 
 def printed(language: str) -> str:
-    """The page's configuration in a language; there is one."""
+    """The page's only configuration in a language."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return str(found)
 
 
 def swapped(text: str, changes: dict[str, str]) -> str:
-    """The text with addresses and paths of this machine; each of them must be in it."""
+    """Replace addresses and paths by those of this machine; each must occur in the text."""
     for before, after in changes.items():
         assert before in text, before
         text = text.replace(before, after)
@@ -45,7 +45,7 @@ def swapped(text: str, changes: dict[str, str]) -> str:
 
 
 def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
-    """Write nginx's configuration around the printed part; the command that runs it."""
+    """Write nginx's configuration around the printed part; returns the command to run it."""
     site = swapped(
         printed("nginx"),
         {
@@ -62,7 +62,7 @@ def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     path = folder / "nginx.conf"
-    # As root, nginx would let its workers be nobody, who may not write into the test's folder.
+    # As root, nginx would run its workers as `nobody`, which may not write into the test's folder.
     user = "user root;" if os.geteuid() == 0 else ""
     path.write_text(
         f"{user} daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
@@ -72,7 +72,7 @@ def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
 
 
 def caddy(folder: Path, api: str, port: int, plain: int) -> list[str]:
-    """Write Caddy's configuration from the printed one; the command that runs it."""
+    """Write Caddy's configuration from the printed one; returns the command to run it."""
     site = swapped(
         printed("caddyfile"),
         {
@@ -88,7 +88,7 @@ def caddy(folder: Path, api: str, port: int, plain: int) -> list[str]:
 
 
 def make_certificate(folder: Path) -> None:
-    """A certificate for localhost under the names that the page uses."""
+    """Create a certificate for localhost in the files that the page names."""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -101,7 +101,7 @@ def make_certificate(folder: Path) -> None:
 
 
 class Proxy:
-    """A proxy that runs."""
+    """A running proxy."""
 
     def __init__(self, base: str, context: ssl.SSLContext) -> None:
         self.base = base
@@ -109,7 +109,7 @@ class Proxy:
 
     @asynccontextmanager
     async def client(self, address: str = "127.0.0.1") -> AsyncIterator[aiohttp.ClientSession]:
-        """A client that comes from this address of the machine."""
+        """A client that connects from this address of the machine."""
         connector = aiohttp.TCPConnector(ssl=self.context, local_addr=(address, 0), family=AF_INET)
         async with aiohttp.ClientSession(connector=connector) as session:
             yield session
@@ -149,7 +149,7 @@ async def proxied(name: str, folder: Path, api: str) -> AsyncIterator[Proxy]:
 
 @asynccontextmanager
 async def behind(name: str, runtime: Runtime, folder: Path) -> AsyncIterator[Proxy]:
-    """The API, which trusts the proxy, behind it."""
+    """Run the API, which trusts the proxy, behind it."""
     changed = runtime.settings.api.model_copy(update={"trusted_proxies": ["127.0.0.1"]})
     auth = runtime.settings.auth.model_copy(update={"failed_logins": 2})
     settings = runtime.settings.model_copy(update={"api": changed, "auth": auth})
@@ -163,13 +163,13 @@ async def behind(name: str, runtime: Runtime, folder: Path) -> AsyncIterator[Pro
 
 @pytest.mark.parametrize("name", PROXIES)
 async def test_requests_and_websockets_pass(runtime: Runtime, tmp_path: Path, name: str) -> None:
-    """GraphQL over HTTPS and over a websocket; a large body is refused by the API itself, a huge one by the proxy."""
+    """GraphQL over HTTPS and over a websocket; the API refuses a large body, the proxy a huge one."""
     token = factories.token(runtime, await factories.organization(runtime))
     headers = {"authorization": f"Bearer {token}"}
     async with behind(name, runtime, tmp_path) as proxy, proxy.client() as session:
         url = f"{proxy.base}/graphql"
         sent = {**headers, "content-type": "application/json"}
-        for _ in range(3):  # over connections that the proxy keeps
+        for _ in range(3):  # over connections that the proxy keeps open
             async with session.post(url, json={"query": "{ viewer { role } }"}, headers=headers) as response:
                 assert (await response.json())["data"] == {"viewer": {"role": "OWNER"}}
                 assert "max-age" in response.headers["strict-transport-security"]
@@ -191,10 +191,10 @@ async def test_requests_and_websockets_pass(runtime: Runtime, tmp_path: Path, na
 
 
 @pytest.mark.parametrize("name", PROXIES)
-async def test_the_client_s_address_comes_through_and_cannot_be_claimed(
+async def test_the_clients_address_is_passed_on_and_cannot_be_forged(
     runtime: Runtime, tmp_path: Path, name: str
 ) -> None:
-    """Failed log-ins count against the address that the proxy saw, whatever the client says of itself."""
+    """Failed log-ins count for the address that the proxy sees, whatever headers the client sends."""
     variables = {"input": {"email": f"{name}@nobody.example", "password": "not-the-password"}}
 
     async def log_in(proxy: Proxy, address: str, claimed: str) -> str:

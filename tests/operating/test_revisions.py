@@ -1,4 +1,4 @@
-"""What is said of a database at a revision that this version does not know, or has gone past."""
+"""A database at a revision that is unknown to this version, newer or older."""
 
 import asyncio
 import json
@@ -26,14 +26,16 @@ NEWER = "2999_01_01_newer"
 
 
 async def at_revision(servers: Servers, revision: str) -> str:
-    """A migrated database that says it is at the revision; its name."""
+    """The name of a migrated database whose stored revision is this one."""
     database = await copy_template(servers)
-    await asked(servers, database, "UPDATE alembic_version SET version_num = $1 RETURNING version_num", revision)
+    await fetch_value(
+        servers, database, "UPDATE alembic_version SET version_num = $1 RETURNING version_num", revision
+    )
     return database
 
 
-async def asked(servers: Servers, database: str, statement: str, *values: str) -> str | None:
-    """The first value of a statement of the superuser."""
+async def fetch_value(servers: Servers, database: str, statement: str, *values: str) -> str | None:
+    """The first value of a statement run as the superuser."""
     connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
         value: str | None = await connection.fetchval(statement, *values)
@@ -48,8 +50,8 @@ async def migrate(servers: Servers, database: str, *, reset_advice: str | None =
     await migration.upgrade(url, reset_advice=reset_advice)
 
 
-async def test_in_development_each_command_says_how_to_start_afresh(servers: Servers, tmp_path: Path) -> None:
-    """One sentence, exit code 2, and the database stays as it was, whoever comes upon it."""
+async def test_in_development_each_command_prints_how_to_start_afresh(servers: Servers, tmp_path: Path) -> None:
+    """Each command exits with 2 and one sentence, and does not change the database."""
     database = await at_revision(servers, OLD_CHAIN)
 
     async def refused(verb: str) -> None:
@@ -72,21 +74,21 @@ async def test_in_development_each_command_says_how_to_start_afresh(servers: Ser
         )
 
     await asyncio.gather(*(refused(verb) for verb in ("dev", "migrate", "api", "worker", "seed")))
-    assert await asked(servers, database, "SELECT version_num FROM alembic_version") == OLD_CHAIN
-    assert await asked(servers, database, "SELECT to_regclass('campaigns')::text") == "campaigns"
+    assert await fetch_value(servers, database, "SELECT version_num FROM alembic_version") == OLD_CHAIN
+    assert await fetch_value(servers, database, "SELECT to_regclass('campaigns')::text") == "campaigns"
 
 
 @pytest.mark.parametrize("revision", [OLD_CHAIN, OTHER_BRANCH, NEWER])
 async def test_in_development_no_unknown_revision_is_served(servers: Servers, revision: str) -> None:
-    """Not even a later one, which in production a newer version would have made: here it is another branch's."""
+    """Not even a later one, which in production would come from a newer version: here it is of another branch."""
     database = await at_revision(servers, revision)
     document = settings_for(servers, database).model_dump() | {"environment": "development", "_env_file": None}
     with pytest.raises(UnsafeDatabase, match=rf"at revision {revision}, .*; to start afresh, "):
         await check_servers(Settings.model_validate(document))
 
 
-def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -> None:
-    """The command that is named moves it, as often as it is needed; of another server there is no data to move."""
+def test_the_data_of_nudge_dev_is_moved_and_never_deleted(tmp_path: Path) -> None:
+    """The printed command moves it, any number of times; for another server there is no data to move."""
     settings = Settings.model_validate({"_env_file": None, "environment": "development", "home": tmp_path})
     own, other = "postgresql://nudge_app:x@127.0.0.1:5999/nudge", "postgresql://nudge_app:x@127.0.0.1:5432/nudge"
     assert "name an empty database" in str(development.reset_advice(settings, own))
@@ -96,13 +98,13 @@ def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -
         (tmp_path / "postgres" / "PG_VERSION").write_text(str(number))
         assert "name an empty database" in str(development.reset_advice(settings, other))
         advice = str(development.reset_advice(settings, own))
-        assert advice.startswith("stop `nudge dev`, move its data away (`mv ")
+        assert advice.startswith("stop `nudge dev`, move its data (`mv ")
         subprocess.run(shlex.split(advice.split("`")[3]), check=True)
         assert (tmp_path / f"postgres.{number}" / "PG_VERSION").read_text() == str(number)
 
 
 async def test_a_newer_version_has_migrated(servers: Servers) -> None:
-    """Who serves goes on until it is replaced; `nudge migrate` cannot go back. In development it is a branch."""
+    """A serving process continues until it is replaced; `nudge migrate` fails. In development it is a branch."""
     database = await at_revision(servers, NEWER)
     with pytest.raises(UnsafeDatabase, match=rf"at revision {NEWER}, .* a newer version of NudgeCampaign .*install"):
         await migrate(servers, database)
@@ -115,13 +117,13 @@ async def test_a_newer_version_has_migrated(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("revision", [OLD_CHAIN, "2026_01_01_withdrawn"])
-async def test_a_version_that_led_nowhere_has_migrated(servers: Servers, revision: str) -> None:
-    """Without a way from there to here nobody serves or migrates, and no instance is ready."""
+async def test_a_withdrawn_version_has_migrated(servers: Servers, revision: str) -> None:
+    """Without an upgrade path nothing serves or migrates, and no instance is ready."""
     database = await at_revision(servers, revision)
-    said = rf"at revision {revision}, .*: no release made it, or one that this version cannot upgrade from"
+    message = rf"at revision {revision}, .*: no release made it, or one that this version cannot upgrade from"
 
     async def refused(work: Callable[[], Awaitable[None]]) -> None:
-        with pytest.raises(UnsafeDatabase, match=said):
+        with pytest.raises(UnsafeDatabase, match=message):
             await work()
 
     await refused(lambda: migrate(servers, database))
@@ -132,16 +134,16 @@ async def test_a_version_that_led_nowhere_has_migrated(servers: Servers, revisio
 
 
 async def test_a_database_of_an_older_version(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Migrated half-way: whoever serves names both revisions and what to run."""
+    """A process that is about to serve names both revisions and the command to run."""
     monkeypatch.setattr(revisions, "known", lambda: {"2026_12_02_next": True, "2026_12_01_foundation": False})
     database = await copy_template(servers)
-    said = r"is at revision 2026_12_01_foundation, this version needs 2026_12_02_next: run `nudge migrate`"
-    with pytest.raises(UnsafeDatabase, match=said):
+    message = r"is at revision 2026_12_01_foundation, this version needs 2026_12_02_next: run `nudge migrate`"
+    with pytest.raises(UnsafeDatabase, match=message):
         await check_servers(settings_for(servers, database))
     assert "at revision 2026_12_01_foundation" in str((await ready(servers, database)).failure)
 
 
 async def ready(servers: Servers, database: str) -> Readiness:
-    """What `/readyz` tells of an instance on this database."""
+    """The readiness of an instance on this database."""
     async with running(settings_for(servers, database)) as runtime:
         return await readiness(runtime.engine, runtime.cache, runtime.supervisors)

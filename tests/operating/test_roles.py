@@ -1,4 +1,4 @@
-"""`nudge roles create`: from an administrator's URL to a database that `nudge migrate` and the app can use."""
+"""`nudge roles create`: with an administrator's URL it makes a database that `nudge migrate` and the app can use."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -19,40 +19,40 @@ from local.roles import close_databases, create_database, create_roles, other_da
 from local.servers import PostgresServer, start_postgres
 from tests.operating.commands import assert_refused, nudge
 
-ADMINISTRATOR = "keeper"
-ADMINISTRATOR_PASSWORD = "keeper-of-the-server"
-POWERS = (
+ADMINISTRATOR = "administrator"
+ADMINISTRATOR_PASSWORD = "administrator-of-the-server"
+ATTRIBUTES = (
     "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication, rolcanlogin "
     "FROM pg_roles WHERE rolname LIKE 'nudge_%' ORDER BY rolname"
 )
-FORGET = """
+CLEAN_UP = """
 DROP DATABASE IF EXISTS nudge;
 DROP DATABASE IF EXISTS other;
 DROP ROLE IF EXISTS nudge_app;
 DROP ROLE IF EXISTS nudge_migrator;
 DROP ROLE IF EXISTS nudge_definer;
-DROP ROLE IF EXISTS keeper;
+DROP ROLE IF EXISTS administrator;
 """
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL without any role of ours."""
+    """A PostgreSQL server without our roles."""
     started = start_postgres(tmp_path_factory.mktemp("administered"), durable=False)
     yield started
     started.stop()
 
 
 @pytest.fixture(autouse=True)
-async def nothing_of_ours(server: PostgresServer) -> AsyncIterator[None]:
-    """Afterwards the server is as it was."""
+async def clean_up(server: PostgresServer) -> AsyncIterator[None]:
+    """Drop what a test has created."""
     yield
-    for statement in FORGET.strip().splitlines():
+    for statement in CLEAN_UP.strip().splitlines():
         await fetch(server.admin_url, statement)
 
 
 async def fetch(url: str, statement: str, *, password: str | None = None) -> list[asyncpg.Record]:
-    """The rows of a statement; `password` is one that the URL does not hold."""
+    """The rows of a statement; `password` is for a URL without one."""
     connection = await asyncpg.connect(url.replace("+asyncpg", "", 1), password=password)
     try:
         return list(await connection.fetch(statement))
@@ -61,7 +61,7 @@ async def fetch(url: str, statement: str, *, password: str | None = None) -> lis
 
 
 async def administrator(server: PostgresServer) -> str:
-    """An administrator as managed servers have them: may make roles and databases, and is no superuser."""
+    """An administrator as on managed servers: may create roles and databases, but is not a superuser."""
     await fetch(
         server.admin_url,
         f"CREATE ROLE {ADMINISTRATOR} LOGIN CREATEROLE CREATEDB PASSWORD '{ADMINISTRATOR_PASSWORD}'",
@@ -69,7 +69,7 @@ async def administrator(server: PostgresServer) -> str:
     return f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
 
 
-async def provisioned(admin: str, *, app: str | None = None, migrator: str | None = None) -> provisioning.Done:
+async def provisioned(admin: str, *, app: str | None = None, migrator: str | None = None) -> provisioning.Result:
     """As `nudge roles create` does."""
     wanted = provisioning.wanted(app_url=app, migrator_url=migrator)
     with operator_errors("NUDGE_DATABASE__ADMIN_URL", admin):
@@ -82,7 +82,7 @@ def urls_in(output: str) -> dict[str, str]:
 
 
 async def test_from_nothing_to_a_migrated_database(server: PostgresServer, tmp_path: Path) -> None:
-    """The printed URLs are all that `nudge migrate` needs, and the app's role passes our own check of it."""
+    """The printed URLs are sufficient for `nudge migrate`, and the app's role passes the self-check."""
     done = await nudge("roles", "create", folder=tmp_path, NUDGE_DATABASE__ADMIN_URL=server.admin_url)
     assert done.code == 0, done.err
     urls = urls_in(done.out)
@@ -97,7 +97,7 @@ async def test_from_nothing_to_a_migrated_database(server: PostgresServer, tmp_p
 
 
 async def test_an_administrator_need_not_be_a_superuser(server: PostgresServer) -> None:
-    """CREATEROLE and CREATEDB are enough, the first time and again, and the administrator is left no member."""
+    """CREATEROLE and CREATEDB are enough, also for a second run, and the administrator does not stay a member."""
     admin = await administrator(server)
     urls = (await provisioned(admin)).urls
     again = await provisioned(admin)
@@ -107,14 +107,14 @@ async def test_an_administrator_need_not_be_a_superuser(server: PostgresServer) 
 
 
 async def check_roles(server: PostgresServer, app_url: str) -> None:
-    """The roles can do what they must and no more, and the app passes our own check."""
+    """Check that the roles have exactly the required attributes, and that the app passes the self-check."""
     engine = create_engine(app_url, pool_size=1, statement_timeout_seconds=30)
     try:
         await selfcheck.check(engine)
         await revisions.check(engine, reset_advice=None)
     finally:
         await engine.dispose()
-    roles = await fetch(server.admin_url, POWERS)
+    roles = await fetch(server.admin_url, ATTRIBUTES)
     assert [list(row.values()) for row in roles] == [[False] * 5 + [able] for able in (True, False, True)]
     members = await fetch(
         server.admin_url,
@@ -126,21 +126,21 @@ async def check_roles(server: PostgresServer, app_url: str) -> None:
     assert configured[0][0] == ["jit=off"]
 
 
-async def test_again_changes_nothing(server: PostgresServer) -> None:
-    """A second run keeps both passwords, gives no URL, and says what is there."""
+async def test_a_second_run_changes_nothing(server: PostgresServer) -> None:
+    """It keeps both passwords, prints no URL, and reports the existing roles."""
     first = await provisioned(server.admin_url)
     stored = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'nudge_%' ORDER BY 1"
     before = await fetch(server.admin_url, stored)
     again = await provisioned(server.admin_url)
     assert again.urls == {}
-    assert "The role nudge_app is there and keeps its password." in again.said
+    assert "The role nudge_app exists and keeps its password." in again.report
     assert await fetch(server.admin_url, stored) == before
     for url in first.urls.values():
         assert len(await fetch(url, "SELECT 1")) == 1
 
 
-async def test_a_new_password_only_when_asked_for(server: PostgresServer, tmp_path: Path) -> None:
-    """`--new-passwords` makes new ones: the old URLs are refused, the printed ones are let in."""
+async def test_new_passwords_only_on_request(server: PostgresServer, tmp_path: Path) -> None:
+    """After `--new-passwords` the old URLs are refused and the printed ones work."""
     first = urls_in((await nudge("roles", "create", folder=tmp_path, NUDGE_DATABASE__ADMIN_URL=server.admin_url)).out)
     renewed = await nudge(
         "roles", "create", "--new-passwords", folder=tmp_path, NUDGE_DATABASE__ADMIN_URL=server.admin_url
@@ -151,8 +151,8 @@ async def test_a_new_password_only_when_asked_for(server: PostgresServer, tmp_pa
             await fetch(first[name], "SELECT 1")
 
 
-async def test_given_passwords_are_set_and_nowhere_told(server: PostgresServer, tmp_path: Path) -> None:
-    """Passwords from the URLs reach neither the output nor the server's log, even where it logs every statement."""
+async def test_given_passwords_are_set_and_never_printed(server: PostgresServer, tmp_path: Path) -> None:
+    """Passwords from the URLs are neither in the output nor in the server's log, even if it logs every statement."""
     await fetch(server.admin_url, "ALTER SYSTEM SET log_statement = 'all'")
     await fetch(server.admin_url, "SELECT pg_reload_conf()")
     at = f"127.0.0.1:{server.port}/other"
@@ -175,22 +175,22 @@ async def test_given_passwords_are_set_and_nowhere_told(server: PostgresServer, 
     await fetch(server.admin_url, "SELECT pg_reload_conf()")
 
 
-async def test_roles_that_are_too_strong_are_mended(server: PostgresServer) -> None:
-    """Whoever made the roles by hand, and generously, has them as they must be afterwards."""
+async def test_roles_with_too_many_attributes_are_repaired(server: PostgresServer) -> None:
+    """Roles that were created by hand lose attributes that they must not have."""
     await fetch(server.admin_url, "CREATE ROLE nudge_app SUPERUSER CREATEDB NOLOGIN")
     await fetch(server.admin_url, "CREATE ROLE nudge_definer LOGIN BYPASSRLS")
     done = await provision(server.admin_url, passwords={})
-    assert any("made the role nudge_app NOSUPERUSER, NOCREATEDB, LOGIN" in step for step in done.steps)
-    rows = await fetch(server.admin_url, POWERS)
+    assert any("altered the role nudge_app: NOSUPERUSER, NOCREATEDB, LOGIN" in step for step in done.steps)
+    rows = await fetch(server.admin_url, ATTRIBUTES)
     assert [list(row.values()) for row in rows] == [[False] * 5 + [able] for able in (True, False, True)]
-    assert set(done.made) == {"nudge_migrator"}  # the app's role was there: its password is its owner's to set
+    assert set(done.generated) == {"nudge_migrator"}  # the app's role exists and keeps its password
 
 
-async def test_other_databases_are_named_for_the_administrator(server: PostgresServer) -> None:
-    """The app's role may connect wherever PUBLIC may: the command says where, and the statement that ends it."""
-    said = " ".join((await provisioned(server.admin_url)).said)
-    assert "nudge_app may also connect to postgres, template1" in said
-    assert "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC;" in said
+async def test_other_databases_are_reported_to_the_administrator(server: PostgresServer) -> None:
+    """The app's role may connect wherever PUBLIC may: the report has these databases and the REVOKE statements."""
+    report = " ".join((await provisioned(server.admin_url)).report)
+    assert "nudge_app may also connect to postgres, template1" in report
+    assert "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC;" in report
     await close_databases(server.admin_url, "postgres", "template1")
     try:
         assert await other_databases(server.admin_url) == []
@@ -199,8 +199,8 @@ async def test_other_databases_are_named_for_the_administrator(server: PostgresS
             await fetch(server.admin_url, f"GRANT CONNECT ON DATABASE {name} TO PUBLIC")
 
 
-async def test_an_existing_database_is_taken_or_refused_for_its_encoding(server: PostgresServer) -> None:
-    """One that an administrator made is closed and granted; with another encoding than UTF8 it is refused."""
+async def test_an_existing_database_is_used_or_refused_for_its_encoding(server: PostgresServer) -> None:
+    """A database of an administrator gets the right privileges; with another encoding than UTF8 it is refused."""
     await create_roles(server.admin_url, migrator_password="migrator", app_password="app")
     await fetch(server.admin_url, "CREATE DATABASE other TEMPLATE template0")
     await create_database(server.admin_url, "other")
@@ -229,22 +229,22 @@ REFUSED: tuple[tuple[dict[str, str], str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("given", "said"), REFUSED)
-async def test_what_cannot_be_done_is_one_sentence(server: PostgresServer, given: dict[str, str], said: str) -> None:
-    """A wrong administrator's URL, URLs that do not fit: the reason, without the passwords."""
+@pytest.mark.parametrize(("given", "message"), REFUSED)
+async def test_errors_are_one_sentence(server: PostgresServer, given: dict[str, str], message: str) -> None:
+    """For a wrong administrator's URL or invalid URLs the reason, without the passwords."""
     urls = {name: url.format(at=f"127.0.0.1:{server.port}", admin=server.admin_url) for name, url in given.items()}
-    with pytest.raises((LocalError, ServerUnusable), match=said) as raised:
+    with pytest.raises((LocalError, ServerUnusable), match=message) as raised:
         await provisioned(**urls)
     assert "secret" not in str(raised.value)
 
 
-async def test_without_an_administrator_s_url_the_command_asks_or_says_so(tmp_path: Path) -> None:
-    """There is no terminal to ask on: exit code 2 and the variable's name."""
+async def test_without_an_administrators_url_and_a_terminal_the_command_fails(tmp_path: Path) -> None:
+    """It exits with 2 and the variable's name."""
     assert_refused(await nudge("roles", "create", folder=tmp_path), "Missing: NUDGE_DATABASE__ADMIN_URL")
 
 
-async def test_one_who_may_not_make_roles_is_told(server: PostgresServer) -> None:
-    """A role without CREATEROLE gets PostgreSQL's reason, and nothing is left half-made."""
+async def test_an_administrator_without_createrole_is_refused(server: PostgresServer) -> None:
+    """The message has PostgreSQL's reason, and no role is created."""
     await administrator(server)
     await fetch(server.admin_url, f"ALTER ROLE {ADMINISTRATOR} NOCREATEROLE")
     url = f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
@@ -254,15 +254,15 @@ async def test_one_who_may_not_make_roles_is_told(server: PostgresServer) -> Non
 
 
 async def test_an_older_postgresql_is_refused(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is made."""
+    """Before anything is created."""
     monkeypatch.setattr("local.roles.MIN_POSTGRES_VERSION", 190_000)
-    with pytest.raises(LocalError, match="and this server is 18"):
+    with pytest.raises(LocalError, match="this server is 18"):
         await provisioned(server.admin_url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
 
 
-def test_a_verifier_is_postgresql_s_own_form() -> None:
-    """The parts of a SCRAM verifier, each time with another salt."""
+def test_a_verifier_has_postgresqls_form() -> None:
+    """It has the parts of a SCRAM verifier, with a random salt."""
     one, other = scram_verifier("secret"), scram_verifier("secret")
     assert one != other
     assert re.fullmatch(r"SCRAM-SHA-256\$4096:[\w+/]{22}==\$[\w+/]{43}=:[\w+/]{43}=", one)

@@ -1,4 +1,4 @@
-"""What `nudge api` and `nudge worker` say as they begin."""
+"""The first log lines of `nudge api` and `nudge worker`."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def first_line(runtime: Runtime, verb: str, wanted: str, **variables: str) -> str:
-    """The first line of a process that has these words; the process is ended then."""
+    """The first line of a process that contains the text; kills the process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "cli", verb),
@@ -36,8 +36,8 @@ async def first_line(runtime: Runtime, verb: str, wanted: str, **variables: str)
         await process.communicate()
 
 
-async def test_the_api_says_where_it_listens(runtime: Runtime, tmp_path: Path) -> None:
-    """The endpoint and GraphiQL's address in development; in production as JSON, with the public URL."""
+async def test_the_api_logs_its_address(runtime: Runtime, tmp_path: Path) -> None:
+    """The URLs of the endpoint and of GraphiQL in development; in production JSON with the public URL."""
     port, home = free_port(), str(tmp_path)
     line = await first_line(runtime, "api", "API listening", NUDGE_API__PORT=str(port), NUDGE_HOME=home)
     assert f"url=http://127.0.0.1:{port}/graphql" in line
@@ -54,7 +54,7 @@ async def test_the_api_says_where_it_listens(runtime: Runtime, tmp_path: Path) -
     assert "graphiql" not in found
 
 
-async def test_the_worker_says_what_it_does(runtime: Runtime, tmp_path: Path) -> None:
-    """One line once it works."""
+async def test_the_worker_logs_that_it_is_ready(runtime: Runtime, tmp_path: Path) -> None:
+    """One line with its tasks."""
     line = await first_line(runtime, "worker", "worker ready", NUDGE_HOME=str(tmp_path))
     assert "sends campaigns, applies webhooks" in line

@@ -1,4 +1,4 @@
-"""The addresses among the settings: which are taken, and in which words the others are refused."""
+"""URLs in settings: which are accepted, and the messages for the others."""
 
 import pytest
 from pydantic import SecretStr
@@ -11,7 +11,7 @@ from tests.conftest import Servers, settings_for
 
 
 def production(servers: Servers, public_url: str | None) -> Settings:
-    """A production's settings with this public URL."""
+    """Settings of a production with this public URL."""
     document = settings_for(servers, "any").model_dump()
     document |= {"environment": Environment.PRODUCTION, "api": {"public_url": public_url}}
     document["postmark"] = {**document["postmark"], "sender": "news@example.org"}
@@ -19,7 +19,7 @@ def production(servers: Servers, public_url: str | None) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"),
+    ("given", "accepted"),
     [
         ("postgresql://u:p@db:5432/nudge", "postgresql+asyncpg://u:p@db:5432/nudge"),
         ("postgres://u@db/nudge", "postgresql+asyncpg://u@db/nudge"),
@@ -32,13 +32,13 @@ def production(servers: Servers, public_url: str | None) -> Settings:
         ("postgresql:///nudge?host=/run/postgresql", "postgresql+asyncpg:///nudge?host=%2Frun%2Fpostgresql"),
     ],
 )
-def test_database_urls(given: str, taken: str) -> None:
-    """Each form that operators are given, libpq's options among them, in the one form that we use."""
-    assert urls.database_url(SecretStr(given)).get_secret_value() == taken
+def test_database_urls(given: str, accepted: str) -> None:
+    """All common forms, with libpq's options, are converted to one form."""
+    assert urls.database_url(SecretStr(given)).get_secret_value() == accepted
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("mysql://u:secret@db/nudge", "must be like postgresql://"),
         ("db.example:5432", "must be like postgresql://"),
@@ -51,9 +51,9 @@ def test_database_urls(given: str, taken: str) -> None:
         ("postgresql://u:secret@db/nudge?channel_binding=require", "'channel_binding', which is not supported"),
     ],
 )
-def test_database_urls_that_are_refused(given: str, said: str) -> None:
-    """What cannot be told apart is refused, without a word of the password."""
-    with pytest.raises(ValueError, match=said) as raised:
+def test_database_urls_that_are_refused(given: str, message: str) -> None:
+    """A URL that cannot be parsed is refused, without any part of the password in the message."""
+    with pytest.raises(ValueError, match=message) as raised:
         urls.database_url(SecretStr(given))
     assert "sec" not in str(raised.value)
 
@@ -62,14 +62,14 @@ def test_database_urls_that_are_refused(given: str, said: str) -> None:
     "given", ["http://cache", "redis://:se/cret@cache:6379", "redis://cache:x", "redis://cache/first"]
 )
 def test_redis_urls_that_are_refused(given: str) -> None:
-    """Another scheme, a password that is not escaped, a port or a database that is no number."""
+    """Another scheme, an unescaped password, a port or a database that is not a number."""
     with pytest.raises(ValueError, match="must be like redis://") as raised:
         urls.redis_url(SecretStr(given))
     assert "cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"),
+    ("given", "accepted"),
     [
         ("https://mail.example.org", "https://mail.example.org"),
         ("https://mail.example.org/", "https://mail.example.org"),
@@ -79,15 +79,15 @@ def test_redis_urls_that_are_refused(given: str) -> None:
         ("https://127.0.0.1:8443", "https://127.0.0.1:8443"),
     ],
 )
-def test_public_urls(servers: Servers, given: str, taken: str) -> None:
-    """A host over https, with a port or without; the slash at its end is dropped."""
+def test_public_urls(servers: Servers, given: str, accepted: str) -> None:
+    """An https URL of a host with an optional port; a final slash is removed."""
     settings = production(servers, given)
     require(settings)
-    assert settings.public_url == taken
+    assert settings.public_url == accepted
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("http://mail.example.org", "must start with https:// in production.*one-click"),
         ("HTTP://mail.example.org", "must start with https:// in production"),
@@ -108,22 +108,22 @@ def test_public_urls(servers: Servers, given: str, taken: str) -> None:
         ("https://[::1", "must be like"),
     ],
 )
-def test_public_urls_that_are_refused(servers: Servers, given: str, said: str) -> None:
-    """Links in mail would be plain, broken or somewhere else: the variable is named, and why."""
-    with pytest.raises(SettingsInvalid, match=f"NUDGE_API__PUBLIC_URL: .*{said}"):
+def test_public_urls_that_are_refused(servers: Servers, given: str, message: str) -> None:
+    """URLs that would make links in e-mail insecure, broken or wrong; the message names the variable."""
+    with pytest.raises(SettingsInvalid, match=f"NUDGE_API__PUBLIC_URL: .*{message}"):
         require(production(servers, given))
 
 
-def test_development_may_be_plain(servers: Servers) -> None:
-    """On one's own machine there is no certificate."""
+def test_development_may_use_plain_http(servers: Servers) -> None:
+    """A developer's machine has no certificate."""
     document = settings_for(servers, "any").model_dump()
     document["api"] = {"public_url": "http://127.0.0.1:8200"}
     require(load(_env_file=None, **document))
 
 
 @pytest.mark.parametrize("path", ["", "/nudge", "/na%20me"])
-def test_places_tell_no_password(path: str) -> None:
-    """What a message says of a URL is its user, host and path."""
+def test_locations_have_no_password(path: str) -> None:
+    """The location of a URL has its user, host and path."""
     url = f"postgresql+asyncpg://someone:p%40ss@db.example:5432{path}"
     assert urls.location(url) == f"someone@db.example:5432{path}"
     assert urls.database_name(url) == make_url(url.replace("%20", " ")).database

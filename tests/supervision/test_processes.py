@@ -82,7 +82,7 @@ async def test_an_api_that_has_lost_a_task_ends(runtime: Runtime, victim: str) -
                 await asyncio.sleep(0.05)
             output = (await reading)[0].decode()
         assert process.returncode == 1, output
-        assert f"nudge: The API has ended, as it has lost {victim}. Start it again." in output
+        assert f"nudge: The API has ended because it lost {victim}. Restart it." in output
         assert "Traceback" not in output
         if expected in answers:
             break
@@ -98,7 +98,7 @@ async def test_a_worker_that_has_lost_a_task_ends(servers: Servers, victim: str)
     async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * WAIT_SECONDS):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 1, output
-    assert f"nudge: The worker has ended, as it has lost {victim}. Start it again." in output
+    assert f"nudge: The worker has ended because it lost {victim}. Restart it." in output
     assert "supervised task ended for good" in output
     assert [
         text for text in ("Traceback", "Unclosed", "garbage collector", "never retrieved") if text in output
