@@ -1,10 +1,10 @@
-"""import-linter checks the whole product: a new top-level folder, module or package stands in its contracts."""
+"""import-linter checks the whole product: every top-level folder, module and package is in its contracts."""
 
 import tomllib
 
 from tests.architecture.tree import NOT_PRODUCT, ROOT, modules, packages, rooms
 
-# They compose the rest: who may import each of them is a contract of its own, or they are the program itself.
+# They compose the others: a contract of their own says who may import them, or they are the program itself.
 COMPOSING = {"app", "cli", "development", "runtime", "settings"}
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in SETTINGS["contracts"]}
@@ -17,20 +17,20 @@ def test_every_room_and_package_is_checked() -> None:
 
 
 def test_every_room_has_its_layer() -> None:
-    """The layers hold every room, and transport stands above the doors."""
+    """Every room is in a layer, and transport is above the entry points."""
     layers = [{name.strip() for name in layer.split("|")} for layer in CONTRACTS["Rooms stack one way"]["layers"]]
     assert set.union(*layers) == ROOMS
     assert layers[:2] == [{"transport"}, {"resolvers", "routes", "jobs"}]
 
 
-def test_no_room_has_a_circle_or_imports_what_composes() -> None:
-    """These contracts are about every room."""
+def test_the_contracts_on_cycles_and_composition_list_every_room() -> None:
+    """No cycles inside a room, and no import of app.py."""
     assert set(CONTRACTS["No cycles inside a room"]["ancestors"]) == ROOMS | packages()
     assert set(CONTRACTS["Nobody imports app.py"]["source_modules"]) == ROOMS
 
 
 def test_no_package_imports_a_room() -> None:
-    """Packages can be used without the product: the contract names every package, and all that is product."""
+    """Packages are independent of the product: the contract lists every package and all of the product."""
     contract = CONTRACTS["packages/* import no room"]
     assert set(contract["source_modules"]) == packages()
     assert set(contract["forbidden_modules"]) == ROOMS | COMPOSING | {"migrations"}
@@ -38,5 +38,5 @@ def test_no_package_imports_a_room() -> None:
 
 
 def test_modules_at_the_top_are_known() -> None:
-    """A module beside the rooms is checked by no contract, so there is none but what composes."""
+    """Top-level modules are not in the contracts of rooms, so only the composing modules may exist."""
     assert {path.stem for path in modules() if len(path.parts) == 1} == COMPOSING

@@ -1,4 +1,4 @@
-"""Every job is run by somebody, and what was lost is found again."""
+"""Every job has a handler, and jobs and sweeps are collected for the worker."""
 
 import importlib
 import pkgutil
@@ -10,7 +10,7 @@ from core.queue import Job, job_name
 
 
 def test_every_job_has_a_handler() -> None:
-    """Each `Job` of the services is declared in the `JOBS` of one noun, and each handler is for such a job."""
+    """Each `Job` of the services is in the `JOBS` of exactly one module, and each handler is for such a job."""
     for module in pkgutil.walk_packages(services.__path__, "services."):
         importlib.import_module(module.name)
     named = {job for job in Job.registry.values() if job.__module__.startswith("services.")}
@@ -18,8 +18,8 @@ def test_every_job_has_a_handler() -> None:
     assert Counter(handler.job for handler in jobs.JOBS) == Counter(named)
 
 
-def test_every_noun_is_collected() -> None:
-    """What a module of the room declares as `JOBS` or `SWEEPS` is what the worker runs."""
+def test_every_module_is_collected() -> None:
+    """The worker runs exactly the `JOBS` and `SWEEPS` that the modules of the room declare."""
     modules = [importlib.import_module(module.name) for module in pkgutil.iter_modules(jobs.__path__, "jobs.")]
     for name, collected in (("JOBS", jobs.JOBS), ("SWEEPS", jobs.SWEEPS)):
         declared = [each for module in modules for each in getattr(module, name, ())]
@@ -27,7 +27,7 @@ def test_every_noun_is_collected() -> None:
         assert all(each in collected for each in declared)
 
 
-def test_names_are_told_apart() -> None:
-    """Jobs are found by their names in the queue, and sweeps by theirs in locks and logs."""
+def test_names_are_unique() -> None:
+    """Jobs are identified by name in the queue, sweeps in locks and logs."""
     assert len({job_name(handler.job) for handler in jobs.JOBS}) == len(jobs.JOBS)
     assert len({sweep.name for sweep in jobs.SWEEPS}) == len(jobs.SWEEPS)

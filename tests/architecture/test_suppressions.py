@@ -1,13 +1,13 @@
-"""Whether an address may be mailed is written in one place."""
+"""Only one package writes whether an address may be mailed."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Resolvers, routes and jobs hold no SQL, as import-linter checks.
+# Resolvers, routes and jobs have no SQL, as import-linter checks.
 SERVICES = ROOT / "services"
-# The demonstration's contacts are made with a past of their own.
+# The demo contacts are created with statuses of the past.
 WRITERS = {SERVICES / "suppressions", SERVICES / "seeding"}
 READS = {"exists", "select", "select_from"}
 STATUS_COLUMNS = {"subscribed_at", "unsubscribed_at"}
@@ -21,8 +21,8 @@ def others() -> Iterator[tuple[str, ast.AST]]:
                 yield str(path.relative_to(ROOT)), node
 
 
-def test_nobody_else_writes_suppressions() -> None:
-    """The table goes into no call but those that read it."""
+def test_only_one_package_writes_suppressions() -> None:
+    """Elsewhere the table is an argument only of calls that read."""
     found = [
         path
         for path, node in others()
@@ -33,8 +33,8 @@ def test_nobody_else_writes_suppressions() -> None:
     assert found == []
 
 
-def test_nobody_else_writes_whether_a_contact_may_be_mailed() -> None:
-    """The times that go with a contact's status are named as columns to write nowhere else."""
+def test_only_one_package_writes_the_status_of_contacts() -> None:
+    """The columns with the times of a contact's status are written nowhere else."""
     found = [
         path
         for path, node in others()

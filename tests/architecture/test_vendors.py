@@ -1,4 +1,4 @@
-"""Vendors stay behind their adapters, so that another can take their place."""
+"""Vendors are replaceable: only their adapters know them."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ VENDORS = re.compile(r"postmark|openrouter", re.IGNORECASE)
 
 
 def test_no_vendor_is_named_above_integrations() -> None:
-    """Names, codes and settings of a vendor come through the adapters' protocols alone."""
+    """Names, codes and settings of a vendor are only in its adapter."""
     named = [
         f"{path.relative_to(ROOT)}:{number}"
         for room in ABOVE

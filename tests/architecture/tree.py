@@ -1,4 +1,4 @@
-"""The checkout's Python: every top-level folder with its modules, whatever they are called."""
+"""The Python modules of the checkout, in every top-level folder."""
 
 import ast
 import os
@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# What is made, or fetched, and is no part of the checkout; so is what begins with a dot.
-MADE = {"node_modules", "build", "dist", "__pycache__"}
+# Folders that are generated or downloaded; so are those that start with a dot.
+GENERATED = {"node_modules", "build", "dist", "__pycache__"}
 PACKAGES = "packages"
 NOT_PRODUCT = {
-    "tests": "they look behind every door",
+    "tests": "they use internals of every room",
     "benchmarks": "they measure the product from outside",
-    "migrations": "they are run by Alembic, each for one revision of the tables",
+    "migrations": "Alembic runs them, each for one revision of the tables",
 }
 
 
@@ -25,22 +25,22 @@ def modules() -> tuple[Path, ...]:
 
 def _files() -> Iterator[Path]:
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in MADE and not name.startswith(".")]
+        folders[:] = [name for name in folders if name not in GENERATED and not name.startswith(".")]
         yield from (Path(folder, name) for name in files if name.endswith(".py"))
 
 
 def rooms() -> set[str]:
-    """Every top-level folder that holds Python, but `packages`."""
+    """Every top-level folder with Python modules, except `packages`."""
     return {path.parts[0] for path in modules() if len(path.parts) > 1} - {PACKAGES}
 
 
 def packages() -> set[str]:
-    """Every folder of `packages`."""
+    """Every folder in `packages`."""
     return {path.parts[1] for path in modules() if path.parts[0] == PACKAGES}
 
 
 def product() -> tuple[Path, ...]:
-    """Every module that is installed in production but those of migrations."""
+    """Every module that is installed in production, except migrations."""
     return tuple(path for path in modules() if path.parts[0] not in NOT_PRODUCT)
 
 
@@ -51,7 +51,7 @@ def source(path: Path) -> str:
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Every function with where it stands."""
+    """Every function, with its module and name."""
     for path in modules():
         for node in ast.walk(ast.parse(source(path))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

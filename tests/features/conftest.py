@@ -1,4 +1,4 @@
-"""Installations that do without a vendor, each with a database of its own."""
+"""Installations without one of the vendors, each with a database of its own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
 from tests.serving import Served, served
 
-LEFT_OUT: dict[Feature, dict[str, object]] = {
+EMPTY_GROUPS: dict[Feature, dict[str, object]] = {
     Feature.SENDING: {"postmark": PostmarkSettings()},
     Feature.MAYA: {"llm": LLMSettings()},
 }
@@ -22,7 +22,7 @@ LEFT_OUT: dict[Feature, dict[str, object]] = {
 
 def without(settings: Settings, feature: Feature) -> Settings:
     """The settings without those of the feature's vendor."""
-    return settings.model_copy(update=LEFT_OUT[feature])
+    return settings.model_copy(update=EMPTY_GROUPS[feature])
 
 
 @asynccontextmanager

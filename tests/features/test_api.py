@@ -1,4 +1,4 @@
-"""What the API answers where a vendor is left out: every mutation that needs it, and the others beside them."""
+"""The API without a vendor: every mutation that needs the vendor is refused, all others work."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ STOPPING = {"pauseCampaign", "cancelCampaign", "unscheduleCampaign"}
 
 
 async def codes(api: ApiClient, mutation: str, **values: object) -> list[str]:
-    """The codes of a mutation's refusals; one that says that a feature is off says what to do."""
+    """The codes of a mutation's user errors; checks the message for a feature that is off."""
     kind = f"{mutation[0].upper()}{mutation[1:]}Input"
     text = f"mutation($input: {kind}!) {{ {mutation}(input: $input) {{ userErrors {{ code message suggestion }} }} }}"
     data = await api.execute(text, {"input": values})
@@ -45,7 +45,7 @@ async def codes(api: ApiClient, mutation: str, **values: object) -> list[str]:
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_nothing_is_sent_without_a_mail_provider(no_mail: tuple[Runtime, ApiClient], name: str) -> None:
-    """Each order that would send is refused for that reason alone, and changes nothing."""
+    """Each mutation that would send is refused with only this code, and changes nothing."""
     runtime, api = no_mail
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
@@ -54,37 +54,37 @@ async def test_nothing_is_sent_without_a_mail_provider(no_mail: tuple[Runtime, A
     if name == "resumeCampaign":
         for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED):
             await go(runtime, owner, campaign_id, status)
-    before = await look(mine, gid(campaign_id))
+    before = await read_status(mine, gid(campaign_id))
     assert await codes(mine, name, campaignId=gid(campaign_id), **REFUSED[name]) == ["FEATURE_UNAVAILABLE"]
-    assert await look(mine, gid(campaign_id)) == before
+    assert await read_status(mine, gid(campaign_id)) == before
 
 
-async def look(api: ApiClient, campaign_id: str) -> object:
-    """Where a campaign stands."""
+async def read_status(api: ApiClient, campaign_id: str) -> object:
+    """The status and the version of a campaign."""
     found = await api.execute("query($id: ID!) { campaign(id: $id) { status version } }", {"id": campaign_id})
     return found["campaign"]
 
 
-def test_every_order_to_a_campaign_is_looked_at() -> None:
-    """Whoever adds an order says here whether it needs the mail provider."""
+def test_every_sending_mutation_is_listed() -> None:
+    """A new mutation that requires campaign:send must be added here: does it need the mail provider?"""
     fields = get_object_definition(resolvers.Mutation, strict=True).fields
-    orders = {
+    mutations = {
         field.graphql_name or camel(field.python_name)
         for field in fields
         for rule in field.extensions
         if isinstance(rule, Requires) and rule.permission is Permission.CAMPAIGN_SEND
     }
-    assert orders == REFUSED.keys() | STOPPING | {"resolveDelivery"}
+    assert mutations == REFUSED.keys() | STOPPING | {"resolveDelivery"}
 
 
 def camel(name: str) -> str:
-    """The name as the API writes it."""
+    """The name in camelCase."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
-async def test_drafts_are_written_and_live_campaigns_stopped(no_mail: tuple[Runtime, ApiClient]) -> None:
-    """What sends nothing works; `validateCampaign` says beforehand what `sendCampaign` would."""
+async def test_drafts_can_be_written_and_live_campaigns_stopped(no_mail: tuple[Runtime, ApiClient]) -> None:
+    """Mutations that send nothing work; `validateCampaign` returns the error of `sendCampaign`."""
     runtime, api = no_mail
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
@@ -103,7 +103,7 @@ async def test_drafts_are_written_and_live_campaigns_stopped(no_mail: tuple[Runt
 
 
 async def test_a_delivery_in_doubt_is_not_sent_again(no_mail: tuple[Runtime, ApiClient]) -> None:
-    """That would need the provider; what a person knows of it can be noted."""
+    """Sending again would need the provider; the other resolutions work."""
     runtime, api = no_mail
     owner = await factories.organization(runtime)
     [contact_id] = await factories.contacts(runtime, owner, 1)
@@ -116,7 +116,7 @@ async def test_a_delivery_in_doubt_is_not_sent_again(no_mail: tuple[Runtime, Api
 
 
 async def test_a_sender_cannot_be_asked_to_confirm(no_mail: tuple[Runtime, ApiClient]) -> None:
-    """A new sender would wait for a mail that never comes; one that is confirmed can be renamed."""
+    """A new sender is refused, because its mail would never arrive; a confirmed one can be renamed."""
     runtime, api = no_mail
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
@@ -128,7 +128,7 @@ async def test_a_sender_cannot_be_asked_to_confirm(no_mail: tuple[Runtime, ApiCl
 
 
 async def test_maya_is_off_without_a_language_model(no_maya: tuple[Runtime, ApiClient]) -> None:
-    """No conversation is begun and nothing is said; a reply can be stopped, and old conversations read."""
+    """Conversations and messages are refused; a reply can be cancelled, and old conversations can be read."""
     runtime, api = no_maya
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
@@ -141,19 +141,19 @@ async def test_maya_is_off_without_a_language_model(no_maya: tuple[Runtime, ApiC
 
 
 @pytest.mark.parametrize("feature", Feature)
-async def test_readiness_says_what_is_off(servers: Servers, feature: Feature) -> None:
-    """A process without a feature is ready, and names it."""
+async def test_readiness_lists_features_that_are_off(servers: Servers, feature: Feature) -> None:
+    """A process without a feature is ready, and lists it."""
     async with (
         installed(servers, feature) as (_, server),
         aiohttp.ClientSession() as session,
         session.get(f"{server.base}/readyz") as response,
     ):
-        told = {"ready": True, "problem": None, "degraded": None, "features_off": [feature]}
-        assert (response.status, await response.json()) == (200, told)
+        expected = {"ready": True, "problem": None, "degraded": None, "features_off": [feature]}
+        assert (response.status, await response.json()) == (200, expected)
 
 
 async def test_webhooks_are_refused_without_a_password(servers: Servers) -> None:
-    """Nobody can know a password that is not set, not even an empty one; 401 as for a wrong one."""
+    """Without a configured password every password is wrong, even an empty one: 401."""
     async with installed(servers, Feature.SENDING) as (_, server), aiohttp.ClientSession() as session:
         for password in ("", "None", "test-webhook-password"):
             headers = {"authorization": aiohttp.encode_basic_auth("postmark", password)}

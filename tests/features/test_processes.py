@@ -1,4 +1,4 @@
-"""`nudge api` and `nudge worker` of a production that does without a vendor."""
+"""`nudge api` and `nudge worker` in a production without one of the vendors."""
 
 import json
 
@@ -17,21 +17,23 @@ EMPTY = {
 
 @pytest.mark.parametrize("verb", ["api", "worker"])
 @pytest.mark.parametrize("feature", Feature)
-async def test_it_says_at_the_start_what_is_off(runtime: Runtime, verb: str, feature: Feature) -> None:
-    """It serves, and one line names the feature and the settings that would switch it on."""
+async def test_a_process_logs_at_its_start_which_feature_is_off(
+    runtime: Runtime, verb: str, feature: Feature
+) -> None:
+    """It serves, and logs the feature with the settings that would switch it on."""
     production = {
         "NUDGE_ENVIRONMENT": "production",
         "NUDGE_API__PUBLIC_URL": "https://mail.example.org",
         "NUDGE_API__PORT": str(free_port()),
         "NUDGE_POSTMARK__SENDER": "news@example.org",
     }
-    line = await first_line(runtime, verb, "switched off", **production, **dict.fromkeys(EMPTY[feature], ""))
-    said = json.loads(line)
-    assert (said["level"], said["feature"], said["settings"]) == ("warning", feature, list(EMPTY[feature]))
+    line = await first_line(runtime, verb, "feature off", **production, **dict.fromkeys(EMPTY[feature], ""))
+    entry = json.loads(line)
+    assert (entry["level"], entry["feature"], entry["settings"]) == ("warning", feature, list(EMPTY[feature]))
 
 
-async def test_half_a_vendor_stops_the_start(runtime: Runtime) -> None:
-    """What is missing is named, and nothing is served."""
+async def test_an_incomplete_vendor_prevents_the_start(runtime: Runtime) -> None:
+    """The missing settings are named, and nothing is served."""
     given = {
         "NUDGE_ENVIRONMENT": "production",
         "NUDGE_API__PUBLIC_URL": "https://mail.example.org",

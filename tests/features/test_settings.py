@@ -1,4 +1,4 @@
-"""Which settings switch a feature off, and which are a mistake."""
+"""Which missing settings switch a feature off, and which are an error."""
 
 import pytest
 from pydantic import SecretStr
@@ -16,29 +16,29 @@ PRODUCTION = {"environment": Environment.PRODUCTION}
 
 
 def production(servers: Servers, **groups: object) -> Settings:
-    """A production's settings, with other groups in their place."""
+    """Settings of a production, with some groups replaced."""
     found = settings_for(servers, "any")
     api = found.api.model_copy(update={"public_url": "https://mail.example.org"})
     return found.model_copy(update={**PRODUCTION, "api": api, **groups})
 
 
 @pytest.mark.parametrize("feature", Feature)
-def test_a_vendor_that_is_left_out_switches_its_feature_off(servers: Servers, feature: Feature) -> None:
-    """A production without it can serve, with every other feature."""
+def test_a_vendor_without_settings_switches_its_feature_off(servers: Servers, feature: Feature) -> None:
+    """A production without it can serve, with all other features."""
     settings = without(production(servers, postmark=PostmarkSettings(**postmark(sender="n@example.org"))), feature)
     require(settings)
     assert settings.features.off == {feature}
 
 
-def test_a_password_of_ours_asks_for_nothing(servers: Servers) -> None:
-    """`nudge secrets` prints one for the webhooks, also for whoever has no provider yet."""
+def test_a_webhook_password_alone_requires_nothing(servers: Servers) -> None:
+    """`nudge secrets` prints one, also for an installation without a provider."""
     settings = production(servers, postmark=PostmarkSettings(webhook_password=TOKEN))
     require(settings)
     assert settings.features.off == {Feature.SENDING}
 
 
 def postmark(**changes: object) -> dict[str, object]:
-    """All that production needs of Postmark, but a sender."""
+    """All settings of Postmark that production requires, except the sender."""
     return {"base_url": "https://api.example", "server_token": TOKEN, "webhook_password": TOKEN, **changes}
 
 
@@ -56,16 +56,16 @@ def postmark(**changes: object) -> dict[str, object]:
         ({"llm": LLMSettings(api_key=TOKEN)}, "NUDGE_LLM__BASE_URL"),
     ],
 )
-def test_half_a_vendor_is_a_mistake(servers: Servers, groups: dict[str, object], missing: str) -> None:
-    """Nobody is told that a feature is off who has begun to set it up: what is missing is named, and the way out."""
+def test_an_incomplete_vendor_is_an_error(servers: Servers, groups: dict[str, object], missing: str) -> None:
+    """The error lists the missing settings, and how to run without the vendor."""
     usual = {"postmark": PostmarkSettings(**postmark(sender="n@example.org"))}
     with pytest.raises(SettingsInvalid, match=f"^Missing: .*{missing}.*leave out .* to run without") as raised:
         require(production(servers, **{**usual, **groups}))
     assert "a-token" not in str(raised.value)
 
 
-def test_what_every_process_needs_stays_required(servers: Servers) -> None:
-    """Database, Redis, signing keys and the public URL cannot be left out."""
+def test_required_settings_of_every_process(servers: Servers) -> None:
+    """Database, Redis, signing keys and the public URL are required."""
     found = production(servers)
     for group, name in (("database", "url"), ("redis", "url"), ("auth", "signing_key"), ("security", "secret_key")):
         changed = found.model_copy(update={group: getattr(found, group).model_copy(update={name: None})})

@@ -10,7 +10,7 @@ from services.seeding import demonstration
 
 
 async def test_the_demo_organization_is_created_once_and_is_consistent(fresh_runtime: Runtime) -> None:
-    """Seeding creates 2,000 contacts and a sent campaign whose counters equal its deliveries; then nothing more."""
+    """It has 2,000 contacts and a finished campaign whose counters match its ledger; a second run changes nothing."""
     email = "demo@nudge.example"
     parts = fresh_runtime.work, fresh_runtime.admission
     assert await demonstration.seed(*parts, email=email, password="correct-horse-nudge")
