@@ -19,8 +19,8 @@ from tests.audit.cases import NEW_SESSION, NEW_USER, SYSTEM, Case, Record, cases
 from tests.client import ApiClient
 from tests.execution.company import Company
 from tests.execution.documents import document
-from tests.execution.product import BY_CORE, CORE, Asked, started
-from tests.execution.words import words
+from tests.execution.product import BY_CORE, CORE, GeneratedOperation, started
+from tests.execution.words import literals
 from tests.graphql.sockets import connected
 from tests.serving import Served
 
@@ -123,9 +123,11 @@ async def test_queries_do_not_change_the_database(company: Company) -> None:
     before = await company.database.written()
     for number in range(MAX_DRAWN):
         random = Random(number)  # noqa: S311 - the same draw each time
-        text, variables = document(CORE, random, "query", literals=words(company))
+        text, variables = document(CORE, random, "query", literals=literals(company))
         # Not with Strawberry's own `execute`, which logs invalid documents with the addresses in them.
-        asked = Asked(kind="query", text=text, document=parse(text), variables=variables, actor=company.owner)
+        asked = GeneratedOperation(
+            kind="query", text=text, document=parse(text), variables=variables, actor=company.owner
+        )
         result = await started(company, BY_CORE, asked)
         unasked -= set() if result.errors else root_fields(text)
         if not unasked:

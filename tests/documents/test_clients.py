@@ -48,18 +48,18 @@ class Program:
         assert self.process.stdout is not None
         while not wanted(self.lines):
             line = await asyncio.wait_for(self.process.stdout.readline(), WAIT_SECONDS)
-            assert line, (self.lines, await self.complaint())
+            assert line, (self.lines, await self.error_output())
             self.lines.append(line.decode().strip())
 
-    async def complaint(self) -> str:
-        """What it said when it failed."""
+    async def error_output(self) -> str:
+        """Its error output."""
         assert self.process.stderr is not None
         return (await self.process.stderr.read()).decode()
 
     async def ends(self) -> list[str]:
-        """All of its lines, after it has ended well."""
-        rest, complaint = await asyncio.wait_for(self.process.communicate(), WAIT_SECONDS)
-        assert self.process.returncode == 0, complaint.decode()
+        """All of its lines, after it has ended successfully."""
+        rest, error_output = await asyncio.wait_for(self.process.communicate(), WAIT_SECONDS)
+        assert self.process.returncode == 0, error_output.decode()
         return self.lines + rest.decode().split()
 
 
@@ -109,7 +109,7 @@ WATCHERS = [pytest.param(name, marks=needs_node) for name in ("apollo.mjs", "urq
 
 @pytest.mark.parametrize("name", WATCHERS)
 async def test_clients_watch_a_campaign_to_its_end(server: tuple[Runtime, Served], tmp_path: Path, name: str) -> None:
-    """Each shows the campaign's status as it changes, and ends with the stream."""
+    """Each prints the campaign's status as it changes, and ends with the stream."""
     runtime, at = server
     email = f"{name.partition('.')[0]}@example.com"
     owner = await signed_up(runtime, at, email)
@@ -145,7 +145,7 @@ async def test_a_socket_is_renewed_while_a_stream_goes_on(
 
 
 async def finish_sent(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
-    """Hand every message over, and end the campaign."""
+    """Mark every message as accepted, and finish the campaign."""
     await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 2)
     await finish(runtime, owner, campaign_id)
 
@@ -166,8 +166,8 @@ async def test_a_reply_is_followed_to_its_end(server: tuple[Runtime, Served], tm
 
 
 @pytest.mark.parametrize("name", [pytest.param("graphql-ws.mjs", marks=needs_node), "watch.py"])
-async def test_a_wrong_password_is_told(server: tuple[Runtime, Served], tmp_path: Path, name: str) -> None:
-    """The programs end with the API's own words."""
+async def test_a_wrong_password_is_reported(server: tuple[Runtime, Served], tmp_path: Path, name: str) -> None:
+    """The programs end with the API's message."""
     async with example(server[1], tmp_path, name, "nobody@example.com", "no id") as program:
         with pytest.raises(AssertionError, match=r"(?i)password"):
             await program.ends()
@@ -188,6 +188,6 @@ def test_every_code_of_an_error_is_explained() -> None:
     assert [code for code in sorted(codes) if f"`{code}`" not in PAGE] == []
 
 
-def test_the_readme_leads_here() -> None:
-    """Who writes a client finds the page."""
+def test_the_readme_links_to_the_page() -> None:
+    """Developers of clients find the page."""
     assert "(docs/clients.md)" in (Path(__file__).parents[2] / "README.md").read_text("utf-8")

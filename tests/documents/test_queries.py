@@ -18,13 +18,13 @@ OWN_SCHEMA = "docs/execution.md"
 """Its example is of a schema of its own."""
 
 
-def shown(language: str) -> list[ParameterSet]:
-    """Every block of the language, with its page and its place there as its id."""
+def blocks_of(language: str) -> list[ParameterSet]:
+    """Every block of the language, with its page and its position there as its id."""
     found = ((page, number, text) for page in handbook() for number, text in enumerate(blocks(page, language)))
     return [pytest.param(text, id=f"{page}-{number}") for page, number, text in found if page != OWN_SCHEMA]
 
 
-@pytest.mark.parametrize("text", shown("graphql"))
+@pytest.mark.parametrize("text", blocks_of("graphql"))
 def test_operations_fit_the_schema(text: str) -> None:
     """Every operation of a page is valid against schema.graphql."""
     assert validate(build_schema(text_of("schema.graphql")), parse(text)) == []
@@ -36,7 +36,7 @@ async def database(servers: Servers) -> str:
     return await copy_template(servers)
 
 
-@pytest.mark.parametrize("text", shown("sql"))
+@pytest.mark.parametrize("text", blocks_of("sql"))
 async def test_statements_run(servers: Servers, database: str, text: str) -> None:
     """Every statement of a page runs, as the role that the page says, with an id for each variable of psql."""
     url = servers.postgres.app_url if text.startswith(AS_APP) else servers.postgres.admin_url

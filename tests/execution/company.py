@@ -1,4 +1,4 @@
-"""An organisation with something of everything in it, and words that mean something to its API."""
+"""An organization with rows of every kind, and values that mean something to its API."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,21 +52,21 @@ GREETING = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
 @dataclass(slots=True)
 class Outbox:
-    """Takes what goes out after COMMIT, in order."""
+    """Records what is sent after COMMIT, in order."""
 
     sent: list[dict[str, object]] = field(default_factory=list)
 
     async def enqueue(self, job: Job) -> None:
-        """Note a job."""
+        """Record a job."""
         self.sent.append({"job": job.name, **job.payload()})
 
     async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
-        """Note events."""
+        """Record events."""
         self.sent += [{"topic": topic, "payload": payload.decode()} for topic, payload in events]
 
 
 def refusing(_: Envelope, messages: Sequence[Message]) -> Outcome:
-    """Takes all messages but those to addresses that begin with `refused`."""
+    """Accepts all messages except to addresses that begin with `refused`."""
     return Answered(
         receipts=[
             Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
@@ -79,7 +79,7 @@ def refusing(_: Envelope, messages: Sequence[Message]) -> Outcome:
 
 @dataclass(kw_only=True, repr=False)
 class Company:
-    """The organisation, who asks, and what left the house."""
+    """The organization, its callers, and everything that it sent."""
 
     runtime: Runtime
     live: Work
@@ -94,12 +94,12 @@ class Company:
     sessions: dict[str, UUID] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Short: a failing example shows it, and Hypothesis warns of a long one in place of the failure."""
+        """Short: a failing example shows it, and Hypothesis warns of a long one instead of the failure."""
         return "Company(...)"
 
     @property
     def callers(self) -> list[Actor | None]:
-        """Who may ask: the owner mostly."""
+        """Possible callers: mostly the owner."""
         return [*[self.owner] * 7, self.viewer, self.stranger, None]
 
     def context(self, actor: Actor | None) -> RequestContext:
@@ -114,7 +114,7 @@ class Company:
         )
 
     async def restore(self) -> None:
-        """Put the rows back, and forget what was sent, who failed to log in and whose session ended."""
+        """Restore the rows, and clear what was sent, failed log-ins and cached sessions."""
         await self.database.restore()
         self.outbox.sent.clear()
         self.mailer.sent.clear()
@@ -122,13 +122,13 @@ class Company:
             for key in await self.runtime.cache.keys(f"{prefix}*"):
                 await self.runtime.cache.delete(key)
 
-    def globally(self, kind: str) -> list[str]:
+    def global_ids_of(self, kind: str) -> list[str]:
         """The global ids of a kind."""
         return [encode_global_id(kind, one) for one in self.ids[kind].values()]
 
 
 async def founded(runtime: Runtime, database: Database) -> Company:
-    """A new company in an empty database. Its jobs, events and mails are noted, and go nowhere."""
+    """A new company in an empty database. Its jobs, events and mails are recorded, and sent nowhere."""
     outbox, mailer = Outbox(), RecordingMailer(refusing)
     recorded = replace(runtime, work=Work(runtime.engine, outbox, outbox), mailer=mailer)
     owner = await factories.organization(recorded)
@@ -151,15 +151,15 @@ async def founded(runtime: Runtime, database: Database) -> Company:
         await add_senders(uow, company)
         await add_campaigns(uow, company)
         await add_conversations(uow, company)
-    await put_on_the_way(company)
+    await send_campaigns(company)
     await write_logs(company)
-    await database.keep()
+    await database.save()
     company.before = "\n".join(row.text for row in await database.written())
     return company
 
 
 async def open_accounts(uow: UnitOfWork, company: Company) -> None:
-    """A password for the owner, and sessions whose refresh tokens are known."""
+    """A password for the owner, and sessions with known refresh tokens."""
     owner = company.owner
     email = {"email": "owner@example.com", "email_norm": "owner@example.com", "password_hash": CHEAP.hash(PASSWORD)}
     await uow.execute(update(User).where(User.id == owner.user_id).values(**email))
@@ -252,7 +252,7 @@ CAMPAIGNS = ("Spring", "Summer", EMPTY, ARCHIVED, SCHEDULED, SENDING, PAUSED, SE
 
 
 async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
-    """Drafts to everybody, to some, and one to nobody, with nothing in it."""
+    """Drafts to everybody, to some, and one to nobody, without content."""
     own = {"organization_id": company.owner.organization_id}
     company.ids["Campaign"] = {name: new_id() for name in CAMPAIGNS}
     beta = company.ids["List"]["Beta"]
@@ -270,8 +270,8 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
             await uow.execute(insert(CampaignRecipient).values(**own, id=new_id(), campaign_id=campaign_id, **line))
 
 
-async def put_on_the_way(company: Company) -> None:
-    """Campaigns that are scheduled, sending, paused and sent; in two of them a message is in doubt, one failed."""
+async def send_campaigns(company: Company) -> None:
+    """Campaigns that are scheduled, sending, paused and sent; in two of them a message is unknown, one failed."""
     work, tenant, campaigns = company.runtime.work, company.owner, company.ids["Campaign"]
     company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:
@@ -288,15 +288,15 @@ async def put_on_the_way(company: Company) -> None:
             done = update(EmailDelivery).where(mine if name == SENT else few)
             await uow.execute(done.values(status=DeliveryStatus.DELIVERED))
             lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
-            company.ids["Delivery"][name] = await put_in_doubt(uow, company, name, "grace", lost)
-            await put_in_doubt(uow, company, name, "alan", {"status": DeliveryStatus.FAILED})
+            company.ids["Delivery"][name] = await make_unknown(uow, company, name, "grace", lost)
+            await make_unknown(uow, company, name, "alan", {"status": DeliveryStatus.FAILED})
         await move(uow, campaigns[SENT], CampaignStatus.SENT)
 
 
-async def put_in_doubt(
+async def make_unknown(
     uow: UnitOfWork, company: Company, campaign: str, contact: str, values: dict[str, object]
 ) -> UUID:
-    """Make it a person's to decide what became of a campaign's message to a contact; its id."""
+    """Make a campaign's message to a contact unknown, so that a person must resolve it; its id."""
     theirs = (EmailDelivery.campaign_id == company.ids["Campaign"][campaign]) & (
         EmailDelivery.contact_id == company.ids["Contact"][contact]
     )
@@ -322,7 +322,7 @@ OPEN = {"streaming": "open", "speaking": "busy", "waiting": "new", "asked": "new
 
 
 async def add_conversations(uow: UnitOfWork, company: Company) -> None:
-    """An empty conversation, one with replies that ended in every way, and some that wait for Maya or her words."""
+    """An empty conversation, one with replies that ended in every way, and some with pending or running replies."""
     own = {"organization_id": company.owner.organization_id, "user_id": company.owner.user_id}
     conversations = company.ids["Conversation"] = {name: new_id() for name in ("silent", "ended", *OPEN.values())}
     said = company.ids["MayaMessage"] = {}
@@ -347,7 +347,7 @@ async def add_conversations(uow: UnitOfWork, company: Company) -> None:
 
 
 async def write_logs(company: Company) -> None:
-    """The logs of the replies, kept for longer than any test runs; one is gone."""
+    """The event logs of the replies, which expire after any test; one has expired."""
     logs = LogStream(company.runtime.cache, expiry=DAY_SECONDS)
     for name, (_, events) in REPLIES.items():
         if events:

@@ -13,7 +13,7 @@ from tests.execution.keeping import Database
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Operations are compiled at first sight, however long it takes."""
+    """Operations are compiled at their first use, however long it takes."""
     monkeypatch.setattr(execution.limits, "min_uses", 1)
     monkeypatch.setattr(execution.limits, "time_share", 1000.0)
 

@@ -1,4 +1,4 @@
-"""Runs an operation by graphql-core and compiled, and compares everything that can be seen from outside."""
+"""Runs an operation by graphql-core and compiled, and compares everything observable from outside."""
 
 import asyncio
 import inspect
@@ -35,31 +35,31 @@ MARKS = [
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to run operations: the calls, and the class that executes."""
+    """A way to run operations: the functions, and the executor class."""
 
     execute: Callable[..., Any]
     subscribe: Callable[..., Any]
     executor_class: type[Any] | None
 
     def call(self, kind: str) -> Callable[..., Any]:
-        """What runs operations of the kind."""
+        """The function that runs operations of the kind."""
         call = self.subscribe if kind == "subscription" else self.execute
         return partial(call, executor_class=self.executor_class)
 
 
 def by_core(executor_class: type[Any] | None = None) -> Way:
-    """Run by graphql-core's own calls."""
+    """Run by graphql-core's own functions."""
     return Way(graphql.execute, graphql.subscribe, executor_class)
 
 
 def compiled(executor_class: type[Any]) -> Way:
-    """Run by our own calls."""
+    """Run by our functions."""
     return Way(execution.execute, execution.subscribe, executor_class)
 
 
 @contextmanager
-def by_plan_or_not(way: Way, results: list[ExecutionResult]) -> Iterator[None]:
-    """See to it that plans are run for every result that fields were executed for, or for none at all."""
+def require_plans(way: Way, results: list[ExecutionResult]) -> Iterator[None]:
+    """Require that plans ran for every result whose fields were executed, or for none at all."""
     before = execution.statistics()
     yield
     after = execution.statistics()
@@ -69,12 +69,12 @@ def by_plan_or_not(way: Way, results: list[ExecutionResult]) -> Iterator[None]:
 
 
 def was_executed(result: ExecutionResult) -> bool:
-    """Whether any field was: an error of the request or of a source stream comes before the first."""
+    """Whether any field was executed: an error of the request or of a source stream precedes the first."""
     return result.data is not None or any(error.path for error in result.errors or ())
 
 
 def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variables: dict[str, Any]) -> bool:
-    """Whether the last executor was copied from a model; true where none can be, as with variables of other types."""
+    """Whether the last executor was copied from a template; true where none can be, as for other variables."""
     operation = plan_cache(schema).lookup(document, None)
     assert operation is not None
     if operation.variables is None or coerce_simple_variables(operation.variables, variables) is None:
@@ -82,8 +82,8 @@ def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variable
     return way.executor_class in operation.templates
 
 
-def seen(result: ExecutionResult) -> Any:
-    """A result as a client sees it, and what the server sees of its errors."""
+def visible(result: ExecutionResult) -> Any:
+    """A result as a client sees it, and the errors as the server sees them."""
     errors = [
         (error.formatted, type(error.original_error).__name__, str(error.original_error))
         for error in result.errors or ()
@@ -92,7 +92,7 @@ def seen(result: ExecutionResult) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """As bytes; what is no JSON (a scalar may give anything) by its kind."""
+    """As bytes; what JSON can't represent (a scalar may return anything) by its type."""
     return orjson.dumps(value, default=lambda other: f"<{type(other).__name__}>", option=orjson.OPT_NON_STR_KEYS)
 
 
@@ -105,23 +105,23 @@ async def observed(
     begun by then is a turn of the loop, which nobody promises.
     """
     results: list[ExecutionResult] = []
-    with by_plan_or_not(way, results):
+    with require_plans(way, results):
         result = way.call(kind)(schema, document, context_value=stage, **arguments)
         if inspect.isawaitable(result):
             result = await result
         if isinstance(result, ExecutionResult):
             results.append(result)
-            found: Any = seen(result)
+            found: Any = visible(result)
         else:
             results.extend([event async for event in result])
-            found = [seen(event) for event in results]
+            found = [visible(event) for event in results]
     await settled()
     lost = [path for result in results for path in nulled(result)]
     return encoded(found), [event for event in stage.events if not lost or not is_late_under(event, lost)]
 
 
 def nulled(result: ExecutionResult) -> Iterator[list[str | int]]:
-    """The paths of what errors have made null."""
+    """The paths that errors have made null."""
     for error in result.errors or ():
         value: Any = result.data
         for depth, key in enumerate(error.path or ()):
@@ -132,7 +132,7 @@ def nulled(result: ExecutionResult) -> Iterator[list[str | int]]:
 
 
 def is_late_under(event: str, paths: list[list[str | int]]) -> bool:
-    """Whether the event is that of a field that took time, below one of the paths."""
+    """Whether the event is one of an asynchronous field below one of the paths."""
     if not event.startswith(LATE):
         return False
     path = literal_eval(event[len(LATE) : event.rindex("]") + 1])
@@ -140,14 +140,14 @@ def is_late_under(event: str, paths: list[list[str | int]]) -> bool:
 
 
 def both(text: str, schema: GraphQLSchema, **arguments: Any) -> dict[str, Any]:
-    """The answer at once, compiled, after checking that graphql-core gives the same."""
+    """The response, compiled, after checking that graphql-core gives the same."""
     actual, expected = (call(schema, parse(text), **arguments).formatted for call in CALLS)
     assert actual == expected
     return actual  # type: ignore[no-any-return]
 
 
 async def settled() -> None:
-    """Wait for what an error left behind in the background."""
+    """Wait for what an error left running in the background."""
     with warnings.catch_warnings():
         for _ in range(50):
             others = asyncio.all_tasks() - {asyncio.current_task()}

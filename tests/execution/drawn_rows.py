@@ -1,4 +1,4 @@
-"""Types read from rows, and tables of rows, drawn at random; here and there a value is wrong."""
+"""Types read from rows, and tables of rows, generated at random; some values are wrong."""
 
 import asyncio
 from collections import namedtuple
@@ -37,7 +37,7 @@ class Mood(Enum):
 
 
 class Native(CompiledStrawberryExecutor):
-    """Leaves to the encoder what it can write. An enum is no scalar, so it is not left."""
+    """Leaves native values to the encoder. An enum is not a scalar, so it is coerced."""
 
     natives = {"Moment": datetime, "Address": str, "Mood": Mood}  # noqa: RUF012 - the name and form that the executor reads
 
@@ -48,8 +48,8 @@ class Known(Enum):
     NEVER = None
 
 
-class Contrary(dict[str, Any]):
-    """Not a dictionary to look into."""
+class NotAMapping(dict[str, Any]):
+    """Not a dictionary to read from."""
 
     def opposite(self, key: str) -> Any:
         """The other mood."""
@@ -61,8 +61,8 @@ class Numbered:
     number: int
 
 
-class Soon:
-    """Gives its value when it is awaited, as often as one likes."""
+class Awaitable:
+    """Yields its value when it is awaited, any number of times."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -75,19 +75,19 @@ class Soon:
 
 
 async def soon(value: Any) -> Any:
-    """The value, later."""
+    """The value, asynchronously."""
     await asyncio.sleep(0)
     return value
 
 
 async def decoded_soon(value: bytes) -> str:
-    """The text, later."""
+    """The text, asynchronously."""
     await asyncio.sleep(0)
     return value.decode()
 
 
 def moody(value: str) -> Any:
-    """What is at times a text, at times a coroutine, and at times nothing."""
+    """Sometimes a text, sometimes a coroutine, and sometimes nothing."""
     if value == "later":
         return soon(value)
     return None if value == "nothing" else value.upper()
@@ -95,7 +95,7 @@ def moody(value: str) -> Any:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a column can hold: the field's type, values that are right, and what converts them."""
+    """A kind of column: the field's type, valid values, and the conversion."""
 
     type_: Any
     values: tuple[Any, ...]
@@ -115,7 +115,7 @@ KINDS = (
     Kind(Mood, (Mood.HAPPY, Mood.GRIM)),
     Kind(Mood, ("happy",), MOODS.__getitem__),
     Kind(Mood, ("happy",), MOODS.get),
-    Kind(Mood, ("happy",), Contrary(MOODS).opposite),
+    Kind(Mood, ("happy",), NotAMapping(MOODS).opposite),
     Kind(Known, (1,), Known),
     Kind(Known, ("happy",), Mood),
     Kind(str, TEXTS, bytes.decode),
@@ -150,22 +150,22 @@ WRONG: tuple[Any, ...] = (
     [],
     {"f0": 1},
     ValueError("in the row"),
-    Soon("soon"),
-    Soon(None),
-    Soon(ValueError("later")),
+    Awaitable("soon"),
+    Awaitable(None),
+    Awaitable(ValueError("later")),
 )
 
 
 @dataclass
-class Drawn:
-    """A type, its fields (name, whether null is allowed, what it holds), and the classes of its rows."""
+class GeneratedType:
+    """A type, its fields (name, nullability, kind), and the classes of its rows."""
 
     type_: type
     columns: list[tuple[str, bool, Any]]
     rows: list[Any] = field(default_factory=list)
 
 
-def drawn_type(random: Random, depth: int = 0) -> Drawn:
+def drawn_type(random: Random, depth: int = 0) -> GeneratedType:
     """A type with rows."""
     columns: list[tuple[str, bool, Any]] = []
     numbered = random.random() < 0.3
@@ -177,7 +177,7 @@ def drawn_type(random: Random, depth: int = 0) -> Drawn:
         columns.append((f"f{index}_of", random.random() < 0.5, kind))
     if depth < 2 and random.random() < 0.3:
         columns.append(("many", False, None))
-    drawn = Drawn(made_type(columns, numbered=numbered, method=random.random() < 0.2), columns)
+    drawn = GeneratedType(made_type(columns, numbered=numbered, method=random.random() < 0.2), columns)
     for _ in range(2 if random.random() < 0.2 else 1):
         fewer = random.random() < 0.1 and len(columns) > 1
         order = random.sample(columns, len(columns) - fewer)
@@ -185,16 +185,16 @@ def drawn_type(random: Random, depth: int = 0) -> Drawn:
     return drawn
 
 
-def of_one_column(kind: Kind, *, nullable: bool) -> Drawn:
-    """A type of this one field."""
+def of_one_column(kind: Kind, *, nullable: bool) -> GeneratedType:
+    """A type with this one field."""
     columns: list[tuple[str, bool, Any]] = [("f0_of", nullable, kind)]
-    drawn = Drawn(made_type(columns, numbered=False, method=False), columns)
+    drawn = GeneratedType(made_type(columns, numbered=False, method=False), columns)
     drawn.rows.append(made_row(drawn.type_, columns, lambda: False))
     return drawn
 
 
 def made_type(columns: list[tuple[str, bool, Any]], *, numbered: bool, method: bool) -> type:
-    """A Strawberry type of these fields."""
+    """A Strawberry type with these fields."""
     annotations: dict[str, Any] = {}
     for name, nullable, kind in columns:
         shown = list[int] if kind is None else kind.type_
@@ -207,12 +207,12 @@ def made_type(columns: list[tuple[str, bool, Any]], *, numbered: bool, method: b
 
 
 def sized(self: Any) -> int:
-    """A method of rows and objects alike."""
+    """A method of rows and of objects."""
     return len(self) if isinstance(self, tuple) else -1
 
 
 def made_row(type_: type, order: list[tuple[str, bool, Any]], renames: Callable[[], bool]) -> Any:
-    """A class of rows, registered; its columns in that order, some of them with other names than the fields."""
+    """A registered row class; its columns in that order, some with other names than the fields."""
     names = {name: f"{name}_column" if renames() else name for name, _, _ in order}
     row: Any = namedtuple(f"Row{next(NUMBERS)}", list(names.values()))  # type: ignore[misc]  # noqa: PYI024 - made
     columns = {
@@ -224,8 +224,8 @@ def made_row(type_: type, order: list[tuple[str, bool, Any]], renames: Callable[
     return row
 
 
-def drawn_value(random: Random, drawn: Drawn, trouble: float) -> Any:
-    """A row; in trouble an object of the type, a row of another class, or anything."""
+def drawn_value(random: Random, drawn: GeneratedType, trouble: float) -> Any:
+    """A row; with some trouble an object of the type, a row of another class, or any value."""
     if random.random() < trouble / 2:
         cell = random.choice([*WRONG, lambda: drawn_object(random, drawn, trouble), Other(1, 2)])
         return cell() if callable(cell) else cell
@@ -235,7 +235,7 @@ def drawn_value(random: Random, drawn: Drawn, trouble: float) -> Any:
 
 
 def drawn_cell(random: Random, nullable: bool, kind: Any, trouble: float) -> Any:
-    """What stands in a column."""
+    """The value of a column."""
     if random.random() < trouble:
         return None if random.random() < 0.3 else random.choice(WRONG)
     if nullable and random.random() < 0.2:
@@ -245,7 +245,7 @@ def drawn_cell(random: Random, nullable: bool, kind: Any, trouble: float) -> Any
     return random.choice(kind.values) if isinstance(kind, Kind) else drawn_value(random, kind, trouble)
 
 
-def drawn_object(random: Random, drawn: Drawn, trouble: float) -> Any:
+def drawn_object(random: Random, drawn: GeneratedType, trouble: float) -> Any:
     """An object of the type."""
     return drawn.type_(
         **{name: drawn_cell(random, nullable, kind, trouble) for name, nullable, kind in drawn.columns}
@@ -273,8 +273,8 @@ class Tables:
         return iter(self.listed)
 
 
-def schema_of(drawn: Drawn) -> Any:
-    """A schema that shows tables of the type, by the names of `Tables`."""
+def schema_of(drawn: GeneratedType) -> Any:
+    """A schema with tables of the type, under the names of `Tables`."""
     type_: Any = drawn.type_
     annotations = {
         "listed": list[type_ | None] | None,

@@ -1,4 +1,4 @@
-"""A database that is put back as it was, and read out in the order in which it was written."""
+"""A database that is restored, and read in the order in which it was written."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 
-class Written(NamedTuple):
-    """A row, by the transaction and the statement in it that wrote it last; `text` is JSON."""
+class WrittenRow(NamedTuple):
+    """A row, with the transaction and the statement in it that wrote it last; `text` is JSON."""
 
     transaction: int
     statement: int
@@ -19,27 +19,27 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The tables of a database, seen by its superuser, whom neither policies nor triggers stand in the way."""
+    """The tables of a database, read by its superuser, without policies and triggers."""
 
     connection: "asyncpg.Connection[asyncpg.Record]"
 
-    async def keep(self) -> None:
+    async def save(self) -> None:
         """Copy all rows, for `restore`."""
         await self.connection.execute("CREATE SCHEMA kept")
         for table in metadata.tables:
             await self.connection.execute(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
 
     async def restore(self) -> None:
-        """Put all rows back, in one transaction."""
+        """Restore all rows, in one transaction."""
         await self.connection.execute(RESTORE)
 
-    async def written(self) -> list[Written]:
-        """Every row in the order of writing; those of one statement are not in any order."""
-        return [Written(*record) for record in await self.connection.fetch(WRITTEN)]
+    async def written(self) -> list[WrittenRow]:
+        """Every row in the order of writing; the rows of one statement have no order."""
+        return [WrittenRow(*record) for record in await self.connection.fetch(WRITTEN)]
 
 
 def restoring(table: str) -> str:
-    """The statements that put a table back."""
+    """The statements that restore a table."""
     columns = ", ".join(column.name for column in metadata.tables[table].columns if column.computed is None)
     return f"DELETE FROM public.{table}; INSERT INTO public.{table} ({columns}) SELECT {columns} FROM kept.{table};"  # noqa: S608 - names of our own tables
 

@@ -1,9 +1,9 @@
-"""Numbers in the place of what is random, so that answers that differ in nothing else become equal texts.
+"""Numbers instead of random values, so that responses which differ in nothing else become equal texts.
 
-Ids, times and secrets are numbered in the order in which they first appear. What was known before keeps its name, and
-the same value has the same number wherever it stands. So two texts become equal only if one turns into the other by
+Ids, times and secrets are numbered in the order in which they first occur. Values known before keep their name, and
+the same value has the same number everywhere. So two texts become equal only if one turns into the other by
 exchanging new values one for one: an id in another's place, or a new time in an old one's, still shows. Of a speed
-it shows only whether there is one.
+only its presence shows.
 """
 
 import re
@@ -31,7 +31,7 @@ DIGITS = str.maketrans("123456789", "000000000")
 
 @lru_cache(maxsize=1_000)
 def unpacked(text: str) -> str | None:
-    """What a global id or a cursor holds; None for any other text."""
+    """The content of a global id or a cursor; None for any other text."""
     try:
         raw = b64decode(text, altchars=b"-_", validate=True)
         if len(raw) == TIMES.LAYOUT.size:
@@ -45,7 +45,7 @@ def unpacked(text: str) -> str | None:
 
 @lru_cache(maxsize=1_000)
 def moment(text: str) -> str:
-    """A time in one form, as the database and the answers write it differently."""
+    """A time in one format, since the database and responses format it differently."""
     return datetime.fromisoformat(text).astimezone(UTC).isoformat()
 
 
@@ -60,7 +60,7 @@ def values(text: str) -> frozenset[str]:
 
 
 class Numbering:
-    """Numbers what was not in the texts of before."""
+    """Numbers the values that were not in the texts before."""
 
     def __init__(self, *before: str) -> None:
         self.known = frozenset().union(*map(values, before))
@@ -71,15 +71,15 @@ class Numbering:
         return RANDOM.sub(self.number, text)
 
     def masked(self, text: str) -> str:
-        """The text with the kinds alone, without looking at which of them are the same."""
-        return RANDOM.sub(lambda found: self.shown(found, None), text)
+        """The text with the kinds of new values alone, whichever of them are the same."""
+        return RANDOM.sub(lambda found: self.label(found, None), text)
 
     def number(self, found: re.Match[str]) -> str:
         """The number of a value, or the value if it was known."""
-        return self.shown(found, self.numbers)
+        return self.label(found, self.numbers)
 
-    def shown(self, found: re.Match[str], numbers: dict[str, dict[str, int]] | None) -> str:
-        """A new value's kind, with its number if there are numbers; a known value as it is."""
+    def label(self, found: re.Match[str], numbers: dict[str, dict[str, int]] | None) -> str:
+        """A new value's kind, with its number if there are numbers; a known value unchanged."""
         kind, text = found.lastgroup or "", found[0]
         if kind == "packed":
             inside = unpacked(text)

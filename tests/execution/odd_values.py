@@ -18,7 +18,7 @@ class Odd:
 
 
 class Slotted:
-    """A value of a class with little to it."""
+    """A value of a class with slots."""
 
     __slots__ = ("id", "name", "text", "typename")
 
@@ -30,7 +30,7 @@ class Slotted:
 
 
 def serialize_even(value: Any) -> Any:
-    """Even numbers only; gives nothing for zero, and text for some."""
+    """Even numbers only; returns nothing for zero, and text for some."""
     if not isinstance(value, int):
         raise TypeError(f"no number: {value!r}")
     if value % 2:

@@ -1,4 +1,4 @@
-"""Operations on the product's own schema, run by graphql-core and compiled, on equal rows."""
+"""Operations on the product's own schema, executed by graphql-core and compiled, on equal rows."""
 
 import inspect
 import json
@@ -15,10 +15,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from core.access.actor import Actor
 from resolvers import build_schema
 from tests.execution.company import Company
-from tests.execution.differential import TIMES, Way, by_core, by_plan_or_not, compiled, encoded, seen, was_copied
+from tests.execution.differential import TIMES, Way, by_core, compiled, encoded, require_plans, visible, was_copied
 from tests.execution.documents import document
 from tests.execution.numbering import Numbering
-from tests.execution.words import words
+from tests.execution.words import literals
 from tests.statements import statements
 from transport.executor import is_awaitable
 
@@ -31,8 +31,8 @@ MOVING = frozenset({"rateLimit"})  # tells the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A valid operation, and who sends it."""
+class GeneratedOperation:
+    """A valid operation, and its caller."""
 
     kind: str
     text: str
@@ -43,22 +43,24 @@ class Asked:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came of an operation: its results, and in words everything that can be seen from outside."""
+    """The outcome of an operation: its results, and a text of everything observable from outside."""
 
     results: list[ExecutionResult] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
 
 
-def drawn(company: Company, random: Random, kind: str, **options: Any) -> Asked:
-    """An operation of the kind that somebody asks the company."""
-    text, variables = document(CORE, random, kind, literals=words(company), without=MOVING, **options)
+def drawn(company: Company, random: Random, kind: str, **options: Any) -> GeneratedOperation:
+    """A generated operation of the kind for the company."""
+    text, variables = document(CORE, random, kind, literals=literals(company), without=MOVING, **options)
     parsed = parse(text)
     assert validate(CORE, parsed) == [], text
-    return Asked(kind=kind, text=text, document=parsed, variables=variables, actor=random.choice(company.callers))
+    return GeneratedOperation(
+        kind=kind, text=text, document=parsed, variables=variables, actor=random.choice(company.callers)
+    )
 
 
 async def compared(
-    run: Callable[[Company, Way, Asked], Awaitable[Outcome]], company: Company, asked: Asked
+    run: Callable[[Company, Way, GeneratedOperation], Awaitable[Outcome]], company: Company, asked: GeneratedOperation
 ) -> Outcome:
     """The outcome by graphql-core, after checking that it is the same compiled."""
     expected = await run(company, BY_CORE, asked)
@@ -69,7 +71,7 @@ async def compared(
     return expected
 
 
-async def started(company: Company, way: Way, asked: Asked, **options: Any) -> Any:
+async def started(company: Company, way: Way, asked: GeneratedOperation, **options: Any) -> Any:
     """The result, or a subscription's stream."""
     made = way.call(asked.kind)(
         CORE,
@@ -81,33 +83,33 @@ async def started(company: Company, way: Way, asked: Asked, **options: Any) -> A
     return await made if inspect.isawaitable(made) else made
 
 
-async def ran(company: Company, way: Way, asked: Asked) -> Outcome:
+async def ran(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
     """The outcome of a query or mutation: its answer, its statements, and what it sent after they were committed.
 
     Without the statements where there are errors, as those of siblings are cancelled sooner or later. Those of a
     query in no order: siblings send them at the same time, and nobody promises which is a turn of the loop earlier.
     """
     outcome = Outcome()
-    with by_plan_or_not(way, outcome.results), statements(company.runtime) as sent:
+    with require_plans(way, outcome.results), statements(company.runtime) as sent:
         outcome.results.append(await started(company, way, asked, is_awaitable=is_awaitable))
     answer = outcome.results[0]
-    done = [noted(statement) for statement in ([] if answer.errors else sent)]
+    done = [recorded_text(statement) for statement in ([] if answer.errors else sent)]
     if asked.kind == "query":
         done.sort()
-    outcome.story = [told(answer), *done, *map(noted, [*company.outbox.sent, *company.mailer.sent])]
+    outcome.story = [as_text(answer), *done, *map(recorded_text, [*company.outbox.sent, *company.mailer.sent])]
     return outcome
 
 
-def told(result: ExecutionResult) -> str:
+def as_text(result: ExecutionResult) -> str:
     """A result as text."""
-    return encoded(seen(result)).decode()
+    return encoded(visible(result)).decode()
 
 
-def noted(value: Any) -> str:
-    """Whatever was seen as text."""
+def recorded_text(value: Any) -> str:
+    """Everything that was recorded, as text."""
     return json.dumps(value, default=lambda other: f"\\x{other.hex()}" if isinstance(other, bytes) else str(other))
 
 
-def numbering(company: Company, asked: Asked) -> Numbering:
-    """Numbers for what neither the company nor the caller knew before."""
-    return Numbering(company.before, asked.text, noted(asked.variables))
+def numbering(company: Company, asked: GeneratedOperation) -> Numbering:
+    """Numbers for values that neither the company nor the caller knew before."""
+    return Numbering(company.before, asked.text, recorded_text(asked.variables))

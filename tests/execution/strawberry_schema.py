@@ -1,4 +1,4 @@
-"""A Strawberry schema with what Strawberry adds: extensions, permissions, dataloaders, casts, generics, rows."""
+"""A Strawberry schema with Strawberry's features: extensions, permissions, dataloaders, casts, generics, rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -48,15 +48,15 @@ class Mood(Enum):
 
 
 class Shout(FieldExtension):
-    """Makes texts loud."""
+    """Makes strings upper-case."""
 
     def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         """Resolve, then shout."""
         return str(next_(source, info, **kwargs)).upper()
 
 
-class Later(FieldExtension):
-    """Lets others go first, and notes it."""
+class Delay(FieldExtension):
+    """Lets other tasks run first, and records it."""
 
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         """Wait, then resolve."""
@@ -69,7 +69,7 @@ class Nobody(BasePermission):
     message = "Nobody may."
 
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
-        """Never, and that is an event."""
+        """Never, which is recorded as an event."""
         info.context.events.append("refused")
         return False
 
@@ -122,7 +122,7 @@ class Person(Node):
             raise ValueError(some_words)
         return f"{self.name} {some_words} {mood.value} {often}"
 
-    @strawberry.field(extensions=[Later(), Later()])  # type: ignore[untyped-decorator]
+    @strawberry.field(extensions=[Delay(), Delay()])  # type: ignore[untyped-decorator]
     async def waited(self, info: Info, how_long: int = 1) -> str:
         for _ in range(how_long % 4):
             await asyncio.sleep(0)
@@ -172,8 +172,8 @@ class RobotRow(NamedTuple):
 rows.register(Robot, RobotRow, id=rows.Column("id", str))
 
 
-class Stranger:
-    """What is no type of the schema."""
+class UnknownObject:
+    """An object of no type of the schema."""
 
     id = "s"
     name = "Stranger"
@@ -190,7 +190,7 @@ Being = Annotated[Person | Robot, strawberry.union("Being")]
 
 
 def person(number: int) -> Person:
-    """A person; some are odd."""
+    """A person; some have unusual values."""
     friends: list[Person | None] = [None] if number == 3 else []
     if number > 4:
         friends = [person(number - 3), person(number - 4)]
@@ -206,16 +206,16 @@ def person(number: int) -> Person:
 
 
 def being(number: int) -> Any:
-    """A person, a robot, a row, or what is none of them."""
+    """A person, a robot, a row, or an object of no type."""
     match number % 5:
         case 0:
             return Robot(id=strawberry.ID(str(number)), model=f"R{number}")
         case 1:
             return RobotRow(number, f"row {number}")
         case 2:
-            return strawberry.cast(Robot, Stranger())
+            return strawberry.cast(Robot, UnknownObject())
         case 3 if number > 10:
-            return Stranger()
+            return UnknownObject()
         case _:
             return person(number)
 

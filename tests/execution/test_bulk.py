@@ -1,4 +1,4 @@
-"""Lists of rows that are completed in one call, and what makes the compiler give up on that."""
+"""Lists of rows that a bulk function completes, and what makes it bail out."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ from tests.execution.drawn_rows import (
     KINDS,
     NOW,
     WRONG,
-    Drawn,
+    GeneratedType,
     Kind,
     Moment,
     Mood,
@@ -91,7 +91,7 @@ conversions: list[Any] = []
 
 
 def named(label: Any) -> Any:
-    """What is shown of a label; each call is noted."""
+    """The name of a label; each call is recorded."""
     conversions.append(label)
     return f"{label}!" if isinstance(label, str) else label()
 
@@ -105,8 +105,8 @@ rows.register(
     home=Column("place"),
 )
 rows.register(Group, GroupRow)
-SCHEMA = schema_of(Drawn(Guest, []))
-GROUPS = schema_of(Drawn(Group, []))
+SCHEMA = schema_of(GeneratedType(Guest, []))
+GROUPS = schema_of(GeneratedType(Group, []))
 BY_CORE, COMPILED = by_core(), compiled(Native)
 BONN = PlaceRow("Bonn", NOW)
 ADA = GuestRow("Ada", "happy", BONN, 1.5)
@@ -115,17 +115,17 @@ TEXT = "{ sure { __typename name mood s: score home { town since } } }"
 
 
 def guest(**columns: Any) -> GuestRow:
-    """Ada's row, but for these columns."""
+    """Ada's row with these columns changed."""
     return ADA._replace(**columns)
 
 
 def place(**columns: Any) -> PlaceRow:
-    """Bonn's row, but for these columns."""
+    """Bonn's row with these columns changed."""
     return BONN._replace(**columns)
 
 
 def bulks(schema: Any, text: str) -> list[Any]:
-    """The functions of the text's plan that complete lists in one call."""
+    """The bulk functions of the text's plan."""
     (operation,) = [kept for kept in plan_cache(schema).operations.values() if kept.document == parse(text)]
     (plan,) = operation.plans.values()
     assert not isinstance(plan, str)
@@ -133,7 +133,7 @@ def bulks(schema: Any, text: str) -> list[Any]:
 
 
 async def converted(text: str, items: list[Any]) -> int:
-    """How many labels the plan converts for the table; the answer is the one of graphql-core."""
+    """How many labels the plan converts for the table; the response equals graphql-core's."""
     await same(SCHEMA, parse(text), items)
     del conversions[:]
     await observed(COMPILED, SCHEMA, parse(text), Context(), root_value=Tables(items))
@@ -141,7 +141,7 @@ async def converted(text: str, items: list[Any]) -> int:
 
 
 async def completed(text: str, items: list[Any], schema: Any = SCHEMA) -> tuple[int, int]:
-    """How many lists the plan completes in one call, and how many rows one by one, as its functions return."""
+    """How many lists bulk functions complete, and how many rows the general functions."""
     await same(schema, parse(text), items)
     returned: Counter[str] = Counter()
 
@@ -157,8 +157,8 @@ async def completed(text: str, items: list[Any], schema: Any = SCHEMA) -> tuple[
     return returned["bulk"], returned["row"]
 
 
-async def test_plain_rows_are_completed_at_a_stroke() -> None:
-    """The function for it is written, gives what is shown, and no other looks at the rows."""
+async def test_plain_rows_are_completed_by_the_bulk_function() -> None:
+    """The function is generated, returns the response, and no other function reads the rows."""
     assert await completed(TEXT, [ADA] * 3) == (1, 0)
     assert await converted(TEXT, [ADA] * 3) == 3
     (bulk,) = bulks(SCHEMA, TEXT)
@@ -184,8 +184,8 @@ async def test_plain_rows_are_completed_at_a_stroke() -> None:
         guest(place=place(town=None)),
     ],
 )
-async def test_a_misfit_is_left_to_the_careful_function(misfit: Any) -> None:
-    """One value that is not as usual, and the list is begun again, with graphql-core's answer for it."""
+async def test_an_unexpected_value_is_left_to_the_general_function(misfit: Any) -> None:
+    """One such value, and the list is started again, with graphql-core's response for it."""
     assert await converted(TEXT, [ADA, ADA, misfit]) >= 4
     at_a_stroke, one_by_one = await completed(TEXT, [ADA, ADA, misfit])
     assert at_a_stroke == 0
@@ -198,8 +198,8 @@ async def test_a_misfit_is_left_to_the_careful_function(misfit: Any) -> None:
     assert done is None
 
 
-async def test_null_is_usual_where_it_is_allowed() -> None:
-    """Null for a row, for a row in a row, and for a value is no reason to give up."""
+async def test_null_does_not_bail_out_where_it_is_allowed() -> None:
+    """Null for a row, for a nested row, and for a value."""
     text = "{ listed { name mood place { since } } }"
     items = [None, ADA, guest(place=None, mood=None), guest(place=PlaceRow("Ulm", None))]
     assert await completed(text, items) == (1, 0)
@@ -213,23 +213,23 @@ async def test_null_is_usual_where_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("field", ["tupled", "given"])
-async def test_only_lists_are_completed_at_a_stroke(field: str) -> None:
-    """A tuple is completed with care, and so is what can be iterated only once."""
+async def test_only_lists_are_completed_by_bulk_functions(field: str) -> None:
+    """A tuple is completed by the general function, and so is an iterator."""
     assert await completed(f"{{ {field} {{ name }} }}", [ADA, ADA]) == (0, 2)
     answer = await same(SCHEMA, parse(f"{{ {field} {{ name }} }}"), [ADA, guest(label=None), ADA])
     assert answer.startswith(b'{"data":{"%b":[{"name":"Ada!"},null,{"name":"Ada!"}]}' % field.encode())
 
 
-async def test_lists_within_lists_are_completed_at_a_stroke() -> None:
-    """The innermost lists are, each for itself."""
+async def test_nested_lists_are_completed_by_bulk_functions() -> None:
+    """The innermost lists are, each by itself."""
     assert await completed("{ nested { name } }", [ADA, ADA]) == (2, 0)
     assert await completed("{ nested { name } }", [ADA, guest(label=None)]) == (1, 1)
     items = [GroupRow([ADA, ADA]), GroupRow([guest(mood="dull")]), GroupRow((ADA,)), GroupRow([])]
     assert await completed("{ sure { guests { score mood } } }", items, GROUPS) == (2, 4 + 1 + 1)
 
 
-async def test_fields_may_share_what_is_selected() -> None:
-    """Two lists whose selection is one fragment are both completed in one call, and fail each on its own."""
+async def test_fields_may_share_a_selection() -> None:
+    """Two lists with one fragment as selection have bulk functions, and each fails by itself."""
     text = "{ listed { ...F } sure { ...F } one { ...F } } fragment F on Guest { name home { ...P } place { ...P } }"
     text += " fragment P on Place { town }"
     assert await completed(text, [ADA, ADA]) == (2, 3)
@@ -239,8 +239,8 @@ async def test_fields_may_share_what_is_selected() -> None:
     assert b'"path":["sure",1,"home"]' in answer
 
 
-async def test_of_two_classes_of_rows_the_first_is_read_at_once() -> None:
-    """A row of another class makes the careful function take the list; all of them show what was selected."""
+async def test_the_bulk_function_reads_the_first_row_class() -> None:
+    """A row of another class makes the general function take the list; all rows are in the response."""
 
     class Short(NamedTuple):
         number: int
@@ -256,7 +256,7 @@ async def test_of_two_classes_of_rows_the_first_is_read_at_once() -> None:
 
     rows.register(Entry, Long)
     rows.register(Entry, Short, text=Column("number", str))
-    schema = schema_of(Drawn(Entry, []))
+    schema = schema_of(GeneratedType(Entry, []))
     text = "{ sure { __typename number again: text } }"
     answer = await same(schema, parse(text), [Long(1, "a"), Short(2), Entry(number=3, text="c"), Long(4, None)])
     assert answer.count(b'"again"') == 4
@@ -267,7 +267,7 @@ async def test_of_two_classes_of_rows_the_first_is_read_at_once() -> None:
 
 @pytest.mark.parametrize("items", [[guest(label=lambda: soon("Eve"))], [ADA, guest(label=lambda: soon(7))]])
 async def test_coroutines_of_conversions_are_awaited(items: list[Any]) -> None:
-    """Giving up on a conversion that takes time leaves no coroutine behind that nobody awaits."""
+    """Bailing out after an asynchronous conversion leaves no coroutine that is never awaited."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         answer = await same(SCHEMA, parse("{ listed { name mood } }"), items)
@@ -280,7 +280,7 @@ async def test_coroutines_of_conversions_are_awaited(items: list[Any]) -> None:
 @pytest.mark.parametrize("nullable", [False, True])
 @pytest.mark.parametrize("kind", KINDS, ids=[f"{kind.type_.__name__}{number}" for number, kind in enumerate(KINDS)])
 async def test_every_value_in_every_column(kind: Kind, nullable: bool) -> None:
-    """A column answers as in graphql-core whatever stands in it, before a right row and behind one."""
+    """A column gives graphql-core's response for any value, before a valid row and after one."""
     drawn = of_one_column(kind, nullable=nullable)
     schema = schema_of(drawn)
     parsed = parse("{ sure { f0Of __typename } listed { f0Of } }")
@@ -291,7 +291,7 @@ async def test_every_value_in_every_column(kind: Kind, nullable: bool) -> None:
 
 
 async def same(schema: Any, document: Any, items: list[Any], **arguments: Any) -> bytes:
-    """The answer about the table, after checking that a plan makes it and that graphql-core gives the same."""
+    """The response for the table, after checking that a plan makes it and that it equals graphql-core's."""
     given: dict[str, Any] = {"root_value": Tables(items), **arguments}
     actual = await observed(COMPILED, schema, document, Context(), **given)
     expected = await observed(BY_CORE, schema, document, Context(), **given)
@@ -300,7 +300,7 @@ async def same(schema: Any, document: Any, items: list[Any], **arguments: Any) -
 
 
 def compare(random: Random, trouble: float) -> None:
-    """Draw a type, a document and two tables; run them by graphql-core and compiled, and compare."""
+    """Generate a type, a document and two tables; run them by graphql-core and compiled, and compare."""
     drawn = drawn_type(random)
     schema = schema_of(drawn)
     text, variables = document(schema, random, "query", size=20)
@@ -321,6 +321,6 @@ CASES = given(random=st.randoms(use_true_random=False), trouble=st.sampled_from(
 @dropped
 @examples(long=2_000)
 @CASES
-def test_answers_are_equal(random: Random, trouble: float) -> None:
-    """Whatever the types, the columns, and the values in them."""
+def test_responses_are_equal(random: Random, trouble: float) -> None:
+    """For any types, columns, and values in them."""
     compare(random, trouble)

@@ -1,4 +1,4 @@
-"""Values that `strawberry.cast` calls one of a type, where types are read from rows."""
+"""Values that `strawberry.cast` assigns a type, where types are read from rows."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -85,18 +85,18 @@ SHELTERED = """{
 }"""
 
 
-class Stranger:
-    """What is no type of the schema."""
+class UnknownObject:
+    """An object of no type of the schema."""
 
     name = "Eve"
 
 
 @pytest.mark.parametrize("type_", [None, *CREATURES])
 @pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("make", [*CREATURES, KittenRow, Stranger])
+@pytest.mark.parametrize("make", [*CREATURES, KittenRow, UnknownObject])
 def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
-    """A value, a row or another that `strawberry.cast` calls one of a type is shown as graphql-core shows it."""
-    values = [make() if make is Stranger else make(name="Eve") for _ in range(2)]
+    """A value, a row or another object cast to a type gives the same response as graphql-core."""
+    values = [make() if make is UnknownObject else make(name="Eve") for _ in range(2)]
     if type_ is not None:
         strawberry.cast(type_, values[0])
     shown[:] = values if first else values[::-1]
@@ -104,9 +104,9 @@ def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
         both(SHELTERED, SHELTER)
 
 
-def test_what_is_cast_to_a_type_with_rows_is_of_the_type() -> None:
-    """An object that `strawberry.cast` calls a kitten is shown as one, in fields, lists, interfaces and unions."""
-    shown[:] = [strawberry.cast(Kitten, Stranger())]
+def test_an_object_cast_to_a_type_with_rows_has_that_type() -> None:
+    """An object cast to a kitten is one, in fields, lists, interfaces and unions."""
+    shown[:] = [strawberry.cast(Kitten, UnknownObject())]
     for _ in range(2):
         answer = both("{ kitten { name } kittens { name } animals { __typename } creatures { __typename } }", SHELTER)
         assert answer == {

@@ -1,4 +1,4 @@
-"""Rare things, each on a schema of its own: what graphql-core answers, the plan answers."""
+"""Rare cases, each on a schema of its own: the plan's response equals graphql-core's."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,7 +28,7 @@ from execution.compiling import Plan
 from execution.completing import execute_by_graphql_core
 from execution.plans import plan_cache
 from tests.execution import torture
-from tests.execution.differential import encoded, seen, settled
+from tests.execution.differential import encoded, settled, visible
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -38,11 +38,11 @@ async def answered(call: Callable[..., Any], schema: GraphQLSchema, text: str, r
     result = call(schema, parse(text), root() if callable(root) else root, **arguments)
     found = await result if asyncio.iscoroutine(result) else result
     await settled()
-    return encoded(seen(found))
+    return encoded(visible(found))
 
 
 async def same(schema: GraphQLSchema, text: str, root: Any = None, **arguments: Any) -> Any:
-    """The answer, after checking that it was made by a plan and that graphql-core gives the same."""
+    """The response, after checking that a plan made it and that it equals graphql-core's."""
     before = execution.statistics()["executed"]
     compiled = await answered(execution.execute, schema, text, root, **arguments)
     assert execution.statistics()["executed"] == before + 1
@@ -51,20 +51,20 @@ async def same(schema: GraphQLSchema, text: str, root: Any = None, **arguments: 
 
 
 def query(**fields: GraphQLField) -> GraphQLSchema:
-    """A schema of these fields."""
+    """A schema with these fields."""
     return GraphQLSchema(GraphQLObjectType("Query", fields))
 
 
 async def soon(value: Any) -> Any:
-    """The value, later; raises what is an error."""
+    """The value, asynchronously; raises an error."""
     await asyncio.sleep(0)
     if isinstance(value, Exception):
         raise value
     return value
 
 
-async def test_a_scalar_may_give_an_awaitable() -> None:
-    """What a scalar makes of a value may itself take time, or be nothing, in fields and in lists."""
+async def test_a_scalar_may_return_an_awaitable() -> None:
+    """The result of a scalar's coercion may be awaitable, or null, in fields and in lists."""
     late: Any = GraphQLScalarType(
         "Late", serialize=lambda value: None if value == 0 else soon(ValueError("bad") if value == 1 else value)
     )
@@ -78,7 +78,7 @@ async def test_a_scalar_may_give_an_awaitable() -> None:
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("answer", [False, True])
 async def test_values_of_another_type_are_refused(answer: bool, late: bool) -> None:
-    """`is_type_of` may say no, at once or later, or say yes later."""
+    """`is_type_of` may be false, or asynchronously false or true."""
     fields = {"a": GraphQLField(GraphQLInt), "b": GraphQLField(GraphQLInt, resolve=lambda *_: soon(2))}
     thing = GraphQLObjectType("Thing", fields, is_type_of=lambda *_: soon(answer) if late else answer)
     schema = query(thing=GraphQLField(thing), things=GraphQLField(GraphQLList(GraphQLNonNull(thing))))
@@ -86,12 +86,12 @@ async def test_values_of_another_type_are_refused(answer: bool, late: bool) -> N
     assert (b"Expected value of type" in found) is not answer
 
 
-async def test_streams_break_and_are_closed() -> None:
-    """An asynchronous iterator may fail with items still on their way; it is closed, and closing may fail, too."""
+async def test_streams_that_fail_are_closed() -> None:
+    """An asynchronous iterator may fail while items are pending; it is closed, and closing may fail, too."""
     closed: list[str] = []
 
     class Stream:
-        """Gives two items, then fails."""
+        """Yields two items, then fails."""
 
         def __init__(self) -> None:
             self.given = 0
@@ -106,7 +106,7 @@ async def test_streams_break_and_are_closed() -> None:
             return soon(self.given) if self.given == 1 else ValueError("an item")
 
         async def aclose(self) -> None:
-            """Close, badly."""
+            """Fail to close."""
             closed.append("closed")
             raise KeyError("closing")
 
@@ -119,16 +119,16 @@ async def test_streams_break_and_are_closed() -> None:
     assert len(closed) == 6
 
 
-async def test_arguments_that_do_not_fit_are_errors_of_the_field() -> None:
-    """Without validation, an argument that does not fit fails where it stands, each time."""
+async def test_invalid_arguments_are_errors_of_the_field() -> None:
+    """Without validation, an invalid argument is an error at its field, each time."""
     argument = GraphQLArgument(GraphQLNonNull(GraphQLInt))
     field = GraphQLField(GraphQLString, args={"n": argument}, resolve=lambda _source, _info, n: str(n))
     assert b"has invalid value" in await same(query(f=field), '{ f(n: "x") ok: f(n: 1) }')
     assert b"was not provided" in await same(query(f=field), "{ f ok: f(n: 1) }")
 
 
-async def test_default_resolvers_given_with_the_call_are_used() -> None:
-    """A plan for the usual default resolver is not used with another, and the other way round."""
+async def test_default_resolvers_of_the_call_are_used() -> None:
+    """A plan for graphql-core's default resolver is not used with another, and vice versa."""
     schema = build_schema("""
         type Query { a: Int b(x: Int = 1): Int c: Named }
         interface Named { n: Int }
@@ -147,8 +147,8 @@ async def test_default_resolvers_given_with_the_call_are_used() -> None:
         await same(schema, "{ a b c { n } }", root, field_resolver=resolver, type_resolver=type_resolver)
 
 
-class Awkward:
-    """Values whose class does unusual things are looked at one by one."""
+class Unusual:
+    """Values whose class has unusual methods are checked one by one."""
 
     class Guarded:
         a = 1
@@ -169,16 +169,16 @@ class Awkward:
             return {"a": 6}
 
 
-async def test_awkward_classes_are_looked_at_each_time() -> None:
-    """A class with attributes made up on demand, or one whose values can be called, is no plain one."""
+async def test_unusual_classes_are_checked_each_time() -> None:
+    """A class with dynamic attributes, or with callable values, is not learned."""
     schema = build_schema("type Query { one: Thing many: [Thing] } type Thing { a: Int }")
-    values = [Awkward.Guarded(), Awkward.Open(), Awkward.Called(), {"a": 7}, Awkward.Open(), Awkward.Called()]
+    values = [Unusual.Guarded(), Unusual.Open(), Unusual.Called(), {"a": 7}, Unusual.Open(), Unusual.Called()]
     for value in values:
         await same(schema, "{ one { a } many { a } }", {"one": value, "many": values})
 
 
-async def test_large_and_deep_plans_end_in_graphql_core() -> None:
-    """Past its limits a plan lets graphql-core execute the rest, with the same answer."""
+async def test_large_and_deep_plans_continue_in_graphql_core() -> None:
+    """Beyond its limits a plan lets graphql-core execute the rest, with the same response."""
     schema = build_schema("type Query { a: Int b: Query l: [Query] }")
     root: dict[str, Any] = {"a": 1}
     root |= {"b": root, "l": [root, root]}
@@ -190,8 +190,8 @@ async def test_large_and_deep_plans_end_in_graphql_core() -> None:
     assert all(isinstance(plan, Plan) and plan.compilation.fields <= 250 for plan in plans)
 
 
-class Watched(tuple[Any, ...]):
-    """Selections that note each time they are looked through."""
+class CountedSelections(tuple[Any, ...]):
+    """Selections that count how often they are read."""
 
     __slots__ = ()
     looks: ClassVar[list[int]] = []
@@ -201,23 +201,23 @@ class Watched(tuple[Any, ...]):
         return super().__iter__()
 
 
-async def test_what_does_not_fit_is_not_worked_out_again_and_again() -> None:
-    """Many fields that share a selection too large for a plan cost the compiler few looks at it."""
+async def test_a_selection_beyond_the_limits_is_collected_few_times() -> None:
+    """Many fields that share a selection too large for a plan make the compiler read it only a few times."""
     schema = build_schema("type Query { a: Int b: Query }")
     fields = " ".join(f"x{number}: b {{ ...Large }}" for number in range(240))
     large = " ".join(f"y{number}: a" for number in range(3_000))
     document = parse(f"{{ {fields} }} fragment Large on Query {{ {large} }}")
     operation, fragment = document.definitions
-    watched = replace(fragment.selection_set, selections=Watched(fragment.selection_set.selections))  # type: ignore[attr-defined]
+    watched = replace(fragment.selection_set, selections=CountedSelections(fragment.selection_set.selections))  # type: ignore[attr-defined]
     document = replace(document, definitions=(operation, replace(fragment, selection_set=watched)))  # type: ignore[call-arg]
-    Watched.looks.clear()
+    CountedSelections.looks.clear()
     result: Any = execution.execute(schema, document, {"b": None})
     assert (result.data["x239"], result.errors) == (None, None)
     assert len(plan_cache(schema).operations) == 1
-    assert 1 <= len(Watched.looks) <= 12
+    assert 1 <= len(CountedSelections.looks) <= 12
 
 
-async def test_a_large_object_that_fits_is_executed_by_the_plan() -> None:
+async def test_a_large_object_within_the_limits_is_executed_by_the_plan() -> None:
     """No part of a plan of 201 fields is left to graphql-core."""
     schema = build_schema("type Query { a: Int b: Query }")
     await same(schema, f"{{ b {{ {' '.join(f'x{number}: a' for number in range(200))} }} }}", {"b": {"a": 1}})
@@ -236,8 +236,8 @@ async def test_unknown_fields_are_left_out() -> None:
     )
 
 
-async def test_executors_with_methods_of_their_own_are_left_alone() -> None:
-    """A subclass that changes how fields are executed is run by graphql-core's code, so that its methods count."""
+async def test_executors_with_overrides_are_not_compiled() -> None:
+    """A subclass that changes how fields are executed is run by graphql-core's code, so that its methods apply."""
 
     class Doubling(execution.CompiledExecutor):
         @staticmethod
@@ -253,13 +253,13 @@ async def test_executors_with_methods_of_their_own_are_left_alone() -> None:
 @pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-def test_execute_sync_refuses_what_takes_time() -> None:
+def test_execute_sync_refuses_awaitables() -> None:
     """With `check_sync` an awaitable is an error, and without it no value counts as one."""
     schema = build_schema("type Query { a: String }")
     document = parse("{ a }")
     assert execution.execute_sync(schema, document, {"a": "x"}) == execute_sync(schema, document, {"a": "x"})
     root = {"a": object()}
-    assert seen(execution.execute_sync(schema, document, root)) == seen(execute_sync(schema, document, root))
+    assert visible(execution.execute_sync(schema, document, root)) == visible(execute_sync(schema, document, root))
 
     class Later:
         def __await__(self) -> Any:
@@ -269,13 +269,13 @@ def test_execute_sync_refuses_what_takes_time() -> None:
         execution.execute_sync(schema, document, {"a": lambda _info: asyncio.sleep(0)}, check_sync=True)
     root = {"a": Later()}
     one, other = (call(schema, document, root) for call in (execution.execute_sync, execute_sync))
-    assert seen(one) == seen(other)
+    assert visible(one) == visible(other)
 
 
 @pytest.mark.parametrize("given", [{}, {"n": None}, {"n": 4}])
 @pytest.mark.parametrize("declared", ["Int", "Int = 2"])
 async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[str, Any]) -> None:
-    """A variable that is left out gives way to the argument's default; null and a missing one may be an error."""
+    """For an omitted variable the argument's default applies; null and a missing one may be an error."""
 
     def tell(_source: Any, _info: Any, **arguments: Any) -> str:
         return repr(sorted(arguments.items()))
@@ -299,7 +299,7 @@ async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[s
 
 
 async def test_introspection_is_compiled() -> None:
-    """What a schema tells of itself is read by a plan like any other field."""
+    """Introspection is executed by a plan like any other field."""
     text = get_introspection_query(
         input_value_deprecation=True, directive_is_repeatable=True, schema_description=True
     )

@@ -1,4 +1,4 @@
-"""Compiled and graphql-core's answers are equal, byte for byte, on a schema with every feature and every trouble."""
+"""Compiled responses equal graphql-core's, byte for byte, on a schema with every feature and every failure."""
 
 import asyncio
 from random import Random
@@ -19,7 +19,7 @@ BY_CORE, COMPILED = by_core(), compiled(execution.CompiledExecutor)
 
 
 def compare(kind: str, random: Random, seed: int, trouble: float) -> None:
-    """Draw a document, run it both ways, compare."""
+    """Generate a document, run it both ways, compare."""
     text, variables = document(torture.SCHEMA, random, kind, literals=torture.LITERALS)
     parsed = parse(text)
     assert validate(torture.SCHEMA, parsed) == [], text
@@ -46,6 +46,6 @@ CASES = given(
 
 @examples(long=20_000)
 @CASES
-def test_answers_are_equal(kind: str, random: Random, seed: int, trouble: float) -> None:
-    """Whatever the document, the values and the trouble in them."""
+def test_responses_are_equal(kind: str, random: Random, seed: int, trouble: float) -> None:
+    """For any document, values and failures in them."""
     compare(kind, random, seed, trouble)

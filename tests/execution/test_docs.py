@@ -1,4 +1,4 @@
-"""What docs/execution.md shows is what the compiler writes."""
+"""The code that docs/execution.md shows is what the compiler generates."""
 
 import re
 from enum import Enum
@@ -37,7 +37,7 @@ class Query:
 
 @pytest.mark.usefixtures("eager")
 async def test_the_generated_code_is_the_documented_one() -> None:
-    """The document in the docs gives the code in the docs."""
+    """The document on the page gives the code on the page."""
     (text,) = re.findall(r"```graphql\n(.*?)```", DOCS, re.DOTALL)
     (code,) = re.findall(r"```python\n(def o1.*?)```", DOCS, re.DOTALL)
     schema = strawberry.Schema(query=Query)
@@ -83,8 +83,8 @@ class People:
 
 
 @pytest.mark.usefixtures("eager")
-def test_the_function_for_lists_of_rows_is_the_documented_one() -> None:
-    """The selection in the docs gives the function in the docs."""
+def test_the_bulk_function_is_the_documented_one() -> None:
+    """The selection on the page gives the function on the page."""
     (text,) = re.findall(r"For `({ contacts .*?)` it is", DOCS)
     (code,) = re.findall(r"```python\n(def l\d+_bulk.*?)```", DOCS, re.DOTALL)
     schema = strawberry.Schema(query=People, config=StrawberryConfig(default_resolver=rows.read))._schema
@@ -97,7 +97,7 @@ def test_the_function_for_lists_of_rows_is_the_documented_one() -> None:
 
 
 def test_every_reason_is_documented() -> None:
-    """The reasons for leaving an operation to graphql-core stand in the docs."""
+    """The reasons for a fallback to graphql-core are on the page."""
     package = Path(execution.__file__).parent
     names = ("compiling", "executing", "executors", "plans", "eligibility")
     source = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in names)

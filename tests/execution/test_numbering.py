@@ -1,4 +1,4 @@
-"""Numbers in the place of new values make texts equal that differ in nothing else, and no others."""
+"""Numbers instead of new values make texts equal that differ in nothing else, and no others."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tests.execution.numbering import Numbering
 
 
 class Row(NamedTuple):
-    """What a list is ordered by."""
+    """The columns by which a list is sorted."""
 
     created_at: datetime
     id: UUID
@@ -25,7 +25,7 @@ FIRST, SECOND = "2026-11-24T09:30:00.250001+00:00", "2026-11-24T09:30:00.250002+
 
 
 def numbered(*texts: str) -> list[str]:
-    """The texts of one story, after one in which an old id and an old time stood."""
+    """The texts of one example, after one that contained an old id and an old time."""
     numbers = Numbering(f'"{OLD}", "2026-01-01T00:00:00Z"')
     return [numbers.numbered(text) for text in texts]
 
@@ -36,13 +36,13 @@ def numbered(*texts: str) -> list[str]:
     ids=["id", "time", "secret"],  # each worker draws other values, and tests have the same names in all
 )
 def test_new_values_become_equal(one: str, other: str) -> None:
-    """Stories that differ in a new value alone become equal; in where it comes again, they don't."""
+    """Examples that differ in a new value alone become equal; those that differ in where it recurs don't."""
     assert numbered(f'["{one}", "{one}"]') == numbered(f'["{other}", "{other}"]')
     assert numbered(f'["{one}", "{other}", "{one}"]') != numbered(f'["{one}", "{other}", "{other}"]')
 
 
-def test_what_was_known_stays() -> None:
-    """A known value is not a new one, whatever the form that it has."""
+def test_known_values_stay() -> None:
+    """A known value is not a new one, in any of its forms."""
     assert numbered(f'"{OLD}"', f'"{ONE}"') == [f'"{OLD}"', '"id 1"']
     assert numbered('"2026-01-01T01:00:00+01:00"') == ['"2026-01-01T01:00:00+01:00"']
     known = encode_global_id("Contact", new_id())
@@ -50,7 +50,7 @@ def test_what_was_known_stays() -> None:
 
 
 def test_a_value_has_one_number_in_all_its_forms() -> None:
-    """A global id counts as the id in it, of its type; a time as its moment, in its own form."""
+    """A global id has the number of the id in it, per type; a time that of its moment, per format."""
     own, row = numbered(f'"{encode_global_id("List", new_id())}" "{encode_global_id("List", UUID_ONE)}"', f'"{ONE}"')
     assert (own, row) == ('"packed(List:id 1)" "packed(List:id 2)"', '"id 2"')
     assert numbered('"2026-11-24T09:30:00.25+00:00"', '"2026-11-24T09:30:00.250000Z"') == [
@@ -60,7 +60,7 @@ def test_a_value_has_one_number_in_all_its_forms() -> None:
 
 
 def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
-    """Of a new row it differs each time, and says so only where its row stands elsewhere."""
+    """Of a new row it differs each time, which shows only where its row is in another position."""
     rows = [Row(datetime.fromisoformat(time), id_) for time in (FIRST, SECOND) for id_ in (UUID_ONE, UUID(OTHER))]
     texts = [
         f'"{cursor}" "{row.created_at.isoformat()}" "{row.id}"'
@@ -71,8 +71,8 @@ def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
     assert numbered(" ".join(mixed)) != numbered(texts[0])
 
 
-def test_a_speed_goes_by_the_clock() -> None:
-    """Two speeds become equal whatever they are; none, another field and another alias stay apart."""
+def test_speeds_are_equal() -> None:
+    """Two speeds become equal; none, another field and another alias stay different."""
     one, other, none, field, alias = numbered(
         *('{"ratePerSecond_1":7.83}', '{"ratePerSecond_1":5.75}', '{"ratePerSecond_1":null}'),
         *('{"estimatedSecondsLeft":7}', '{"ratePerSecond_2":7.83}'),

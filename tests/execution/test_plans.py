@@ -1,4 +1,4 @@
-"""What is compiled and kept, what is left to graphql-core, and what it costs."""
+"""What is compiled and cached, what is left to graphql-core, and how much it costs."""
 
 import gc
 import pickle
@@ -23,7 +23,7 @@ SDL = """
 
 
 class Source:
-    """Answers to everything."""
+    """A source with every field."""
 
     a = 1
     list = ()
@@ -53,18 +53,18 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[execution.Limits]:
 
 
 def run(schema: GraphQLSchema, text: str, **arguments: Any) -> Any:
-    """The answer to a text that is parsed anew."""
+    """The response for a text that is parsed again."""
     return execution.execute(schema, parse(text), Source(), **arguments)
 
 
 def counted(key: str) -> int:
-    """A figure of the statistics: `compiled`, `executed` or a reason."""
+    """A number of the statistics: `compiled`, `executed` or a reason."""
     found = execution.statistics()
     return int(found[key] if key in found else found["fallen_back"].get(key, 0))
 
 
-def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
-    """graphql-core answers the first time, the plan from then on; the answers are the same."""
+def test_the_second_use_compiles(schema: GraphQLSchema) -> None:
+    """graphql-core executes the first time, the plan from then on; the responses are the same."""
     compiled, executed = counted("compiled"), counted("executed")
     answers = [run(schema, "{ a b { a } }") for _ in range(4)]
     assert all(answer == answers[0] for answer in answers)
@@ -74,7 +74,7 @@ def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
 
 @pytest.mark.differential
 def test_many_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """10,000 documents, each seen twice, leave no more plans and sights than allowed; quick: a tenth of each."""
+    """10,000 documents, each used twice, stay within the limits of plans and hashes; quick: a tenth of each."""
     scale = 1 if is_long() else 10
     limits.max_operations, limits.max_seen = 200 // scale, 300 // scale
     for number in range(10_000 // scale):
@@ -88,7 +88,7 @@ def test_many_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: e
 
 
 def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
-    """A text that is parsed for each request is compiled once, and only the newest documents are remembered."""
+    """A text that is parsed for each request is compiled once, and only the last parsed documents are aliases."""
     compiled = counted("compiled")
     documents = [parse("{ a }") for _ in range(100)]
     for document in documents:
@@ -97,7 +97,7 @@ def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
     assert len(plans.plan_cache(schema).by_identity) <= plans.MAX_ALIASES
 
 
-def test_documents_that_never_come_again_are_not_compiled(schema: GraphQLSchema) -> None:
+def test_unique_documents_are_not_compiled(schema: GraphQLSchema) -> None:
     """A stream of unique documents costs no compiling at all."""
     compiled = counted("compiled")
     for number in range(500):
@@ -107,7 +107,7 @@ def test_documents_that_never_come_again_are_not_compiled(schema: GraphQLSchema)
 
 
 def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """Even documents that come twice get no more than their share of the time, and the plan that overdraws it."""
+    """Even documents used twice get no more than their share of the time, and one plan that exceeds it."""
     limits.time_share = 0.0
     plans.time_budget.seconds = 1e-9
     before, compiled = counted("budget"), counted("compiled")
@@ -119,7 +119,7 @@ def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits)
 
 
 def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """Each set of values that @skip and @include look at has its plan, up to a limit; all answers are right."""
+    """Each set of values that @skip and @include depend on has its plan, up to a limit; all responses are right."""
     limits.min_uses, limits.max_plans = 1, 4
     text = (
         "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
@@ -133,7 +133,7 @@ def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits
     assert counted("too many variants") == before + 4
 
 
-def test_equal_texts_of_other_shape_are_told_apart(schema: GraphQLSchema, limits: execution.Limits) -> None:
+def test_equal_texts_with_other_nodes_have_their_own_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """A document made of another with the same source text gets a plan of its own."""
     limits.min_uses = 1
     document = parse("{ a b { a } }")
@@ -160,10 +160,10 @@ def test_equal_texts_of_other_shape_are_told_apart(schema: GraphQLSchema, limits
         ("subscription { a }", {}, "no such root type"),
     ],
 )
-def test_what_is_not_known_is_left_to_graphql_core(
+def test_unsupported_executions_are_left_to_graphql_core(
     schema: GraphQLSchema, limits: execution.Limits, text: str, arguments: dict[str, Any], reason: str
 ) -> None:
-    """Each reason is counted, and graphql-core gives the answer."""
+    """Each reason is counted, and graphql-core gives the response."""
     limits.min_uses = 1
     before, executed = counted(reason), counted("executed")
     answer = run(schema, text, **arguments)
@@ -172,11 +172,11 @@ def test_what_is_not_known_is_left_to_graphql_core(
     assert counted("executed") == executed
 
 
-def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """The answer is graphql-core's; the exception's text is for the listeners, and is not counted by."""
+def test_an_error_of_the_compiler_is_one_reason(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """The response is graphql-core's; the exception's text is passed to the listeners, and is not a reason."""
 
-    class Odd:
-        """A test that can be called, and not looked at."""
+    class NotReadable:
+        """A test that can be called, but not read."""
 
         def __call__(self, *_: Any) -> bool:
             return True
@@ -185,7 +185,7 @@ def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: e
             raise RuntimeError(f"no {name} for anybody")
 
     limits.min_uses = 1
-    schema.type_map["Query"].is_type_of = Odd()  # type: ignore[attr-defined]
+    schema.type_map["Query"].is_type_of = NotReadable()  # type: ignore[attr-defined]
     heard: list[execution.Fallback] = []
     execution.on_fallback(heard.append)
     before = counted("compiler failed")
@@ -198,8 +198,8 @@ def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: e
     assert not any("RuntimeError" in reason for reason in execution.statistics()["fallen_back"])
 
 
-def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """Who wants to log what falls back is told once an operation, with the reason and the document."""
+def test_listeners_are_called_once(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """A listener is called once for an operation, with the reason and the document."""
     limits.min_uses = 1
     heard: list[execution.Fallback] = []
     execution.on_fallback(heard.append)
@@ -212,8 +212,8 @@ def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits
     assert heard == [execution.Fallback("incremental delivery", "Look", document)]
 
 
-def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
-    """A schema that is no longer used takes its plans along."""
+def test_plans_are_freed_with_their_schema(limits: execution.Limits) -> None:
+    """A schema that is no longer used is freed with its plans."""
     limits.min_uses = 1
     schema = build_schema(SDL)
     run(schema, "{ a }")
@@ -224,7 +224,7 @@ def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
 
 
 def test_copies_of_a_schema_start_without_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """A schema can be copied as before, and its plans are pickled as none."""
+    """A schema can be copied, and its plans are pickled as none."""
     limits.min_uses = 1
     run(schema, "{ a }")
     copy = deepcopy(schema)
@@ -234,8 +234,8 @@ def test_copies_of_a_schema_start_without_plans(schema: GraphQLSchema, limits: e
     assert len(pickle.loads(pickled).operations) == 0  # noqa: S301 - our own pickle
 
 
-def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
-    """A resolver that changes a list it was given does not change what the next call gets."""
+def test_lists_in_arguments_are_new_in_each_call(limits: execution.Limits) -> None:
+    """A resolver that changes a list argument does not change the next call's."""
     limits.min_uses = 1
     schema = build_schema(SDL)
 
@@ -254,7 +254,7 @@ def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
 
 
 def test_names_cannot_become_code(limits: execution.Limits) -> None:
-    """A document made by hand with odd names is refused; nothing of it gets into the generated text."""
+    """A document made by hand with invalid names is refused; nothing of it is in the generated text."""
     limits.min_uses = 1
     document = parse("{ a }")
     node: Any = document.definitions[0]

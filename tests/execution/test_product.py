@@ -1,4 +1,4 @@
-"""The product's queries on a real database: the same answers by the same statements, compiled and by graphql-core."""
+"""The product's queries on a real database have the same responses and statements compiled and by graphql-core."""
 
 from random import Random
 from typing import Any, cast
@@ -11,14 +11,14 @@ from core.database.scopes import MAX_CONCURRENT_READS
 from core.ids import encode_global_id
 from tests.execution.company import SENDING, Company
 from tests.execution.differential import MARKS
-from tests.execution.product import BY_CORE, CASES, COMPILED, CORE, Asked, compared, drawn, ran
+from tests.execution.product import BY_CORE, CASES, COMPILED, CORE, GeneratedOperation, compared, drawn, ran
 from tests.properties import examples
 
 pytestmark = MARKS
 
 
 async def compare(company: Company, random: Random) -> None:
-    """Draw a query, run it all ways, compare; and once as in production, its reads concurrent, for the answer."""
+    """Generate a query, run it both ways, compare; and once as in production, with concurrent reads."""
     asked = drawn(company, random, "query", size=25)
     await ran(company, BY_CORE, asked)  # columns that are selected for the first time are read among all others
     expected = await compared(ran, company, asked)
@@ -30,8 +30,8 @@ async def compare(company: Company, random: Random) -> None:
 
 @examples(long=2_000, shrink=False)
 @CASES
-async def test_queries_answer_the_same(company: Company, random: Random) -> None:
-    """Whatever is asked for."""
+async def test_queries_have_the_same_responses(company: Company, random: Random) -> None:
+    """For any query."""
     await compare(company, random)
 
 
@@ -40,7 +40,7 @@ WITH_ROWS = {("Campaign", "deliveries"): SENDING, ("Contact", "events"): "ada", 
 
 
 def test_every_field_of_an_object_that_takes_arguments_has_rows() -> None:
-    """Those of the schema are the ones that are asked for below."""
+    """The fields of the schema are those of the table below."""
     roots = {CORE.query_type, CORE.mutation_type, CORE.subscription_type}
     objects = [kind for kind in CORE.type_map.values() if is_object_type(kind) and not is_introspection_type(kind)]
     fields = [(kind, name, field) for kind in objects if kind not in roots for name, field in kind.fields.items()]
@@ -48,22 +48,20 @@ def test_every_field_of_an_object_that_takes_arguments_has_rows() -> None:
 
 
 async def pages(company: Company, kind: str, name: str, arguments: list[str]) -> list[Any]:
-    """What an object's field answers to each of some arguments, all asked for in one operation."""
+    """The values of an object's field for several arguments, all requested in one operation."""
     object_id = encode_global_id(kind, company.ids[kind][WITH_ROWS[kind, name]])
     selection = "{ totalCount nodes { id } pageInfo { endCursor hasNextPage hasPreviousPage } }"
     fields = " ".join(f"x{number}: {name}{given} {selection}" for number, given in enumerate(arguments))
     text = f'{{ node(id: "{object_id}") {{ ... on {kind} {{ {fields} }} }} }}'
-    asked = Asked(kind="query", text=text, document=parse(text), variables={}, actor=company.owner)
+    asked = GeneratedOperation(kind="query", text=text, document=parse(text), variables={}, actor=company.owner)
     (answer,) = (await compared(ran, company, asked)).results
     assert (answer.errors, answer.data is None) == (None, False)
     return list(answer.data["node"].values()) if answer.data else []
 
 
 @pytest.mark.parametrize(("kind", "name"), WITH_ROWS)
-async def test_a_field_that_is_asked_for_twice_answers_each_time_by_its_own_arguments(
-    company: Company, kind: str, name: str
-) -> None:
-    """Under several aliases in one operation: to each what it answers alone."""
+async def test_a_field_requested_twice_uses_the_arguments_of_each(company: Company, kind: str, name: str) -> None:
+    """Under several aliases in one operation: each has the value that it has alone."""
     (first,) = await pages(company, kind, name, ["(first: 1)"])
     cursor = first["pageInfo"]["endCursor"]
     values = {"first": "1", "last": "1", "filter": "{state: {eq: FAILED}}"}

@@ -1,4 +1,4 @@
-"""The product's mutations: the same answers and the same changes in the same order, compiled and by graphql-core."""
+"""The product's mutations: the same responses and changes in the same order, compiled and by graphql-core."""
 
 from collections.abc import Iterator
 from random import Random
@@ -7,7 +7,7 @@ import pytest
 
 from tests.execution.company import Company
 from tests.execution.differential import MARKS, Way
-from tests.execution.product import CASES, CORE, Asked, Outcome, compared, drawn, numbering, ran
+from tests.execution.product import CASES, CORE, GeneratedOperation, Outcome, compared, drawn, numbering, ran
 from tests.properties import examples, is_long
 
 pytestmark = MARKS
@@ -15,8 +15,8 @@ OF_A_SOCKET = {"renewConnection"}  # over HTTP refused
 REFUSALS = {"userErrors": "{ code field message suggestion }"}
 
 
-async def changed(company: Company, way: Way, asked: Asked) -> Outcome:
-    """The outcome of mutations on the company as it was founded, and all rows afterwards, in the order of writing."""
+async def changed(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
+    """The outcome of mutations on the restored company, and all rows afterwards, in the order of writing."""
     await company.restore()
     outcome = await ran(company, way, asked)
     numbers = numbering(company, asked)
@@ -27,7 +27,7 @@ async def changed(company: Company, way: Way, asked: Asked) -> Outcome:
 
 
 async def compare(company: Company, random: Random) -> list[str]:
-    """Draw mutations, compare their outcomes on equal rows; which of them succeeded."""
+    """Generate mutations, compare their outcomes on equal rows; returns which of them succeeded."""
     expected = await compared(changed, company, drawn(company, random, "mutation", always=REFUSALS, each=10))
     answered = expected.results[0].data or {}
     payloads = {key: payload for key, payload in answered.items() if isinstance(payload, dict)}
@@ -48,6 +48,6 @@ def succeeded() -> Iterator[set[str]]:
 
 @examples(20, long=2_000, shrink=False)
 @CASES
-async def test_mutations_do_the_same(company: Company, succeeded: set[str], random: Random) -> None:
+async def test_mutations_have_the_same_effects(company: Company, succeeded: set[str], random: Random) -> None:
     """Operations of up to six mutations each; in the long form every mutation succeeds at least once."""
     succeeded.update(await compare(company, random))

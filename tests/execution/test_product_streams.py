@@ -1,4 +1,4 @@
-"""The product's subscriptions: the same events, compiled and by graphql-core, and the same end."""
+"""The product's subscriptions: the same events and the same end, compiled and by graphql-core."""
 
 import asyncio
 from contextlib import aclosing
@@ -12,8 +12,8 @@ from core.pubsub import campaign_topic
 from models.campaigns import CampaignStats, CampaignStatus
 from services.campaigns.lifecycle import move
 from tests.execution.company import SENDING, SENT, Company
-from tests.execution.differential import MARKS, Way, by_plan_or_not
-from tests.execution.product import CASES, Asked, Outcome, compared, drawn, numbering, started, told
+from tests.execution.differential import MARKS, Way, require_plans
+from tests.execution.product import CASES, GeneratedOperation, Outcome, as_text, compared, drawn, numbering, started
 from tests.properties import examples
 
 if TYPE_CHECKING:
@@ -23,23 +23,23 @@ pytestmark = MARKS
 LONGEST_SECONDS = 60.0
 
 
-async def watched(company: Company, way: Way, asked: Asked) -> Outcome:
+async def watched(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
     """The events of a stream up to its end, or up to the change of campaigns that follows the first one."""
     await company.restore()
     outcome = Outcome()
-    with by_plan_or_not(way, outcome.results):
+    with require_plans(way, outcome.results):
         async with asyncio.timeout(LONGEST_SECONDS):
             end = await follow(company, way, asked, outcome.results)
     numbers = numbering(company, asked)
-    outcome.story = [numbers.numbered(text) for text in [*map(told, outcome.results), end]]
+    outcome.story = [numbers.numbered(text) for text in [*map(as_text, outcome.results), end]]
     return outcome
 
 
-async def follow(company: Company, way: Way, asked: Asked, results: list[ExecutionResult]) -> str:
-    """Collect the results; what the stream ended with."""
+async def follow(company: Company, way: Way, asked: GeneratedOperation, results: list[ExecutionResult]) -> str:
+    """Collect the results; returns how the stream ended."""
     stream = await started(company, way, asked)
     if isinstance(stream, ExecutionResult):
-        return f"refused: {told(stream)}"
+        return f"refused: {as_text(stream)}"
     async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as events:
         try:
             async for event in events:
@@ -47,14 +47,14 @@ async def follow(company: Company, way: Way, asked: Asked, results: list[Executi
                 if "campaignProgress" in asked.text and len(results) == 2:
                     return "left"
                 if "campaignProgress" in asked.text:
-                    await stir(company)
+                    await change_campaigns(company)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
             return repr(error)
     return "ended"
 
 
-async def stir(company: Company) -> None:
-    """Finish the campaign that is being sent, and announce all others that are not over."""
+async def change_campaigns(company: Company) -> None:
+    """Finish the campaign that is being sent, and announce all others that have not ended."""
     async with company.live.begin(company.owner) as uow:
         for name, campaign_id in company.ids["Campaign"].items():
             if name == SENDING:
@@ -70,6 +70,6 @@ async def stir(company: Company) -> None:
 
 @examples(20, long=500, shrink=False)
 @CASES
-async def test_subscriptions_tell_the_same(company: Company, random: Random) -> None:
-    """Whatever is asked for of the events."""
+async def test_subscriptions_have_the_same_events(company: Company, random: Random) -> None:
+    """For any selection of the events."""
     await compared(watched, company, drawn(company, random, "subscription", size=25))

@@ -1,4 +1,4 @@
-"""Types read straight from rows."""
+"""Types read directly from rows."""
 
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -66,8 +66,8 @@ def plan_of(schema: GraphQLSchema, text: str) -> Plan:
     return plan
 
 
-def test_rows_and_objects_stand_side_by_side() -> None:
-    """A list may hold rows and objects; columns are converted, errors stay where they belong, methods get the row."""
+def test_a_list_may_contain_rows_and_objects() -> None:
+    """Columns are converted, errors stay at their field, methods get the row."""
     answer = both("{ points { x y label total __typename } }", SCHEMA)
     assert answer["data"]["points"][0] == {"x": 1, "y": 2, "label": "a", "total": 3, "__typename": "Point"}
     assert answer["data"]["points"][1] is None
@@ -77,12 +77,12 @@ def test_rows_and_objects_stand_side_by_side() -> None:
 
 
 def test_a_field_without_a_column_is_an_attribute() -> None:
-    """What the row has no column for is looked up as an attribute, and misses."""
+    """A field for which the row has no column is read as an attribute, and is missing."""
     assert "no attribute 'extra'" in both("{ points { extra } }", SCHEMA)["errors"][0]["message"]
 
 
-def test_rows_pass_as_their_interface() -> None:
-    """An interface takes a row for its type."""
+def test_rows_are_values_of_an_interface() -> None:
+    """An interface accepts a row of its type."""
     assert both("{ shapes { x __typename } }", SCHEMA)["data"]["shapes"][2] == {"x": 5, "__typename": "Point"}
 
 
@@ -94,8 +94,8 @@ def test_rows_are_read_by_position() -> None:
     assert "source[1]" in plan.source
 
 
-def test_rows_that_do_not_fit_are_refused() -> None:
-    """A row class belongs to one type, is a named tuple, and has the columns that are named."""
+def test_invalid_row_classes_are_refused() -> None:
+    """A row class belongs to one type, is a named tuple, and has the named columns."""
     with pytest.raises(ValueError, match="named tuple of one type"):
         rows.register(Point, PointRow)
     with pytest.raises(ValueError, match="named tuple of one type"):
@@ -134,8 +134,8 @@ class Wardrobe:
         return [ShirtRow(size) for size in info.context]  # type: ignore[misc]
 
 
-def test_an_enum_says_what_it_misses() -> None:
-    """A column of an enum holds what its class takes: values, and what `_missing_` makes something of."""
+def test_an_enum_column_uses_missing() -> None:
+    """A column of an enum accepts what its class accepts: values, and what `_missing_` converts."""
     rows.register(Shirt, ShirtRow, size=rows.Column("size", Size))
     schema = strawberry.Schema(query=Wardrobe, config=StrawberryConfig(default_resolver=rows.read))._schema
     usual, others = ["small", None, "large"], ["small", "tiny", 3, "huge", None, 4]
@@ -169,7 +169,7 @@ class Human(Named):
 
     @strawberry.field
     def born(self) -> str:
-        """Named like a column, and yet no column."""
+        """Named like a column, but not a column."""
         return f"in {self.born}"
 
 
@@ -261,16 +261,16 @@ ROOT = strawberry.Schema(query=Root, types=[Robot], config=StrawberryConfig(defa
         ("{ edge { node { id } cursor @skip(if: true) } }", "node"),
     ],
 )
-def test_the_columns_that_are_needed(call: Any, text: str, columns: str) -> None:
-    """What is selected, under any name and through any fragment, takes its columns; methods take what they say."""
+def test_selected_columns(call: Any, text: str, columns: str) -> None:
+    """Selected fields, under any alias and in any fragment, need their columns; methods need the registered ones."""
     for _ in range(2):
         result = call(ROOT, parse(text))
         assert result.errors is None
         assert heard.pop() == frozenset(columns.split())
 
 
-def test_a_plan_works_the_columns_out_once() -> None:
-    """Two executions of a plan hear the same set, two plans of a document may hear others."""
+def test_a_plan_computes_its_columns_once() -> None:
+    """Two executions of a plan get the same set, two plans of a document may get others."""
     document = parse("query ($mail: Boolean!) { human { id address @include(if: $mail) } }")
     for mail in (True, False, True, False):
         execution.execute(ROOT, document, variable_values={"mail": mail})
@@ -280,13 +280,13 @@ def test_a_plan_works_the_columns_out_once() -> None:
 
 
 def test_columns_of_another_schemas_type_are_an_error() -> None:
-    """The type that is read from the rows has to be one of the schema."""
+    """The type that is read from the rows must be one of the schema."""
     (error,) = execution.execute(ROOT, parse("{ elsewhere }")).errors  # type: ignore[union-attr, misc]
     assert error.message == "Point is not a type of this schema"
 
 
 def test_a_generic_type_is_registered_once() -> None:
-    """Rows are read as whatever was made of the generic type, beside objects of it, by position."""
+    """Rows are read as any type made of the generic type, beside objects of it, by position."""
     text = "{ page { edges { cursor kind node { id } } others { cursor node { name model } __typename } } }"
     answer = both(text, ROOT)
     assert answer == {
@@ -308,7 +308,7 @@ def test_methods_get_the_row() -> None:
     assert both("{ human { initials born } }", ROOT)["data"] == {"human": {"initials": "A", "born": "in 1815"}}
 
 
-def test_a_schema_without_the_resolver_for_rows_shows_what_stands_in_them() -> None:
+def test_a_schema_without_the_row_resolver_reads_attributes() -> None:
     """Columns are then read by the names of fields and nothing is converted, compiled or not."""
 
     class TallRow(NamedTuple):

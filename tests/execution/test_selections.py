@@ -1,4 +1,4 @@
-"""Which fields a resolver hears were selected, compiled and by graphql-core."""
+"""The selected fields that a resolver gets, compiled and by graphql-core."""
 
 from typing import Any
 
@@ -27,13 +27,13 @@ fragment Common on Node { id other { total } }
 """
 
 
-def heard(call: Any, **variables: Any) -> list[Selection]:
-    """What the resolver of `page` hears, for each time it is called."""
+def selections(call: Any, **variables: Any) -> list[Selection]:
+    """The selections that the resolver of `page` gets in each of its calls."""
     found: list[Selection] = []
 
     class Root:
         def page(self, info: Any, first: int | None = None) -> dict[str, Any]:
-            """Listen."""
+            """Record the selection."""
             assert first in {None, 1}
             found.append(selected_fields(info))
             return {"total": 1, "nodes": []}
@@ -50,18 +50,18 @@ def shape(selection: Selection) -> dict[str, Any]:
 
 @pytest.mark.parametrize("call", [execute, execution.execute])
 def test_selected_fields_go_by_name_and_condition(call: Any) -> None:
-    """Aliases don't matter, conditions do, fragments of all types are seen."""
-    first, again = heard(call, total=True)
+    """Aliases are ignored, conditions are applied, fragments of all types are included."""
+    first, again = selections(call, total=True)
     other: dict[str, Any] = {"total": {}}
     assert shape(first) == {"total": {}, "nodes": {"id": {}, "other": other, "email": {}}}
     assert shape(again) == {"nodes": {"__typename": {}}}
-    first, _ = heard(call, total=False, mail=False)
+    first, _ = selections(call, total=False, mail=False)
     assert shape(first) == {"nodes": {"id": {}, "other": other}}
 
 
-def test_selections_answer_questions() -> None:
-    """A selection says whether a field is in it, at any depth."""
-    first, _ = heard(execution.execute, total=True)
+def test_membership_in_selections() -> None:
+    """A field is in a selection or not, at any depth."""
+    first, _ = selections(execution.execute, total=True)
     assert "total" in first
     assert first.has("nodes", "other", "total")
     assert not first.has("nodes", "name")
@@ -69,6 +69,6 @@ def test_selections_answer_questions() -> None:
     assert repr(first) == "Selection(total, nodes)"
 
 
-def test_a_plan_works_its_selections_out_once() -> None:
-    """Two executions of a plan hear the same object."""
-    assert heard(execution.execute, total=True)[0] is heard(execution.execute, total=True)[0]
+def test_a_plan_computes_its_selections_once() -> None:
+    """Two executions of a plan get the same object."""
+    assert selections(execution.execute, total=True)[0] is selections(execution.execute, total=True)[0]

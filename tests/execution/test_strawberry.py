@@ -1,4 +1,4 @@
-"""Strawberry's schemas: the same answers by its own executor and compiled, and what we know of its inside."""
+"""Strawberry's schemas: the same responses by its own executor and compiled, and how Strawberry is recognized."""
 
 import asyncio
 from datetime import datetime
@@ -42,7 +42,7 @@ COMPILED = (compiled(execution.CompiledStrawberryExecutor), compiled(Native))
 
 
 def compare(kind: str, random: Random) -> None:
-    """Draw a document, run it by Strawberry, compiled, and compiled for orjson; compare."""
+    """Generate a document, run it by Strawberry, compiled, and compiled for orjson; compare."""
     text, variables = document(CORE, random, kind, literals=LITERALS)
     parsed = parse(text)
     assert validate(CORE, parsed) == [], text
@@ -69,8 +69,8 @@ CASES = given(
 
 @examples(long=5_000)
 @CASES
-def test_answers_are_equal(kind: str, random: Random) -> None:
-    """Whatever the document, the values and the trouble in them."""
+def test_responses_are_equal(kind: str, random: Random) -> None:
+    """For any document, values and failures in them."""
     compare(kind, random)
 
 
@@ -80,8 +80,8 @@ def fields_of(name: str) -> dict[str, Any]:
     return fields
 
 
-def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
-    """Strawberry's plain fields are known as such; what has extensions, permissions or arguments is not."""
+def test_plain_fields_are_recognized() -> None:
+    """Strawberry's plain fields are recognized; those with extensions, permissions or arguments are not."""
     fields = fields_of("Person")
     assert strawberry_field(fields["name"], CORE, rows.read) == AttributeField("name", reads_rows=True)
     assert strawberry_field(fields["born"], CORE, rows.read) == AttributeField("born", reads_rows=True)
@@ -89,23 +89,23 @@ def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
     assert strawberry_field(fields["loud"], CORE, rows.read) is None
 
 
-def test_strawberry_calls_methods_as_we_take_it_to() -> None:
-    """A method that takes nothing but itself is called without Strawberry in between."""
+def test_methods_without_parameters_are_called_directly() -> None:
+    """A method that takes only itself is called without Strawberry in between."""
     fields = fields_of("Person")
     for name in ("double", "slow", "fails"):
         assert isinstance(strawberry_field(fields[name], CORE, rows.read), MethodField)
 
 
-def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
-    """Resolvers with info, plain arguments and extensions are called directly; others by Strawberry's own."""
+def test_resolvers_with_plain_arguments_are_called_directly() -> None:
+    """Resolvers with info, plain arguments and extensions are; others are called by Strawberry's own."""
     for field in (fields_of("Person")["greeting"], fields_of("Person")["tags"], fields_of("Mutation")["rename"]):
         assert isinstance(strawberry_field(field, CORE, rows.read), ResolverField)
     for field in (fields_of("Query")["sum"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
         assert strawberry_field(field, CORE, rows.read) is None
 
 
-def test_optional_arguments_are_converted_by_strawberry_when_given() -> None:
-    """A resolver with such an argument is called directly where that is left out or null."""
+def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
+    """A resolver with such an argument is called directly where it is omitted or null."""
     assert isinstance(strawberry_field(fields_of("Query")["people"], CORE, rows.read), ResolverField)
 
     def directly(*_: Any, **given: Any) -> Any:
@@ -130,8 +130,8 @@ def test_optional_arguments_are_converted_by_strawberry_when_given() -> None:
         ("{ people(wanted: { count: 4 }) { number } }", Wanted(count=4)),
     ],
 )
-async def test_optional_arguments_change_no_answer(text: str, heard: Wanted | None) -> None:
-    """Left out, null, a literal or a variable: resolver and client hear what they hear without plans."""
+async def test_optional_arguments_change_no_response(text: str, heard: Wanted | None) -> None:
+    """Omitted, null, a literal or a variable: the resolver and the client get what they get without plans."""
     for schema in (SCHEMA, PLAIN):
         context = Context()
         answer = await schema.execute(text, context_value=context)
@@ -139,15 +139,15 @@ async def test_optional_arguments_change_no_answer(text: str, heard: Wanted | No
         assert context.events == [f"people {heard}"]
 
 
-class Twice(StrawberryResolver[Any]):
-    """Does what it does twice."""
+class CalledTwice(StrawberryResolver[Any]):
+    """Calls its function twice."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(*args, **kwargs) * 2
 
 
 def test_resolvers_of_another_class_are_called_by_strawberry() -> None:
-    """A `StrawberryResolver` with a `__call__` of its own is not passed by, with arguments and without."""
+    """A `StrawberryResolver` with a `__call__` of its own is not bypassed, with arguments and without."""
 
     @strawberry.type
     class Root:
@@ -160,7 +160,7 @@ def test_resolvers_of_another_class_are_called_by_strawberry() -> None:
             return given
 
     for definition in get_object_definition(Root, strict=True).fields:
-        definition.base_resolver = Twice(definition.base_resolver.wrapped_func)  # type: ignore[union-attr]
+        definition.base_resolver = CalledTwice(definition.base_resolver.wrapped_func)  # type: ignore[union-attr]
     schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
     for field in schema._schema.query_type.fields.values():  # type: ignore[union-attr]
         assert strawberry_field(field, schema._schema, rows.read) is None
@@ -168,8 +168,8 @@ def test_resolvers_of_another_class_are_called_by_strawberry() -> None:
     assert (answer.data, answer.errors) == ({"name": "aa", "text": "bb", "other": "cc"}, None)
 
 
-def test_arguments_may_be_called_as_our_own_are() -> None:
-    """An argument named `source` is the resolver's, at once and later, with an extension and without."""
+def test_arguments_may_have_the_names_of_our_parameters() -> None:
+    """An argument named `source` is the resolver's, synchronous and asynchronous, with an extension and without."""
 
     class Passes(FieldExtension):
         def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
@@ -199,7 +199,7 @@ def test_arguments_may_be_called_as_our_own_are() -> None:
 
 
 def test_replaced_resolvers_are_called() -> None:
-    """A resolver that somebody has put in the place of Strawberry's is called like any other."""
+    """A resolver that replaces Strawberry's is called like any other."""
     schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
     field = schema._schema.query_type.fields["name"]  # type: ignore[union-attr]
     assert strawberry_field(field, schema._schema, rows.read) == AttributeField("name", reads_rows=False)
@@ -209,7 +209,7 @@ def test_replaced_resolvers_are_called() -> None:
 
 
 def test_info_is_strawberrys() -> None:
-    """The info that resolvers get has the fields, in the order, that Strawberry gives it."""
+    """The info for resolvers has the fields, in the order, that Strawberry gives it."""
     infos: list[Any] = []
 
     @strawberry.type
@@ -241,8 +241,8 @@ def test_info_is_strawberrys() -> None:
     assert actual.variable_values == expected.variable_values == {}
 
 
-async def test_strawberrys_own_calls_run_plans() -> None:
-    """`Schema.execute` and `Schema.subscribe` go through plans by the public `execution_context_class`."""
+async def test_strawberrys_own_functions_run_plans() -> None:
+    """`Schema.execute` and `Schema.subscribe` run plans by the public `execution_context_class`."""
     before = execution.statistics()["executed"]
     answer = await SCHEMA.execute("{ person { name double } }", context_value=Context())
     assert answer.data == {"person": {"name": "P1", "double": 2}}
@@ -252,8 +252,8 @@ async def test_strawberrys_own_calls_run_plans() -> None:
     assert execution.statistics()["executed"] == before + 3
 
 
-def test_strawberrys_synchronous_call_runs_plans() -> None:
-    """`Schema.execute_sync` goes through plans, though it brings its own word on what iterates asynchronously."""
+def test_execute_sync_of_strawberry_runs_plans() -> None:
+    """`Schema.execute_sync` runs plans, though it passes an `is_async_iterable` of its own."""
 
     @strawberry.type
     class Root:

@@ -1,4 +1,4 @@
-"""What we know of Strawberry's inside: this fails, and says what has changed, when Strawberry is not so any more."""
+"""The assumptions about Strawberry's private interface: each fails with an explanation when Strawberry changes."""
 
 import asyncio
 import dataclasses
@@ -27,7 +27,7 @@ from execution.strawberry_private import (
     strawberry_definition,
     strawberry_is_awaitable,
 )
-from tests.execution.strawberry_schema import PLAIN, SCHEMA, Mood, Person, Robot, Stranger
+from tests.execution.strawberry_schema import PLAIN, SCHEMA, Mood, Person, Robot, UnknownObject
 
 CORE = SCHEMA._schema
 PERSON: dict[str, Any] = CORE.type_map["Person"].fields  # type: ignore[attr-defined]
@@ -57,13 +57,13 @@ class Handle(ExceptionHandler[KeyError, Failed]):
 
 
 def handling() -> strawberry.Schema:
-    """A schema that makes values of exceptions."""
+    """A schema that turns exceptions into values."""
     compiled = execution.CompiledStrawberryExecutor
     return strawberry.Schema(query=Handled, exception_handlers=[Handle()], execution_context_class=compiled)
 
 
 def executors() -> tuple[Any, Any]:
-    """What Strawberry makes for `execute` and for `execute_sync`."""
+    """The executors that Strawberry makes for `execute` and for `execute_sync`."""
     made: list[Any] = []
 
     class Listening(StrawberryExecutor):
@@ -77,16 +77,16 @@ def executors() -> tuple[Any, Any]:
     return made[0], made[1]
 
 
-def told_by_class() -> bool:
-    """What decides for types that implement an interface, as Strawberry makes them and with registered rows."""
+def determined_by_class() -> bool:
+    """Whether the class determines the type, for types with an interface and for registered rows."""
     types = [CORE.type_map["Person"], CORE.type_map["Robot"]]
     made: Any = types[0]
     return checks_class_only(made.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
 
 
 def marked() -> bool:
-    """Whether a cast value bears the mark, and no other."""
-    return vars(strawberry.cast(Robot, Stranger())) == {CAST: Robot}
+    """Whether a cast value has the attribute, and no other."""
+    return vars(strawberry.cast(Robot, UnknownObject())) == {CAST: Robot}
 
 
 # Each is said as Strawberry has it; `execution/strawberry_private.py` relies on it.
@@ -103,7 +103,7 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
     "exception handlers are in the resolver's cell `field_exception_handlers`": lambda: (
         resolver_kind(handling()._schema.query_type.fields["done"]) is None  # type: ignore[union-attr]
     ),
-    "where a class decides, `is_type_of` is the function of that name in the converter": told_by_class,
+    "where a class decides, `is_type_of` is the function of that name in the converter": determined_by_class,
     "definitions are in the extensions of fields, types and the schema": lambda: (
         isinstance(strawberry_definition(PERSON["name"]), StrawberryField)
         and strawberry_definition(CORE.type_map["Person"]).origin is Person
@@ -140,13 +140,13 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize("fact", TAKEN_FOR_TRUE)
-def test_strawberrys_inside_is_as_we_take_it_to_be(fact: str) -> None:
-    """What nothing public tells of Strawberry is so in the version that is installed."""
+def test_assumptions_about_strawberry(fact: str) -> None:
+    """The installed version fulfils each private assumption."""
     assert TAKEN_FOR_TRUE[fact](), f"in Strawberry {version('strawberry-graphql')} it is not so that {fact}"
 
 
-def test_one_module_knows_strawberrys_inside() -> None:
-    """No other module of the room names what is private, or imports what Strawberry does not document."""
+def test_one_module_uses_strawberrys_private_interface() -> None:
+    """No other module of the package uses private names, or imports what Strawberry does not document."""
     room = Path(execution.__file__).parent
     modules = [path for path in room.glob("*.py") if path.stem != "strawberry_private"]
     assert len(modules) > 10
@@ -160,8 +160,8 @@ def test_one_module_knows_strawberrys_inside() -> None:
     assert found == set()
 
 
-def test_exception_handlers_keep_strawberry_in_between() -> None:
-    """Where exceptions of resolvers become values of the answer, Strawberry's resolver is called."""
+def test_exception_handlers_need_strawberrys_resolver() -> None:
+    """Where exceptions of resolvers become values of the response, Strawberry's resolver is called."""
     answer = handling().execute_sync("{ done { ... on Failed { message } } }")
     assert answer.errors is None
     assert answer.data == {"done": {"message": "'reason'"}}

@@ -1,4 +1,4 @@
-"""Executors copied from a template, and what plans keep: nothing of the request that happened to come first."""
+"""Executors copied from a template; neither templates nor plans keep anything of the request that made them."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ class Query:
 
     @strawberry.field
     async def later(self, info: strawberry.Info) -> str:
-        """Nobody hears of it."""
+        """Its errors are ignored."""
         await asyncio.sleep(0)
         raise ValueError(f"no word to {type(info.context).__name__}")
 
@@ -52,12 +52,12 @@ class Query:
 
     @strawberry.field
     def pair(self) -> "list[Query]":
-        """And once more."""
+        """The same once more."""
         return [Query(), Query()]
 
     @strawberry.field
     async def slow(self) -> "Query":
-        """The same, later than anything else."""
+        """The same, later than any other field."""
         for _ in range(5):
             await asyncio.sleep(0)
         return Query()
@@ -72,7 +72,7 @@ pytestmark = pytest.mark.usefixtures("eager")
 
 
 def made(executor: type[Any] = execution.CompiledStrawberryExecutor) -> strawberry.Schema:
-    """A schema of its own, with no plans yet."""
+    """A schema of its own, without plans."""
     return strawberry.Schema(Query, types=[Person], execution_context_class=executor)
 
 
@@ -89,13 +89,13 @@ def asked(schema: strawberry.Schema, document: DocumentNode, context: object, **
 
 
 def operation(schema: strawberry.Schema) -> CachedOperation:
-    """The only operation that is kept."""
+    """The only cached operation."""
     (found,) = plan_cache(schema._schema).operations.values()
     return found
 
 
 def test_each_request_has_its_own_context_errors_and_variables() -> None:
-    """Executors copied from a template share nothing that a request has."""
+    """Executors copied from a template share nothing of a request."""
     schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
     for turn in range(3):
         assert asked(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
@@ -106,8 +106,8 @@ def test_each_request_has_its_own_context_errors_and_variables() -> None:
     assert list(operation(schema).templates) == [execution.CompiledStrawberryExecutor]
 
 
-def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
-    """Neither the context nor a variable is anywhere in what is kept."""
+def test_templates_and_plans_keep_nothing_of_a_request() -> None:
+    """Neither the context nor a variable is in them."""
     schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
     for _ in range(2):
         asked(schema, document, "a context", mark="a secret")
@@ -121,7 +121,7 @@ def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
 
 
 def test_copies_share_no_more_than_executors_do() -> None:
-    """What graphql-core makes anew for each executor, each copy has anew."""
+    """State that graphql-core creates for each executor is new in each copy."""
     schema, document = made(), parse("{ caller }")
     for _ in range(2):
         asked(schema, document, "ada")
@@ -138,7 +138,7 @@ def test_copies_share_no_more_than_executors_do() -> None:
 
 
 class Caller:
-    """Asks, and is nobody."""
+    """The context of a caller."""
 
     def __str__(self) -> str:
         raise ValueError("nobody asks")
@@ -158,8 +158,8 @@ class Caller:
         "{ slow { caller } caller }",
     ],
 )
-async def test_errors_hold_no_request(text: str) -> None:
-    """What a resolver was given is gone with the result, though the traceback of what it raised leads there."""
+async def test_errors_keep_no_request(text: str) -> None:
+    """A resolver's arguments are freed with the result, though the traceback of its error refers to them."""
     schema, document = made(), parse(text)
     gc.collect()
     gc.disable()
@@ -181,8 +181,8 @@ async def test_errors_hold_no_request(text: str) -> None:
         gc.enable()
 
 
-class Noting(execution.CompiledStrawberryExecutor):
-    """Has an `__init__` of its own, and notes who executes."""
+class RecordingExecutor(execution.CompiledStrawberryExecutor):
+    """Has an `__init__` of its own, and records the caller of each execution."""
 
     users: ClassVar[list[object]] = []
 
@@ -191,22 +191,22 @@ class Noting(execution.CompiledStrawberryExecutor):
         self.user = self.context_value
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        """Note whom it is for."""
+        """Record the caller."""
         self.users.append(self.user)
         return super().execute_operation(serially)
 
 
-def test_a_class_of_ones_own_is_asked_each_time() -> None:
-    """Its `__init__` and its methods run for every request, plan or not."""
-    schema, document = made(Noting), parse("{ caller }")
-    Noting.users.clear()
+def test_methods_of_a_subclass_are_called_each_time() -> None:
+    """Its `__init__` and its methods run for every request, with a plan or without."""
+    schema, document = made(RecordingExecutor), parse("{ caller }")
+    RecordingExecutor.users.clear()
     for user in ("ada", "bob", "eve"):
         assert asked(schema, document, user).data == {"caller": user}
-    assert Noting.users == ["ada", "bob", "eve"]
+    assert RecordingExecutor.users == ["ada", "bob", "eve"]
 
 
-def test_a_fault_below_an_interface_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphql-core executes the concrete type then, each time, and the fault is counted."""
+def test_an_error_below_an_interface_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphql-core executes the concrete type then, each time, and the error is counted."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     before = counters.fallen_back["compiler failed"]
     usual = Compilation.object_plan
@@ -223,8 +223,8 @@ def test_a_fault_below_an_interface_costs_no_answer(monkeypatch: pytest.MonkeyPa
     assert counters.fallen_back["compiler failed"] == before + 1
 
 
-def test_what_is_compiled_later_is_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fields of concrete types count as those of the plan do, and without time graphql-core executes them."""
+def test_concrete_types_count_in_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their fields count as those of the plan do, and without time graphql-core executes them."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     asked(schema, document, None)
     assert plan_cache(schema._schema).fields == 3

@@ -1,4 +1,4 @@
-"""Threads may execute operations of one schema at the same time, as servers of synchronous resolvers do."""
+"""Threads may execute operations of one schema at the same time, as servers with synchronous resolvers do."""
 
 import asyncio
 import sys
@@ -36,12 +36,12 @@ class Root:
 
     @strawberry.field
     def number(self, plus: int) -> int:
-        """One more."""
+        """The next number."""
         return plus + 1
 
     @strawberry.field
     async def caller(self, info: strawberry.Info, mark: str) -> str | None:
-        """Who asks, after others had their turn; an error where nobody may know."""
+        """The caller, after other threads ran; an error where it must not be returned."""
         for _ in range(3):
             await asyncio.sleep(0)
         if mark.endswith("!"):
@@ -50,8 +50,8 @@ class Root:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Threads take turns all the time, everything is compiled, and little of it is kept."""
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads switch often, everything is compiled, and the cache is small."""
     for name, value in {"min_uses": 1, "time_share": 1000.0, "max_operations": 5, "max_fields": 60}.items():
         monkeypatch.setattr(execution.limits, name, value)
     before = sys.getswitchinterval()
@@ -66,7 +66,7 @@ def schema() -> strawberry.Schema:
 
 
 def at_once(schema: strawberry.Schema, texts: list[str]) -> list[list[Any]]:
-    """What each of the threads is answered to these texts."""
+    """The responses of each thread to these texts."""
     barrier = Barrier(THREADS)
 
     def answers(_: int) -> list[Any]:
@@ -79,8 +79,8 @@ def at_once(schema: strawberry.Schema, texts: list[str]) -> list[list[Any]]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_threads_meet_a_type_at_once() -> None:
-    """The plans of an interface's types are written while other threads want them, too."""
+def test_threads_compile_a_type_at_once() -> None:
+    """The plans of an interface's types are compiled while other threads need them, too."""
     parts = " ".join(f"... on Shape{kind} {{ f{kind} }}" for kind in KINDS)
     expected = [{"id": kind, f"f{kind}": kind} for kind in KINDS]
     for _ in range(5):
@@ -89,8 +89,8 @@ def test_threads_meet_a_type_at_once() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_threads_make_room_for_each_other() -> None:
-    """Operations are kept, found and forgotten by all threads, and counted rightly."""
+def test_threads_share_a_small_cache() -> None:
+    """Operations are added, found and evicted by all threads, and counted correctly."""
     shared = schema()
     texts = [f"{{ n{number}: number(plus: {number}) }}" for number in [*range(20), *range(20)]]
     expected = [({f"n{number}": number + 1}, None) for number in [*range(20), *range(20)]]
@@ -103,8 +103,8 @@ def test_threads_make_room_for_each_other() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_threads_with_loops_of_their_own_share_a_model() -> None:
-    """One compiled document, executors copied from one model: each caller is told what is for him, and no other."""
+def test_threads_with_their_own_event_loops_share_a_template() -> None:
+    """With one compiled document and template, each caller gets its own response."""
     shared = schema()._schema
     document = parse("query ($mark: String!) { caller(mark: $mark) shapes { id } again: caller(mark: $mark) }")
     shapes = [{"id": kind} for kind in KINDS]
@@ -144,8 +144,8 @@ def test_threads_with_loops_of_their_own_share_a_model() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_threads_make_room_for_each_others_models() -> None:
-    """An operation that is executed by many classes at once keeps few models, and answers to all."""
+def test_threads_share_few_templates() -> None:
+    """An operation that is executed by many classes at once keeps few templates, and all get responses."""
     shared = schema()._schema
     document = parse("{ number(plus: 1) }")
     classes = [type(f"Own{number}", (execution.CompiledStrawberryExecutor,), {}) for number in range(30)]

@@ -1,6 +1,6 @@
-"""A schema with every feature, whose resolvers misbehave in every way, the same way for the same seed.
+"""A schema with every feature, whose resolvers misbehave in every way, in the same way for the same seed.
 
-What a resolver does depends on the seed and its path alone, so two executors that run the same operation meet the
+What a resolver does depends on the seed and its path alone, so two executors that run the same operation get the
 same values, exceptions and delays. Delays are turns of the event loop, so that the order of events is the same, too.
 """
 
@@ -37,7 +37,7 @@ from tests.execution.odd_values import Odd, Slotted, serialize_even
 
 
 class Stage:
-    """One execution: its seed, and what happened in it."""
+    """One execution: its seed, and its events."""
 
     def __init__(self, seed: int, trouble: float) -> None:
         self.seed = seed
@@ -46,7 +46,7 @@ class Stage:
         self.waiting: dict[str, asyncio.Future[Any]] = {}
 
     def random(self, *what: object) -> Random:
-        """The dice for that place."""
+        """The random numbers for that place."""
         return Random(f"{self.seed} {what}")
 
 
@@ -77,20 +77,20 @@ LEAVES: dict[str, list[Any]] = {
 
 
 async def turns(count: int) -> None:
-    """Let others go first."""
+    """Let other tasks run first."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def log(info: GraphQLResolveInfo[Any], what: str) -> Stage:
-    """Note an event; the stage."""
+    """Record an event; returns the stage."""
     stage: Stage = info.context
     stage.events.append(f"{what} {info.path.as_list()} {info.parent_type.name}.{info.field_name}")
     return stage
 
 
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-    """Give a value, or fail to, at once or later."""
+    """Return a value, or fail, synchronously or asynchronously."""
     stage = log(info, f"resolve {sorted(arguments.items())!r}")
     random = stage.random(info.path.as_list())
     match random.randrange(8):
@@ -114,7 +114,7 @@ async def later(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> 
 
 
 def loaded(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
-    """A future that a batch resolves, once for all that were asked for by then."""
+    """A future that a batch resolves, together with all others requested by then."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     if not stage.waiting:
         asyncio.get_running_loop().call_soon(load, stage)
@@ -126,7 +126,7 @@ def loaded(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
 
 
 def load(stage: Stage) -> None:
-    """Resolve the batch; how large it was is an event."""
+    """Resolve the batch; its size is an event."""
     stage.events.append(f"batch of {len(stage.waiting)}")
     futures = list(stage.waiting.values())
     stage.waiting.clear()
@@ -152,7 +152,7 @@ def outcome_or_error(stage: Stage, info: GraphQLResolveInfo[Any], random: Random
 
 
 def outcome(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
-    """A value of the field's type, or trouble."""
+    """A value of the field's type, or a failure."""
     if random.random() < stage.trouble:
         match random.randrange(4):
             case 0:
@@ -182,7 +182,7 @@ def made(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLOutputType, 
 
 
 def many(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLList[Any], random: Random, depth: int) -> Any:
-    """A list, or something else to iterate over; its items may take time."""
+    """A list, or another iterable; its items may be awaitable."""
     items = [made(stage, info, type_.of_type, random, depth) for _ in range(random.randrange(4))]
     if random.random() < stage.trouble / 2:
         items.append(Failure("an item"))
@@ -224,7 +224,7 @@ def breaking(items: list[Any], breaks: bool) -> Iterator[Any]:
 
 
 async def streamed(items: list[Any], breaks: bool) -> AsyncIterator[Any]:
-    """The same, over time."""
+    """The same, asynchronously."""
     for index, item in enumerate(items):
         if breaks and index == 1:
             raise Failure("streaming")
@@ -251,7 +251,7 @@ def thing(stage: Stage, info: GraphQLResolveInfo[Any], name: str, random: Random
 
 
 def called(value: Any) -> Any:
-    """What the default resolver has to call."""
+    """A callable for the default resolver."""
 
     def call(info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
         stage = log(info, f"call {sorted(arguments.items())!r}")
@@ -261,12 +261,12 @@ def called(value: Any) -> Any:
 
 
 def name_of(value: Any) -> Any:
-    """The type's name that a value carries."""
+    """The type's name in a value."""
     return value.get("typename") if isinstance(value, dict) else getattr(value, "typename", None)
 
 
 def resolve_type(value: Any, info: GraphQLResolveInfo[Any], _type: Any) -> Any:
-    """The value's type; sometimes late, sometimes wrong."""
+    """The value's type; sometimes asynchronously, sometimes wrong."""
     stage = log(info, "type")
     random = stage.random("type", info.path.as_list(), name_of(value))
     name = name_of(value)
@@ -276,7 +276,7 @@ def resolve_type(value: Any, info: GraphQLResolveInfo[Any], _type: Any) -> Any:
 
 
 def is_box(value: Any, info: GraphQLResolveInfo[Any]) -> Any:
-    """Whether it is a box; sometimes late."""
+    """Whether it is a box; sometimes asynchronously."""
     stage = log(info, "is box")
     answer = name_of(value) == "Box"
     return soon(answer, 1) if stage.random("box", info.path.as_list()).random() < 0.3 else answer
@@ -333,7 +333,7 @@ def own_fields() -> dict[str, GraphQLField]:
 
 
 def toy_fields() -> dict[str, GraphQLField]:
-    """The fields of what implements Thing, and one more."""
+    """The fields of types that implement Thing, and one more."""
     return {
         "id": GraphQLField(required(GraphQLID)),
         "name": GraphQLField(GraphQLString),
@@ -353,7 +353,7 @@ ITEM: Any = GraphQLObjectType("Item", lambda: leaf_fields() | own_fields())
 
 
 async def events(_source: Any, info: GraphQLResolveInfo[Any], **_arguments: Any) -> AsyncIterator[Any]:
-    """Three events of whatever kind."""
+    """Three events of any kind."""
     stage = log(info, "subscribe")
     for number in range(3):
         stage.events.append(f"event {number}")
@@ -361,7 +361,7 @@ async def events(_source: Any, info: GraphQLResolveInfo[Any], **_arguments: Any)
 
 
 def mutation_fields() -> dict[str, GraphQLField]:
-    """Changes, whose order shows in the events."""
+    """Mutations, whose order shows in the events."""
     return {
         "change": GraphQLField(ITEM, args={"number": GraphQLArgument(GraphQLInt)}, resolve=resolve),
         "changeRequired": GraphQLField(required(ITEM), resolve=resolve),

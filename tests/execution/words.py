@@ -1,4 +1,4 @@
-"""What operations on the company are made of: mostly ids and values that mean something, and some nonsense."""
+"""The values that generated operations use: mostly ids and values that exist, and some invalid ones."""
 
 import json
 from datetime import timedelta
@@ -16,9 +16,9 @@ def plain(*values: object) -> list[tuple[str, Any]]:
     return [(json.dumps(value, ensure_ascii=False), value) for value in values]
 
 
-def words(company: Company) -> Literals:
-    """What operations are made of: mostly what is there and what is taken, and some nonsense."""
-    ids = {kind: company.globally(kind) for kind in company.ids}
+def literals(company: Company) -> Literals:
+    """The values that operations use: mostly valid ones that exist or are taken, and some invalid ones."""
+    ids = {kind: company.global_ids_of(kind) for kind in company.ids}
     said = dict(zip(company.ids["MayaMessage"], ids["MayaMessage"], strict=True))
     campaigns = dict(zip(company.ids["Campaign"], ids["Campaign"], strict=True))
     ended = [said[name] for name in REPLIES if name not in OPEN]
