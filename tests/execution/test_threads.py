@@ -78,7 +78,7 @@ def at_once(schema: strawberry.Schema, texts: list[str]) -> list[list[Any]]:
         return list(pool.map(answers, range(THREADS)))
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("small_limits")
 def test_threads_compile_a_type_at_once() -> None:
     """The plans of an interface's types are compiled while other threads need them, too."""
     parts = " ".join(f"... on Shape{kind} {{ f{kind} }}" for kind in KINDS)
@@ -88,7 +88,7 @@ def test_threads_compile_a_type_at_once() -> None:
             assert answers == [({"shapes": expected}, None)]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("small_limits")
 def test_threads_share_a_small_cache() -> None:
     """Operations are added, found and evicted by all threads, and counted correctly."""
     shared = schema()
@@ -102,7 +102,7 @@ def test_threads_share_a_small_cache() -> None:
     assert len(plans.by_identity) == sum(len(operation.aliases) for operation in plans.operations.values())
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("small_limits")
 def test_threads_with_their_own_event_loops_share_a_template() -> None:
     """With one compiled document and template, each caller gets its own response."""
     shared = schema()._schema
@@ -143,7 +143,7 @@ def test_threads_with_their_own_event_loops_share_a_template() -> None:
     assert list(operation.templates) == [execution.CompiledStrawberryExecutor]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("small_limits")
 def test_threads_share_few_templates() -> None:
     """An operation that is executed by many classes at once keeps few templates, and all get responses."""
     shared = schema()._schema
