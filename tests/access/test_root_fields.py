@@ -14,7 +14,7 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.sockets import connected
 from tests.serving import Served
-from tests.tenancy.asking import Asker, Place
+from tests.tenancy.asking import Operation, Place
 from tests.tenancy.test_cross_tenant import KINDS
 
 WAIT_SECONDS = 60.0
@@ -40,7 +40,7 @@ ALWAYS = {
 
 async def codes(server: Served, token: str | None, place: Place) -> set[str]:
     """The error codes of the response to a root field, with ids that do not exist."""
-    asker = Asker(schema, place, {kind: encode_global_id(kind, new_id()) for kind in KINDS})
+    asker = Operation(schema, place, {kind: encode_global_id(kind, new_id()) for kind in KINDS})
     document, variables = asker.document(), asker.arguments("")
     if place.root != "Subscription" or token is None:
         return set((await ApiClient(server.url, token).send(document, variables)).codes)

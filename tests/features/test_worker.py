@@ -31,7 +31,7 @@ from tests.deliveries.model import ModelMailer
 from tests.deliveries.test_jobs import with_short_times, worker
 from tests.deliveries.worker import progress, sending, statuses
 from tests.maya.conftest import start_chat
-from tests.outbox.mailing import hurry, outbox_of, put, rows
+from tests.outbox.mailing import expire_all, outbox_of, put, rows
 from tests.waiting import until
 
 OFF = Features(off=frozenset({Feature.SENDING}))
@@ -178,7 +178,7 @@ async def test_system_mail_in_doubt_waits(off: Runtime) -> None:
     await put(off, owner)
     mailer = ModelMailer(outcome="failed after")
     await outbox_of(off, mailer).send_due(owner)
-    await hurry(off, owner)
+    await expire_all(off, owner)
     job = ReconcileOutbox(organization_id=owner.organization_id)
     for runtime, expected in (
         (off, OutboxStatus.UNKNOWN),

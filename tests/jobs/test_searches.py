@@ -1,4 +1,4 @@
-"""The searches of the sweeps: each finds every row that asks for something, page by page, and no other."""
+"""The searches of the sweeps: each finds exactly the rows that need work, page by page."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ SEARCHES: dict[str, tuple[ModuleType, Find]] = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What asks for each search's jobs, in the order of their keys."""
+    """The keys that each search must find, in order."""
 
     runtime: Runtime
     jobs: dict[str, list[Job]]
@@ -56,8 +56,8 @@ async def campaign_in(runtime: Runtime, actor: Actor, status: CampaignStatus, *,
     return campaign_id
 
 
-async def asked_for(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Job]:
-    """An organization in which one row of each kind asks for a job, beside one that does not."""
+async def needing_work(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Job]:
+    """An organization in which one row of each kind needs a job, and one does not."""
     actor = await factories.organization(runtime)
     own = actor.organization_id
     async with runtime.work.begin(actor) as uow:
@@ -96,13 +96,13 @@ async def world(fresh_runtime: Runtime, servers: Servers) -> AsyncIterator[World
     assert database is not None
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
-        found = [await asked_for(fresh_runtime, admin) for _ in range(4)]
+        found = [await needing_work(fresh_runtime, admin) for _ in range(4)]
         yield World(fresh_runtime, {name: [each[name] for each in found] for name in SEARCHES})
     finally:
         await admin.close()
 
 
-async def walked(world: World, find: Find) -> list[list[Job]]:
+async def pages_of(world: World, find: Find) -> list[list[Job]]:
     """The jobs of each page, from the first to the last."""
     pages, after = list[list[Job]](), START
     while len(pages) < 10:
@@ -114,10 +114,8 @@ async def walked(world: World, find: Find) -> list[list[Job]]:
     return pages
 
 
-async def test_a_search_finds_all_that_asks_for_it_page_by_page(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of every noun and tenant, each once, in the order of their keys, however many there are to a page."""
+async def test_a_search_finds_all_work_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every kind and tenant, each once, in the order of the keys, with any page size."""
     for name, (module, find) in SEARCHES.items():
         expected = world.jobs[name]
         for size, pages in (
@@ -126,4 +124,4 @@ async def test_a_search_finds_all_that_asks_for_it_page_by_page(
             (5, [expected]),
         ):
             monkeypatch.setattr(module, "PAGE", size)
-            assert await walked(world, find) == pages, name
+            assert await pages_of(world, find) == pages, name

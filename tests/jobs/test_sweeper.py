@@ -1,4 +1,4 @@
-"""Sweeps: page by page, organizations in turn, each in a loop of its own."""
+"""Sweeps: page by page, round-robin over organizations, each in a loop of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ del Job.registry["note"]
 
 @dataclass(slots=True)
 class Rows:
-    """Rows that ask for a job each, and the jobs that were run."""
+    """Rows that need a job each, and the jobs that were run."""
 
     pages: list[JobPage]
     searched: list[UUID]
@@ -63,12 +63,12 @@ def note(organization_id: UUID, number: int) -> Note:
 
 
 def worker_of(runtime: Runtime, rows: Rows) -> Worker:
-    """A worker that knows the one job."""
+    """A worker with the handler of this job."""
     return build_worker(runtime, [handles(Note, rows.note)])
 
 
-def test_which_sweeps_one_process_does_at_a_time_and_which_come_daily() -> None:
-    """All but the one that gives each process its campaigns to send; what only grows old is looked at once a day."""
+def test_which_sweeps_are_exclusive_and_which_are_daily() -> None:
+    """All are exclusive but the one that gives each process its campaigns; partitions and retention are daily."""
     assert {each.name for each in SWEEPS if not each.exclusive} == {"send campaigns"}
     daily = {"make partitions", "delete expired rows"}
     assert {each.name: each.every for each in SWEEPS if each.every is not None} == dict.fromkeys(daily, 86_400.0)
@@ -76,15 +76,15 @@ def test_which_sweeps_one_process_does_at_a_time_and_which_come_daily() -> None:
 
 
 async def test_a_round_finds_every_page(runtime: Runtime) -> None:
-    """One search for each, from the key where the last page ended."""
+    """One search for each, from the key of the last page on."""
     rows = pages(3)
     await Sweeper(worker_of(runtime, rows), asyncio.Event()).round(sweep_jobs(rows.find, name=str(new_id())))
     assert rows.run == [0, 1, 2]
     assert [after.int for after in rows.searched] == [0, 1, 2]
 
 
-async def test_a_long_round_goes_on_in_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round has so many pages and no more; nothing beyond them is forgotten, and then it begins anew."""
+async def test_a_long_round_is_continued_by_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round has a maximum of pages; the next one continues after them, and then it starts again."""
     monkeypatch.setattr(sweeper, "MAX_PAGES", 2)
     rows, stopping = pages(3), asyncio.Event()
     each, subject = sweep_jobs(rows.find, name=str(new_id())), Sweeper(worker_of(runtime, rows), stopping)
@@ -97,7 +97,7 @@ async def test_a_long_round_goes_on_in_the_next(runtime: Runtime, monkeypatch: p
 
 
 async def test_a_round_ends_between_pages(runtime: Runtime) -> None:
-    """Told to stop, it searches no more."""
+    """Stopped, it searches no more."""
     rows, stopping = pages(3), asyncio.Event()
 
     def note_and_stop(_: Worker, job: Note) -> None:
@@ -109,16 +109,16 @@ async def test_a_round_ends_between_pages(runtime: Runtime) -> None:
     assert rows.run == [0]
 
 
-def test_organizations_take_turns() -> None:
-    """The first job of each, then the second of each: one with many keeps nobody waiting."""
+def test_jobs_are_started_round_robin_over_organizations() -> None:
+    """The first job of each, then the second of each, and so on."""
     first, second, third = (new_id() for _ in range(3))
     jobs = [note(first, number) for number in range(3)] + [note(second, 3), note(third, 4), note(third, 5)]
     assert [job.number.int for job in interleave(jobs) if isinstance(job, Note)] == [0, 3, 4, 1, 5, 2]
 
 
 @asynccontextmanager
-async def sweeping(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
-    """These sweeps in a worker, every few milliseconds."""
+async def run_sweeps(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
+    """Run these sweeps in a worker, every few milliseconds."""
     sending = runtime.settings.sending.model_copy(update={"sweep_seconds": 0.01})
     quick = replace(runtime, settings=runtime.settings.model_copy(update={"sending": sending}))
     stopping = asyncio.Event()
@@ -132,10 +132,10 @@ async def sweeping(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
             await asyncio.gather(*loops)
 
 
-async def test_a_sweep_in_trouble_or_slow_keeps_no_other_waiting(runtime: Runtime) -> None:
-    """Whatever a round raises is logged with the sweep's name, and the next comes; others have their own rounds."""
+async def test_failing_and_slow_sweeps_do_not_delay_others(runtime: Runtime) -> None:
+    """An error is logged with the sweep's name, and the next round follows; other sweeps have their own rounds."""
     rounds: list[str] = []
-    going = asyncio.Event()
+    released = asyncio.Event()
 
     async def fail(_: Worker) -> None:
         rounds.append("fail")
@@ -143,25 +143,25 @@ async def test_a_sweep_in_trouble_or_slow_keeps_no_other_waiting(runtime: Runtim
 
     async def hang(_: Worker) -> None:
         rounds.append("hang")
-        await going.wait()
+        await released.wait()
 
     async def work(_: Worker) -> None:
         rounds.append("work")
 
-    async def all_have_gone_on() -> bool:
+    async def all_have_continued() -> bool:
         return rounds.count("fail") > 2 and rounds.count("work") > 2
 
     names = {run: f"{run.__name__} {new_id()}" for run in (fail, hang, work)}
     with capture_logs() as logs:
-        async with sweeping(runtime, *(sweep(run, name=name) for run, name in names.items())):
-            await until(all_have_gone_on)
-            going.set()
+        async with run_sweeps(runtime, *(sweep(run, name=name) for run, name in names.items())):
+            await until(all_have_continued)
+            released.set()
     assert rounds.count("hang") >= 1
     assert {each["sweep"] for each in logs} == {names[fail]}
 
 
 async def test_a_sweep_has_its_interval(runtime: Runtime) -> None:
-    """The setting's, or one of its own."""
+    """That of the settings, or its own."""
     rounds: list[str] = []
 
     async def often(_: Worker) -> None:
@@ -173,15 +173,17 @@ async def test_a_sweep_has_its_interval(runtime: Runtime) -> None:
     async def is_often() -> bool:
         return rounds.count("often") > 3
 
-    async with sweeping(runtime, sweep(often, name=str(new_id())), sweep(daily, name=str(new_id()), every=86_400.0)):
+    async with run_sweeps(
+        runtime, sweep(often, name=str(new_id())), sweep(daily, name=str(new_id()), every=86_400.0)
+    ):
         await until(is_often)
     assert rounds.count("daily") == 1
 
 
-async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
+async def test_a_daily_sweep_that_was_not_done_is_retried_soon(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failure, while another process is at it, and when it has left something; then it has its interval."""
+    """After a failure, while another process runs it, and when it left something; then after its interval."""
     monkeypatch.setattr(sweeper, "RETRY_SECONDS", 0.01)
     name, rounds = str(new_id()), list[str]()
 
@@ -196,14 +198,14 @@ async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
 
     later: list[str] = []
     tried = 0
-    alone = type(runtime.work).advisory_lock
+    advisory_lock = type(runtime.work).advisory_lock
 
     def counted(work: Work, named: str) -> AbstractAsyncContextManager[bool]:
         nonlocal tried
         tried += named == f"sweep {name}"
-        return alone(work, named)
+        return advisory_lock(work, named)
 
-    async def is_tried_in_vain() -> bool:
+    async def was_tried() -> bool:
         return tried > 2
 
     async def is_done() -> bool:
@@ -212,8 +214,8 @@ async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
     monkeypatch.setattr(type(runtime.work), "advisory_lock", counted)
     async with AsyncExitStack() as other:
         await other.enter_async_context(runtime.work.advisory_lock(f"sweep {name}"))
-        async with sweeping(runtime, sweep(daily, name=name, every=86_400.0), sweep(often, name=str(new_id()))):
-            await until(is_tried_in_vain)
+        async with run_sweeps(runtime, sweep(daily, name=name, every=86_400.0), sweep(often, name=str(new_id()))):
+            await until(was_tried)
             assert rounds == []
             await other.aclose()
             await until(is_done)
@@ -223,12 +225,12 @@ async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
 
 
 async def is_long(rounds: list[str]) -> bool:
-    """Whether a sweep that comes every few milliseconds has come some times."""
+    """Whether a sweep with a short interval has run some times."""
     return len(rounds) > 5
 
 
-def test_the_pause_before_another_try_grows_up_to_the_interval() -> None:
-    """It is never longer than the interval of a sweep that comes often."""
+def test_the_pause_before_a_retry_grows_up_to_the_interval() -> None:
+    """It is never longer than the interval of the sweep."""
     pauses = [sweeper.pause_after(RoundResult.NOT_DONE, every=86_400.0, not_done=number) for number in (1, 5, 40)]
     assert sweeper.RETRY_SECONDS / 2 <= pauses[0] <= sweeper.RETRY_SECONDS < pauses[1] < pauses[2] <= 86_400.0
     assert sweeper.pause_after(RoundResult.NOT_DONE, every=0.2, not_done=3) <= 0.2
@@ -237,7 +239,7 @@ def test_the_pause_before_another_try_grows_up_to_the_interval() -> None:
 
 
 async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> None:
-    """Each keeps one connection and works with another; however many want to be at it, none waits for itself."""
+    """Each holds one connection and works with another; however many run, none waits for itself."""
     settings = settings_for(servers, await copy_template(servers), redis_database=1)
     settings = settings.model_copy(
         update={
@@ -249,19 +251,19 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
     too_small = settings.database.model_copy(update={"pool_size": CONCURRENT_SWEEPS})
     with pytest.raises(SettingsInvalid):
         require(settings.model_copy(update={"database": too_small}))
-    at_work, begun, done = 0, 0, list[int]()
+    running_sweeps, started, done = 0, 0, list[int]()
 
-    async def all_have_begun() -> bool:
-        return begun >= CONCURRENT_SWEEPS
+    async def all_have_started() -> bool:
+        return started >= CONCURRENT_SWEEPS
 
     async def work(worker: Worker) -> None:
-        nonlocal at_work, begun
-        at_work, begun = at_work + 1, begun + 1
-        assert at_work <= CONCURRENT_SWEEPS
-        await until(all_have_begun)
+        nonlocal running_sweeps, started
+        running_sweeps, started = running_sweeps + 1, started + 1
+        assert running_sweeps <= CONCURRENT_SWEEPS
+        await until(all_have_started)
         await worker.runtime.system.rows(select(1))
-        at_work -= 1
-        done.append(begun)
+        running_sweeps -= 1
+        done.append(started)
 
     async def find(system: SystemScope, _: UUID) -> JobPage:
         await work(subject.worker)
@@ -276,26 +278,26 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
     assert len(done) == len(sweeps)
 
 
-async def test_one_process_at_a_time_sweeps_alone(runtime: Runtime) -> None:
-    """While one is at it, another does not begin; a sweep that all processes do waits for nobody."""
-    going, begun = asyncio.Event(), list[str]()
+async def test_an_exclusive_sweep_runs_in_one_process_at_a_time(runtime: Runtime) -> None:
+    """While one process runs it, another does not; other sweeps run in all processes."""
+    released, started = asyncio.Event(), list[str]()
 
     async def work(_: Worker) -> None:
-        begun.append("begun")
-        await going.wait()
+        started.append("started")
+        await released.wait()
 
     processes = [Sweeper(build_worker(runtime, []), asyncio.Event()) for _ in range(2)]
     exclusive = sweep(work, name=str(new_id()))
     first = asyncio.create_task(processes[0].round(exclusive))
 
-    async def is_begun() -> bool:
-        return bool(begun)
+    async def has_started() -> bool:
+        return bool(started)
 
-    await until(is_begun)
+    await until(has_started)
     await asyncio.wait_for(processes[1].round(exclusive), WAIT_SECONDS)
-    assert begun == ["begun"]
+    assert started == ["started"]
     everywhere = [asyncio.create_task(each.round(replace(exclusive, exclusive=False))) for each in processes]
     await asyncio.sleep(0)
-    assert begun == ["begun"] * 3
-    going.set()
+    assert started == ["started"] * 3
+    released.set()
     await asyncio.gather(first, *everywhere)

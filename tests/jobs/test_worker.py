@@ -1,4 +1,4 @@
-"""How a worker runs jobs: at once or in the background, so many of a kind, and what follows from an advance."""
+"""How a worker runs jobs: at once or in the background, with a maximum of each kind, and jobs that follow."""
 
 import asyncio
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Wait(Job):
 del Job.registry["wait"]
 
 
-async def test_so_many_jobs_of_a_kind_run_side_by_side(runtime: Runtime) -> None:
-    """As the noun declares; the others wait for them, and are run."""
+async def test_jobs_of_a_kind_have_a_maximum_of_concurrency(runtime: Runtime) -> None:
+    """As declared; the others wait, and are run."""
     going, begun = asyncio.Event(), list[UUID]()
 
     async def wait(_: Worker, job: Wait) -> None:
@@ -47,8 +47,8 @@ async def test_so_many_jobs_of_a_kind_run_side_by_side(runtime: Runtime) -> None
     assert begun == numbers
 
 
-async def test_what_follows_from_an_advance_is_started_at_once(runtime: Runtime) -> None:
-    """Of a campaign with expired leases, what may have been sent is asked about, and what was not is sent."""
+async def test_advancing_a_campaign_starts_the_jobs_it_needs_next(runtime: Runtime) -> None:
+    """For a campaign with expired leases: a lookup for submitted messages, and sending for the others."""
     actor, contacts, campaign_id = await sending(runtime, 2)
     await lease(runtime, actor, campaign_id, contacts[:1], DeliveryStatus.SUBMITTING, seconds=-1)
     started: list[Job] = []

@@ -1,4 +1,4 @@
-"""That the migrations make what the models, the SQL files and the policies say, and what is said when they do not."""
+"""The migrations create what the models, SQL files and policies declare; differences are reported."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ CHANGES = {
 
 
 async def differences(servers: Servers, *statements: str) -> list[str]:
-    """What has drifted in a database where the owner has run the statements."""
+    """The drift of a database in which the owner has run the statements."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
     try:
@@ -60,8 +60,8 @@ async def differences(servers: Servers, *statements: str) -> list[str]:
     return [each.sentence for each in await migration.as_migrator(url, drift.differences)]
 
 
-def changed(monkeypatch: pytest.MonkeyPatch, folder: Path, **texts: str | None) -> None:
-    """Let the functions' files be these in place of those in the tree; None for one that is gone."""
+def change_files(monkeypatch: pytest.MonkeyPatch, folder: Path, **texts: str | None) -> None:
+    """Replace the functions' files by these; None for a missing one."""
     for path in sql.FOLDER.glob("*.sql"):
         (folder / path.name).write_text(path.read_text())
     for name, text in texts.items():
@@ -78,13 +78,13 @@ def file(name: str) -> str:
     return (sql.FOLDER / f"{name}.sql").read_text()
 
 
-async def test_the_migrations_make_what_the_files_and_the_models_say(servers: Servers) -> None:
+async def test_the_migrations_create_what_is_declared(servers: Servers) -> None:
     """Tables with columns, constraints and indexes; functions, triggers, policies and privileges."""
     assert await differences(servers) == []
 
 
-async def test_looking_for_drift_changes_nothing(servers: Servers) -> None:
-    """It is rolled back: what was different still is."""
+async def test_detecting_drift_changes_nothing(servers: Servers) -> None:
+    """It is rolled back, and a second run finds the same differences."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
     try:
@@ -96,8 +96,8 @@ async def test_looking_for_drift_changes_nothing(servers: Servers) -> None:
         await owner.close()
 
 
-async def test_what_was_changed_in_the_database_is_found(servers: Servers) -> None:
-    """Each change gives one sentence, which names the object and says what to do."""
+async def test_changes_in_the_database_are_found(servers: Servers) -> None:
+    """Each gives one sentence, which names the object and the next step."""
     said = await differences(servers, *CHANGES)
     for expected in CHANGES.values():
         assert len([sentence for sentence in said if re.search(expected, sentence)]) == 1, (expected, said)
@@ -108,7 +108,7 @@ async def test_a_changed_file_without_a_migration_is_found(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In a database that was migrated before the file changed."""
-    changed(monkeypatch, tmp_path, **{FUNCTION: file(FUNCTION).replace("'pending', ", "")})
+    change_files(monkeypatch, tmp_path, **{FUNCTION: file(FUNCTION).replace("'pending', ", "")})
     (sentence,) = await differences(servers)
     assert sentence.startswith(f"function system.{FUNCTION}(uuid,integer) differs from migrations/functions/")
 
@@ -116,7 +116,7 @@ async def test_a_changed_file_without_a_migration_is_found(
 async def test_a_changed_declaration_without_a_migration_is_found(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lists as if the app only read them, by another column: policy and privileges have to follow."""
+    """A table declared read-only for the app, with another tenant column: policy and privileges differ."""
     monkeypatch.setattr(ContactList, "__row_security__", organization_rows("SELECT", key="id"))
     said = await differences(servers)
     assert [each.partition(" is ")[0].partition(" differs ")[0] for each in said] == [
@@ -126,9 +126,9 @@ async def test_a_changed_declaration_without_a_migration_is_found(
 
 
 def test_a_migration_loads_the_text_that_it_was_written_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A changed file stops it with what to do; with the text before put beside it, it loads what it did."""
+    """A changed file stops it with the next step; with the previous text as superseded, it loads that."""
     before, digest = file(FUNCTION), sql.current()[FUNCTION]
-    changed(monkeypatch, tmp_path, **{FUNCTION: before.replace("'pending', ", "")})
+    change_files(monkeypatch, tmp_path, **{FUNCTION: before.replace("'pending', ", "")})
     with pytest.raises(sql.FunctionChanged, match=rf"superseded/{FUNCTION}\.{digest}\.sql\. Where"):
         sql.text_of(FUNCTION, digest)
     (tmp_path / "superseded").mkdir()
@@ -141,15 +141,15 @@ def test_a_migration_loads_the_text_that_it_was_written_for(monkeypatch: pytest.
         sql.text_of(FUNCTION, digest)
 
 
-def test_comments_above_a_function_are_no_change() -> None:
-    """They explain it, and are not stored; what is in its body is."""
+def test_comments_above_a_function_do_not_change_its_digest() -> None:
+    """They are not stored in the database; comments in the body are."""
     text = file(FUNCTION)
     assert sql.digest_of(f"-- Another word.\n{text}") == sql.digest_of(text)
     assert sql.digest_of(text.replace("ai_messages", "ai_message")) != sql.digest_of(text)
 
 
 def test_every_function_has_a_comment_and_a_fixed_search_path() -> None:
-    """A file tells what its function is for; without the path a caller could put tables of its own before ours."""
+    """The comment explains its purpose; without the path a caller could put other tables first."""
     for name in sql.current():
         text = file(name)
         assert text.startswith("-- "), name

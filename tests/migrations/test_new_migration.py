@@ -1,4 +1,4 @@
-"""What `make migration` writes."""
+"""The migrations that `make migration` writes."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ FUNCTION = "open_replies"
 
 @pytest.fixture
 def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A committed copy of the migrations, which are taken from there."""
+    """A committed copy of the migrations, which `make migration` uses."""
     copy = tmp_path / "migrations"
     shutil.copytree(revisions.SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     who = ("-c", "user.name=Test", "-c", "user.email=test@nudge.example", "-c", "commit.gpgsign=false")
@@ -33,8 +33,8 @@ def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return copy
 
 
-async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree: Path) -> None:
-    """A table with its policies and privileges, a column, a function; what is left is told. It mends what it says."""
+async def test_a_migration_creates_what_is_missing(servers: Servers, tree: Path) -> None:
+    """A table with policies and privileges, a column, a function; the rest is printed. It leaves no other drift."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
     try:
@@ -64,8 +64,8 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
     assert [each.sentence for each in different] == left
 
 
-async def test_extended_statistics_are_left_to_write(servers: Servers, tree: Path) -> None:
-    """Those of a new table too: whoever forgets them finds out by a slow plan otherwise."""
+async def test_extended_statistics_must_be_written_by_hand(servers: Servers, tree: Path) -> None:
+    """Those of a new table too; otherwise only a slow plan would show that they are missing."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
     statement = DDL(  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ async def test_extended_statistics_are_left_to_write(servers: Servers, tree: Pat
 
 
 async def migrated_copy(servers: Servers, url: str) -> str:
-    """A copy of the database, as whoever runs the new migration has it; its name."""
+    """A migrated copy of the database, including the new migration; its name."""
     name = url.rpartition("/")[2]
     connection = await asyncpg.connect(servers.postgres.admin_url)
     try:
@@ -98,8 +98,8 @@ async def migrated_copy(servers: Servers, url: str) -> str:
     return f"{name}_copy"
 
 
-async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(servers: Servers, tree: Path) -> None:
-    """Taken from the last commit, so that a new database can be migrated as before; a text never committed is not."""
+async def test_the_previous_text_of_a_function_is_stored(servers: Servers, tree: Path) -> None:
+    """From the last commit, so that a new database can be migrated; a text that was never committed is not."""
     digest, path = sql.current()[FUNCTION], tree / "functions" / f"{FUNCTION}.sql"
     before = path.read_text()
     path.write_text(before.replace("'pending', ", ""))
@@ -113,7 +113,7 @@ async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(se
 
 
 def test_a_revision_is_later_than_every_other() -> None:
-    """By its day, and on the same day by its name, else by the next; within the length of Alembic's column."""
+    """By its day, on the same day by its name, else by the next day; within the length of Alembic's column."""
     head = revisions.head()
     assert new.revision_id("Archive: campaigns!", date(2999, 1, 2)) == "2999_01_02_archive_campaigns"
     for message in ("A", "Zebras", "a name of more than thirty-two characters in all"):

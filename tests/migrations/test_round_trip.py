@@ -1,4 +1,4 @@
-"""The migrations, up and down and up again."""
+"""The migrations: upgrade, downgrade, and upgrade again."""
 
 import re
 
@@ -25,8 +25,8 @@ LEFT = """
 
 
 @pytest.mark.parametrize("down_to", [*list(revisions.known())[1:], "base"])
-async def test_what_goes_up_comes_down_and_goes_up_again(servers: Servers, down_to: str) -> None:
-    """A downgrade leaves nothing that the upgrade stumbles over; the models and the files agree with the end."""
+async def test_upgrades_work_after_a_downgrade(servers: Servers, down_to: str) -> None:
+    """A downgrade leaves nothing that prevents the upgrade; there is no drift at the end."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     await migration.check(url)
     await migration.as_migrator(url, lambda connection: command.downgrade(migration.config(connection), down_to))
@@ -41,8 +41,8 @@ async def test_what_goes_up_comes_down_and_goes_up_again(servers: Servers, down_
     assert await migration.as_migrator(url, drift.differences) == []
 
 
-def test_there_is_one_newest_revision_and_each_is_dated() -> None:
-    """Two branches that each add a migration make two: set the `down_revision` of the later to the earlier.
+def test_there_is_one_head_and_each_revision_has_a_date() -> None:
+    """With two heads, after a merge of branches, set the `down_revision` of the later one to the earlier one.
 
     A revision begins with its day, which `core.revisions` compares, and is the name of its file.
     """

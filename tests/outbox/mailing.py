@@ -1,4 +1,4 @@
-"""The outbox as a worker sends it, step by step and without waiting."""
+"""The steps of a worker with system mail, one by one, without waiting."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -21,15 +21,19 @@ KIND = OutboxKind.SENDER_CONFIRMATION
 DAY = timedelta(days=1)
 
 
-async def plain(_: UnitOfWork, item: OutboxItem) -> ComposedMail:
+async def compose_plain(_: UnitOfWork, item: OutboxItem) -> ComposedMail:
     """A message that needs no other rows."""
     return ComposedMail(subject="Hello", text=f"About {item.target_id}", html=f"<p>About {item.target_id}</p>")
 
 
 def outbox_of(
-    runtime: Runtime, mailer: Mailer, compose: Callable[[UnitOfWork, OutboxItem], Any] = plain, *, grace: float = 0.0
+    runtime: Runtime,
+    mailer: Mailer,
+    compose: Callable[[UnitOfWork, OutboxItem], Any] = compose_plain,
+    *,
+    grace: float = 0.0,
 ) -> OutboxSender:
-    """What sends the outbox through a mailer; by default with no pause between two lookups."""
+    """The sender of system mail through a mailer; by default without a pause between two lookups."""
     sending = runtime.settings.sending.model_copy(update={"reconcile_grace_seconds": grace})
     return OutboxSender(
         settings=sending,
@@ -40,14 +44,14 @@ def outbox_of(
     )
 
 
-async def settle_and_send(sender: OutboxSender, actor: Actor) -> None:
-    """Ask about what is in doubt, then send what is due: the organization's two jobs, one after the other."""
+async def reconcile_and_send(sender: OutboxSender, actor: Actor) -> None:
+    """Look up what is in doubt, then send what is due: the organization's two jobs, one after the other."""
     await sender.reconcile(actor)
     await sender.send_due(actor)
 
 
 async def put(runtime: Runtime, actor: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
-    """So many messages, in one unit of work; their ids."""
+    """Write so many messages in one unit of work; their ids."""
     async with runtime.work.begin(actor) as uow:
         ids = [
             await writing.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
@@ -67,8 +71,8 @@ async def statuses(runtime: Runtime, actor: Actor) -> list[OutboxStatus]:
     return [OutboxStatus(row.status) for row in await rows(runtime, actor)]
 
 
-async def hurry(runtime: Runtime, actor: Actor) -> None:
-    """All leases and pauses end."""
+async def expire_all(runtime: Runtime, actor: Actor) -> None:
+    """Let all leases and pauses end."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(OutboxMessage).values(due_at=OutboxMessage.created_at, lease_until=OutboxMessage.created_at)

@@ -1,4 +1,4 @@
-"""The outbox's two jobs: what is due does not wait for what is in doubt, nor for more of the rate than it needs."""
+"""The two jobs of system mail: due messages wait neither for lookups nor for an unused part of the rate."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ from tests import factories
 from tests.conftest import Servers
 from tests.deliveries.model import ModelMailer
 from tests.outages import Relay, relayed
-from tests.outbox.mailing import hurry, outbox_of, plain, put, rows, statuses
+from tests.outbox.mailing import compose_plain, expire_all, outbox_of, put, rows, statuses
 
 FIRST = UUID(int=0)
 PENDING, UNKNOWN, ACCEPTED = OutboxStatus.PENDING, OutboxStatus.UNKNOWN, OutboxStatus.ACCEPTED
 
 
-async def test_organizations_are_found_with_what_their_mail_asks_for(fresh_runtime: Runtime) -> None:
-    """To be sent, to be asked about, or both; page by page in the order of their ids."""
+async def test_organizations_are_found_with_the_work_of_their_mail(fresh_runtime: Runtime) -> None:
+    """To send, to look up, or both; page by page in the order of their ids."""
     owners = [await factories.organization(fresh_runtime) for _ in range(3)]
-    due, doubtful, both = sorted(owners, key=lambda one: one.organization_id)
-    for owner in (doubtful, both):
+    due, in_doubt, both = sorted(owners, key=lambda one: one.organization_id)
+    for owner in (in_doubt, both):
         await put(fresh_runtime, owner)
         await outbox_of(fresh_runtime, ModelMailer(outcome="failed before")).send_due(owner)
     for owner in (due, both):
@@ -44,52 +44,52 @@ async def test_organizations_are_found_with_what_their_mail_asks_for(fresh_runti
         {each.organization_id for each in page.jobs if isinstance(each, job)} for job in (SendOutbox, ReconcileOutbox)
     )
     assert send == {due.organization_id, both.organization_id}
-    assert reconcile == {doubtful.organization_id, both.organization_id}
+    assert reconcile == {in_doubt.organization_id, both.organization_id}
     assert page.after is None
     needs = [
         MailNeeds(due.organization_id, send=True, reconcile=False),
-        MailNeeds(doubtful.organization_id, send=False, reconcile=True),
+        MailNeeds(in_doubt.organization_id, send=False, reconcile=True),
         MailNeeds(both.organization_id, send=True, reconcile=True),
     ]
     assert await organizations_with_mail(fresh_runtime.system, FIRST, 2) == needs[:2]
-    assert await organizations_with_mail(fresh_runtime.system, doubtful.organization_id, 2) == needs[2:]
+    assert await organizations_with_mail(fresh_runtime.system, in_doubt.organization_id, 2) == needs[2:]
 
 
-class CountedSearch(ModelMailer):
-    """A provider that sends, and whose search does not answer."""
+class FailingSearch(ModelMailer):
+    """A provider that accepts messages, and whose search fails."""
 
     searches = 0
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """Count the search, and fail it."""
-        CountedSearch.searches += 1
+        """Count the search, and fail."""
+        FailingSearch.searches += 1
         return await super().find(batch_id, stream)
 
 
-async def test_what_is_due_is_sent_without_a_search(runtime: Runtime) -> None:
-    """A provider that does not answer about mail in doubt is asked once a run, and due mail does not wait for it."""
+async def test_due_mail_does_not_wait_for_lookups(runtime: Runtime) -> None:
+    """A provider whose search fails is searched once a run, and due messages are sent."""
     owner = await factories.organization(runtime)
     for _ in range(3):
         await put(runtime, owner)
         await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(owner)
-    await hurry(runtime, owner)
+    await expire_all(runtime, owner)
     await put(runtime, owner)
-    sender = outbox_of(runtime, CountedSearch(search_fails=True))
+    sender = outbox_of(runtime, FailingSearch(search_fails=True))
     await sender.send_due(owner)
     assert await statuses(runtime, owner) == [UNKNOWN, UNKNOWN, UNKNOWN, ACCEPTED]
-    assert CountedSearch.searches == 0
+    assert FailingSearch.searches == 0
     await sender.reconcile(owner)
-    assert CountedSearch.searches == 1
+    assert FailingSearch.searches == 1
 
 
-async def test_a_look_that_took_too_long_counts_for_nothing(runtime: Runtime) -> None:
-    """Somebody else has reserved its message since: theirs is the lookup that counts."""
+async def test_a_lookup_that_outlasts_its_reservation_has_no_effect(runtime: Runtime) -> None:
+    """Another worker has reserved the message since: its lookup counts."""
     owner = await factories.organization(runtime)
     await put(runtime, owner)
     await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(owner)
     reserved = []
     for _ in range(2):
-        await hurry(runtime, owner)
+        await expire_all(runtime, owner)
         async with runtime.work.begin(owner) as uow:
             reserved.append(await reserve_due(uow))
     for lookup, lookups in zip(reserved, (0, 1), strict=True):
@@ -99,8 +99,8 @@ async def test_a_look_that_took_too_long_counts_for_nothing(runtime: Runtime) ->
         assert [row.lookups for row in await rows(runtime, owner)] == [lookups]
 
 
-async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> None:
-    """The account's others do not wait for the nineteen that a full batch would have had."""
+async def test_one_message_reserves_one_of_the_rate(runtime: Runtime) -> None:
+    """Other mail of the account does not wait for the rest of a full round."""
     owner = await factories.organization(runtime)
     await put(runtime, owner)
     mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=20))
@@ -108,26 +108,26 @@ async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> No
 
     async def compose(uow: object, item: OutboxItem) -> ComposedMail:
         ahead.append(await reserve(runtime.system, mailer.account, 0, 20))
-        return await plain(uow, item)  # type: ignore[arg-type]
+        return await compose_plain(uow, item)  # type: ignore[arg-type]
 
     await outbox_of(runtime, mailer, compose).send_due(owner)
     assert len(mailer.sent) == 1
     assert max(ahead) < 0.5
 
 
-@pytest.mark.parametrize(("rate", "at_once"), [(5, 5), (1_000, 20), (0, 20)])
-async def test_no_more_is_sent_at_once_than_the_rate_or_twenty(runtime: Runtime, rate: int, at_once: int) -> None:
-    """However much is due: a burst neither waits for a second's worth and more, nor holds up the account's others."""
+@pytest.mark.parametrize(("rate", "size"), [(5, 5), (1_000, 20), (0, 20)])
+async def test_a_round_has_at_most_the_rate_or_twenty_messages(runtime: Runtime, rate: int, size: int) -> None:
+    """However many are due: a burst neither waits for more than a second, nor delays other mail of the account."""
     owner = await factories.organization(runtime)
     await put(runtime, owner, 21)
     mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=rate))
     mailer.account = f"account-{new_id()}"
     assert await outbox_of(runtime, mailer).send_round(owner)
-    assert len(mailer.sent) == at_once
+    assert len(mailer.sent) == size
 
 
-async def test_what_is_not_sent_takes_nothing_of_the_rate(runtime: Runtime) -> None:
-    """What was reserved for mail that came too late is given back, so that the account's others do not wait."""
+async def test_expired_messages_use_nothing_of_the_rate(runtime: Runtime) -> None:
+    """Their reservations are returned, so that other mail of the account does not wait."""
     owner = await factories.organization(runtime)
     await put(runtime, owner, 20, expires_in=timedelta(0))
     mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=20))
@@ -137,26 +137,26 @@ async def test_what_is_not_sent_takes_nothing_of_the_rate(runtime: Runtime) -> N
 
 
 class OutageMailer(RecordingMailer):
-    """A provider during whose answer the database goes away, to come back a moment later."""
+    """A provider during whose response the database becomes unavailable for a moment."""
 
     def __init__(self, relay: Relay) -> None:
         super().__init__()
         self.relay = relay
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Accept, and cut the way to the database."""
+        """Accept, and cut the connections to the database."""
         outcome = await super().send(envelope, messages, not_after=not_after)
         self.relay.cut()
         asyncio.get_running_loop().call_later(0.5, self.reopen)
         return outcome
 
     def reopen(self) -> None:
-        """Let the database be reached again."""
+        """Restore the connections to the database."""
         self.opening = asyncio.create_task(self.relay.open())
 
 
-async def test_what_was_sent_is_recorded_when_the_database_is_back(servers: Servers) -> None:
-    """The run tries again rather than leave the message in doubt."""
+async def test_an_outcome_is_recorded_after_an_outage(servers: Servers) -> None:
+    """The run retries, so that the message is not left in doubt."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime:
         owner = await factories.organization(runtime)
         await put(runtime, owner)

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: no message is handed over twice, and none is lost."""
+"""The invariants of system mail, under any order of steps: no message is sent twice, and none is lost."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from tests import factories
 from tests.deliveries.model import OUTCOMES, ModelMailer
-from tests.outbox.mailing import hurry, outbox_of, put, rows, settle_and_send, statuses
+from tests.outbox.mailing import expire_all, outbox_of, put, reconcile_and_send, rows, statuses
 from tests.properties import examples
 
 STEPS = st.lists(
@@ -25,14 +25,14 @@ STEPS = st.lists(
         st.tuples(st.just("submit"), st.just("")),
         st.tuples(st.just("post"), st.sampled_from(OUTCOMES)),
         st.tuples(st.just("record"), st.just("")),
-        st.tuples(st.just("hurry"), st.just("")),
+        st.tuples(st.just("expire"), st.just("")),
     ),
     max_size=12,
 )
 
 
 class World:
-    """Three messages, a provider, and a worker that may stop anywhere."""
+    """Three messages, a provider, and a worker that may crash at any step."""
 
     def __init__(self, runtime: Runtime, actor: Actor) -> None:
         self.runtime = runtime
@@ -43,10 +43,10 @@ class World:
         self.posted: list[tuple[Batch, list[RequestOutcome]]] = []
 
     async def step(self, name: str, outcome: str) -> None:
-        """One step of a worker, or of time."""
+        """A step of a worker, or of time."""
         self.mailer.outcome = outcome or "ok"
         if name == "send":
-            await settle_and_send(self.sender, self.actor)
+            await reconcile_and_send(self.sender, self.actor)
         elif name == "submit":
             async with self.runtime.work.begin(self.actor) as uow:
                 self.submitted += await submit(uow, self.sender.composers, limit=2, lease_seconds=60) or []
@@ -56,29 +56,29 @@ class World:
             batch, outcomes = self.posted.pop(0)
             async with self.runtime.work.begin(self.actor) as uow:
                 await record(uow, batch, outcomes, request_seconds=0)
-        elif name == "hurry":
-            # Whoever holds a batch has outlived its lease, so it must not be handed over any more.
+        elif name == "expire":
+            # The leases of submitted batches have expired, so these must not be handed to the provider.
             self.submitted.clear()
-            await hurry(self.runtime, self.actor)
+            await expire_all(self.runtime, self.actor)
 
     async def post(self, batch: Batch) -> None:
-        """Hand a batch over."""
+        """Hand a batch to the provider."""
         envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
         times = lease_times(self.runtime.settings.sending.lease_seconds, request_seconds=15.0)
         outcomes = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
         self.posted.append((batch, outcomes))
 
     def check(self) -> None:
-        """At every moment."""
+        """The invariants that hold at every moment."""
         counts = Counter(one.delivery_id for one in self.mailer.accepted)
-        assert not [one for one, count in counts.items() if count > 1], "handed over twice"
+        assert not [one for one, count in counts.items() if count > 1], "sent twice"
 
 
 @pytest.mark.faults
 @examples(15)
 @given(steps=STEPS)
 async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tuple[str, str]]) -> None:
-    """A worker stops at any step, the provider says anything: in the end each is accepted once, or refused."""
+    """A worker crashes at any step, the provider gives any outcome: each message is accepted once, or refused."""
     actor = await factories.organization(runtime)
     ids = await put(runtime, actor, 3)
     world = World(runtime, actor)
@@ -86,7 +86,7 @@ async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tu
         await world.step(name, outcome)
         world.check()
     for _ in range(6):
-        await world.step("hurry", "")
+        await world.step("expire", "")
         await world.step("send", "ok")
     world.check()
     ends = await statuses(runtime, actor)

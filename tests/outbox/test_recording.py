@@ -1,4 +1,4 @@
-"""What is written down of system mail: in the rows that it is about, and in no others."""
+"""Recording the outcome of a batch of system mail: in its own rows, and in no others."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,15 +29,15 @@ from services.outbox.submitting import Batch, submit
 from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.model import ModelMailer
-from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
+from tests.outbox.mailing import expire_all, outbox_of, put, rows, statuses
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 LONG = "x" * 600
 SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
 
 
-async def submitted(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
-    """So many new messages of the organization, past the point of no return in one batch."""
+async def submit_batch(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
+    """Submit so many new messages of the organization as one batch."""
     await put(runtime, actor, how_many)
     async with runtime.work.begin(actor) as uow:
         (batch,) = await submit(uow, outbox_of(runtime, ModelMailer()).composers, limit=20, lease_seconds=60) or []
@@ -45,7 +45,7 @@ async def submitted(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
     return batch
 
 
-async def write_down(
+async def record_outcome(
     runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome, request_seconds: float = 0
 ) -> None:
     """Record one outcome of a whole batch."""
@@ -54,7 +54,7 @@ async def write_down(
 
 
 async def by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organization's rows by their ids."""
+    """The organization's rows by id."""
     return {row.id: row for row in await rows(runtime, actor)}
 
 
@@ -73,15 +73,15 @@ def ids_of(batch: Batch) -> list[UUID]:
         InDoubt(reason=LONG),
     ],
 )
-async def test_500_characters_of_the_providers_words_are_stored(runtime: Runtime, outcome: Outcome) -> None:
-    """Whatever they are about: no page of an error in HTML fills the table."""
+async def test_500_characters_of_the_provider_s_text_are_stored(runtime: Runtime, outcome: Outcome) -> None:
+    """Even if the response was a long HTML page."""
     actor = await factories.organization(runtime)
-    await write_down(runtime, actor, await submitted(runtime, actor, 1), outcome)
+    await record_outcome(runtime, actor, await submit_batch(runtime, actor, 1), outcome)
     assert [row.error_message for row in await rows(runtime, actor)] == [LONG[:500]]
 
 
-async def test_an_acceptance_clears_the_trouble_before_it(runtime: Runtime) -> None:
-    """Its attempts stay counted; the lease is over, and so is the message."""
+async def test_an_accepted_message_has_no_error(runtime: Runtime) -> None:
+    """Its attempts stay counted; the lease has ended."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     mailer = RecordingMailer(lambda *_: Answered(receipts=[SLOW_DOWN]))
@@ -89,22 +89,22 @@ async def test_an_acceptance_clears_the_trouble_before_it(runtime: Runtime) -> N
     (row,) = await rows(runtime, actor)
     assert (row.status, row.error_message, row.batch_id, row.lease_token) == (PENDING, "Slow down.", None, None)
     mailer.answer = None
-    await hurry(runtime, actor)
+    await expire_all(runtime, actor)
     await outbox_of(runtime, mailer).send_due(actor)
     (row,) = await rows(runtime, actor)
     assert (row.status, row.error_code, row.error_message, row.attempts) == (ACCEPTED, None, None, 1)
     assert (row.lease_token, row.finished_at is None, row.submitted_at is None) == (None, False, False)
 
 
-async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime) -> None:
-    """Accepted, refused, not now: and the messages of another batch, or of none, stay as they were."""
+async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime) -> None:
+    """Accepted, refused, retry later; messages of another batch, or of none, stay as they were."""
     actor = await factories.organization(runtime)
-    other = await submitted(runtime, actor, 1)
-    batch = await submitted(runtime, actor, 3)
+    other = await submit_batch(runtime, actor, 1)
+    batch = await submit_batch(runtime, actor, 3)
     (waiting,) = await put(runtime, actor)
     before = await by_id(runtime, actor)
     receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), Receipt(ReceiptStatus.REFUSED, None, 300, "No."), SLOW_DOWN]
-    await write_down(runtime, actor, batch, Answered(receipts=receipts))
+    await record_outcome(runtime, actor, batch, Answered(receipts=receipts))
     after = await by_id(runtime, actor)
     assert [(after[one].status, after[one].message_id, after[one].error_message) for one in ids_of(batch)] == [
         (ACCEPTED, "m-1", None),
@@ -116,14 +116,14 @@ async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime) -> 
 
 
 @pytest.mark.parametrize("outcome", [NotSent(reason="429"), InDoubt(reason="500")])
-async def test_an_outcome_is_that_of_its_batch(runtime: Runtime, outcome: Outcome) -> None:
-    """Another batch that is under way, and what waits, stay as they were."""
+async def test_an_outcome_is_recorded_for_its_batch_alone(runtime: Runtime, outcome: Outcome) -> None:
+    """Another batch in flight, and pending messages, stay as they were."""
     actor = await factories.organization(runtime)
-    other = await submitted(runtime, actor, 1)
-    batch = await submitted(runtime, actor, 2)
+    other = await submit_batch(runtime, actor, 1)
+    batch = await submit_batch(runtime, actor, 2)
     (waiting,) = await put(runtime, actor)
     before = await by_id(runtime, actor)
-    await write_down(runtime, actor, batch, outcome)
+    await record_outcome(runtime, actor, batch, outcome)
     after = await by_id(runtime, actor)
     expected = PENDING if isinstance(outcome, NotSent) else UNKNOWN
     assert {(after[one].status, after[one].lease_token) for one in ids_of(batch)} == {(expected, None)}
@@ -131,11 +131,13 @@ async def test_an_outcome_is_that_of_its_batch(runtime: Runtime, outcome: Outcom
 
 
 @pytest.mark.parametrize("in_progress", [True, False])
-async def test_who_has_not_answered_is_asked_later(runtime: Runtime, *, in_progress: bool) -> None:
-    """A request that may still be at work has as long again as it had before anybody asks the provider."""
+async def test_a_request_in_progress_delays_the_first_lookup(runtime: Runtime, *, in_progress: bool) -> None:
+    """By the time that a request may take."""
     actor = await factories.organization(runtime)
-    batch = await submitted(runtime, actor, 1)
-    await write_down(runtime, actor, batch, InDoubt(reason="No answer.", in_progress=in_progress), request_seconds=30)
+    batch = await submit_batch(runtime, actor, 1)
+    await record_outcome(
+        runtime, actor, batch, InDoubt(reason="No answer.", in_progress=in_progress), request_seconds=30
+    )
     assert await statuses(runtime, actor) == [UNKNOWN]
     async with runtime.work.begin(actor) as uow:
         assert (await reserve_due(uow) is None) is in_progress
@@ -149,42 +151,40 @@ async def test_who_has_not_answered_is_asked_later(runtime: Runtime, *, in_progr
         InDoubt(reason="500"),
     ],
 )
-async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
-    runtime: Runtime, outcome: Outcome
-) -> None:
-    """The provider's search has shown it since: whatever the worker took it for, it has been sent."""
+async def test_a_late_outcome_does_not_change_a_found_message(runtime: Runtime, outcome: Outcome) -> None:
+    """A lookup has found it since: whatever outcome the worker records, the message was sent."""
     actor = await factories.organization(runtime)
-    batch = await submitted(runtime, actor, 1)
-    await hurry(runtime, actor)
+    batch = await submit_batch(runtime, actor, 1)
+    await expire_all(runtime, actor)
     mailer = ModelMailer()
     envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
     mailer.accept(envelope, batch.messages[0])
     await outbox_of(runtime, mailer).reconcile(actor)
     before = await rows(runtime, actor)
     assert [row.status for row in before] == [ACCEPTED]
-    await write_down(runtime, actor, batch, outcome)
+    await record_outcome(runtime, actor, batch, outcome)
     assert await rows(runtime, actor) == before
 
 
-async def test_doubt_that_is_told_late_does_not_begin_the_lookups_anew(runtime: Runtime) -> None:
-    """A worker whose lease is over says that it does not know: that is known, and was asked about since."""
+async def test_a_late_doubt_does_not_restart_the_lookups(runtime: Runtime) -> None:
+    """A worker whose lease has expired reports doubt, but the message is in doubt already, with its lookups."""
     actor = await factories.organization(runtime)
-    batch = await submitted(runtime, actor, 1)
-    await hurry(runtime, actor)
+    batch = await submit_batch(runtime, actor, 1)
+    await expire_all(runtime, actor)
     await outbox_of(runtime, ModelMailer(), grace=600.0).reconcile(actor)
     before = await rows(runtime, actor)
     assert [(row.status, row.lookups) for row in before] == [(UNKNOWN, 1)]
-    await write_down(runtime, actor, batch, InDoubt(reason="Late."))
+    await record_outcome(runtime, actor, batch, InDoubt(reason="Late."))
     assert await rows(runtime, actor) == before
 
 
-async def test_a_lookup_is_about_one_batch_and_each_of_its_messages(runtime: Runtime) -> None:
-    """What is found is accepted with its own id, what is absent is looked up again; other batches wait their turn."""
+async def test_a_lookup_is_recorded_for_each_message_of_its_batch(runtime: Runtime) -> None:
+    """A found message is accepted with its id, an absent one is looked up again; other batches stay as they were."""
     actor = await factories.organization(runtime)
-    batch = await submitted(runtime, actor, 3)
-    await write_down(runtime, actor, batch, InDoubt(reason="500"))
-    other = await submitted(runtime, actor, 1)
-    await write_down(runtime, actor, other, InDoubt(reason="500"))
+    batch = await submit_batch(runtime, actor, 3)
+    await record_outcome(runtime, actor, batch, InDoubt(reason="500"))
+    other = await submit_batch(runtime, actor, 1)
+    await record_outcome(runtime, actor, other, InDoubt(reason="500"))
     before = await by_id(runtime, actor)
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow)
@@ -195,15 +195,15 @@ async def test_a_lookup_is_about_one_batch_and_each_of_its_messages(runtime: Run
         await record_lookup(uow, lookup, {str(first): "m-1", str(second): "m-2"}, grace_seconds=600)
         assert uow.jobs == [SendOutbox(organization_id=actor.organization_id)]
     after = await by_id(runtime, actor)
-    told = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]
-    assert told == [(ACCEPTED, "m-1", None), (ACCEPTED, "m-2", None), (UNKNOWN, None, "500")]
+    found = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]
+    assert found == [(ACCEPTED, "m-1", None), (ACCEPTED, "m-2", None), (UNKNOWN, None, "500")]
     assert [after[one].finished_at is None for one in (first, second, third)] == [False, False, True]
     assert after[third].lookups == 1
     assert [after[one] for one in ids_of(other)] == [before[one] for one in ids_of(other)]
 
 
 async def test_the_longest_due_is_sent_first(runtime: Runtime) -> None:
-    """Also when it was written later: what was put off goes behind."""
+    """Also if it was written later: postponed messages come after it."""
     actor = await factories.organization(runtime)
     first, second = await put(runtime, actor, 2)
     async with runtime.work.begin(actor) as uow:

@@ -1,4 +1,4 @@
-"""What is deleted of the outbox, and when."""
+"""Retention of system mail."""
 
 from datetime import timedelta
 
@@ -9,12 +9,12 @@ from models.senders import Sender, SenderConfirmation
 from runtime import Runtime
 from services.retention import delete_expired
 from tests.outbox.mailing import rows
-from tests.outbox.test_sending import ACCEPTED, asked_senders
+from tests.outbox.test_sending import ACCEPTED, unconfirmed_senders
 
 
 async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_runtime: Runtime) -> None:
-    """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
-    actor = await asked_senders(fresh_runtime, 4)
+    """Messages a month after their end, and expired tokens; open messages stay."""
+    actor = await unconfirmed_senders(fresh_runtime, 4)
     old, recent, waiting, *_ = await rows(fresh_runtime, actor)
     async with fresh_runtime.work.begin(actor) as uow:
         for row, days in ((old, 31), (recent, 29)):

@@ -1,4 +1,4 @@
-"""System mail: written with what asks for it, and handed over once whatever the provider says."""
+"""System mail: written in the caller's transaction, and sent once with any outcome."""
 
 import asyncio
 from collections.abc import Sequence
@@ -42,32 +42,42 @@ from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.model import ModelMailer
-from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, settle_and_send, statuses
+from tests.outbox.mailing import (
+    DAY,
+    KIND,
+    compose_plain,
+    expire_all,
+    outbox_of,
+    put,
+    reconcile_and_send,
+    rows,
+    statuses,
+)
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 
 
 @dataclass
-class Noted:
-    """Takes what goes out after COMMIT."""
+class RecordingQueue:
+    """Records the jobs that are enqueued after COMMIT."""
 
     jobs: list[Job] = field(default_factory=list)
 
     async def enqueue(self, job: Job) -> None:
-        """Note a job."""
+        """Record a job."""
         self.jobs.append(job)
 
     async def publish_all(self, _: object) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
 
-async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
-    """A rollback takes it back and announces nothing; a commit keeps it and announces one job."""
+async def test_a_message_is_part_of_the_caller_s_transaction(runtime: Runtime) -> None:
+    """After a rollback there is neither a message nor a job; after a commit both."""
     actor = await factories.organization(runtime)
-    noted = Noted()
+    noted = RecordingQueue()
     work = Work(runtime.engine, noted, noted)
     with pytest.raises(ZeroDivisionError):
-        await ask_and_fail(work, actor)
+        await put_and_fail(work, actor)
     assert (await rows(runtime, actor), noted.jobs) == ([], [])
     async with work.begin(actor) as uow:
         for _ in range(2):
@@ -76,30 +86,35 @@ async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
     assert await statuses(runtime, actor) == [PENDING, PENDING]
 
 
-async def ask_and_fail(work: Work, actor: Actor) -> None:
-    """Ask for a message in a unit of work that fails afterwards."""
+async def put_and_fail(work: Work, actor: Actor) -> None:
+    """Write a message in a unit of work that fails afterwards."""
     async with work.begin(actor) as uow:
         await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
         raise ZeroDivisionError
 
 
-async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -> None:
-    """Also by two at once; another organization has keys of its own, and without a key nothing is alike."""
+async def test_a_dedupe_key_is_unique_in_an_organization(runtime: Runtime) -> None:
+    """Also for concurrent transactions; other organizations have their own keys; without a key all are distinct."""
     mine, theirs = [await factories.organization(runtime) for _ in range(2)]
 
-    async def ask(actor: Actor, key: str | None) -> bool:
+    async def put_with_key(actor: Actor, key: str | None) -> bool:
         async with runtime.work.begin(actor) as uow:
             made = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
         return made is not None
 
-    assert sorted(await asyncio.gather(*(ask(mine, "report:1") for _ in range(4)))) == [False, False, False, True]
-    assert await ask(theirs, "report:1")
-    assert await ask(mine, "report:2")
-    assert [await ask(mine, None) for _ in range(2)] == [True, True]
+    assert sorted(await asyncio.gather(*(put_with_key(mine, "report:1") for _ in range(4)))) == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert await put_with_key(theirs, "report:1")
+    assert await put_with_key(mine, "report:2")
+    assert [await put_with_key(mine, None) for _ in range(2)] == [True, True]
 
 
-async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, provider: Provider) -> None:
-    """From the installation's address, untracked, marked as automatic, and with no way to unsubscribe from it."""
+async def test_system_mail_has_its_own_stream(runtime: Runtime, provider: Provider) -> None:
+    """From the installation's address, without tracking, as auto-generated, and without an unsubscribe link."""
     actor = await factories.organization(runtime)
     (one,) = await put(runtime, actor)
     await outbox_of(runtime, provider.mailer).send_due(actor)
@@ -131,10 +146,10 @@ REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "Invalid 'To' address.")
         (AccountRefused(code=401, reason="Confirm the sender."), PENDING, "Confirm the sender."),
     ],
 )
-async def test_what_was_certainly_not_sent_is_tried_again_or_has_failed(
+async def test_messages_that_were_not_sent_are_retried_or_fail(
     runtime: Runtime, outcome: Outcome, status: OutboxStatus, words: str
 ) -> None:
-    """A refusal of the message is final, one of the account or the moment is not; the provider's words are kept."""
+    """A refusal of the message is final; others are retried. The provider's text is stored."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     mailer = RecordingMailer(lambda *_: outcome)
@@ -143,20 +158,20 @@ async def test_what_was_certainly_not_sent_is_tried_again_or_has_failed(
     assert (row.status, row.error_message) == (status, words)
     assert mailer.sent == []
     mailer.answer = None
-    await hurry(runtime, actor)
+    await expire_all(runtime, actor)
     await outbox_of(runtime, mailer).send_due(actor)
     assert len(mailer.sent) == (1 if status is PENDING else 0)
 
 
-async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
-    """Each failure waits longer, up to five minutes, and at least as long as the provider wants."""
+async def test_pauses_grow_and_respect_retry_after(runtime: Runtime) -> None:
+    """Each pause is longer than the last, up to five minutes, and at least as long as the provider's Retry-After."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     pauses = []
     for _ in range(12):
         await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(actor)
         pauses.append(await pause(runtime, actor))
-        await hurry(runtime, actor)
+        await expire_all(runtime, actor)
     assert pauses[0] <= 6
     assert pauses[3] > pauses[0]
     assert max(pauses) <= 301
@@ -166,13 +181,13 @@ async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
 
 
 async def pause(runtime: Runtime, actor: Actor) -> float:
-    """Seconds until the organization's message is tried again, by the database's clock."""
+    """Seconds until the organization's message is retried, by the database's clock."""
     left = func.extract("epoch", OutboxMessage.due_at - func.clock_timestamp())
     return float((await runtime.reads(actor.tenant).rows(select(left)))[0][0])
 
 
-async def test_what_comes_too_late_has_failed(runtime: Runtime) -> None:
-    """Nobody gets a message that nobody waits for any more; its last trouble stays with it."""
+async def test_an_expired_message_fails(runtime: Runtime) -> None:
+    """It is not sent any more, and keeps its last error."""
     actor = await factories.organization(runtime)
     await put(runtime, actor, expires_in=timedelta(0))
     mailer = RecordingMailer()
@@ -180,8 +195,8 @@ async def test_what_comes_too_late_has_failed(runtime: Runtime) -> None:
     assert (await statuses(runtime, actor), mailer.sent) == ([FAILED], [])
 
 
-async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: Runtime) -> None:
-    """It is put off and logged, and what it wrote is undone; one that nobody needs any more is cancelled."""
+async def test_an_error_in_composing_does_not_delay_other_messages(runtime: Runtime) -> None:
+    """It is postponed and logged, and its writes are rolled back; a message that is not needed is cancelled."""
     actor = await factories.organization(runtime)
     broken, needless, good = await put(runtime, actor, 3)
 
@@ -189,7 +204,7 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
         if item.id == broken:
             await uow.execute(update(OutboxMessage).values(error_message="written by what failed"))
             await uow.rows(select(literal(1) / 0))
-        return None if item.id == needless else await plain(uow, item)
+        return None if item.id == needless else await compose_plain(uow, item)
 
     mailer = RecordingMailer()
     with capture_logs() as logs:
@@ -202,28 +217,28 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
 
 
 @pytest.mark.parametrize("outcome", ["failed before", "failed after"])
-async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> None:
-    """A lost reply: what the provider has is accepted, what it has not after three lookups is sent again, once."""
+async def test_messages_in_doubt_are_looked_up(runtime: Runtime, outcome: str) -> None:
+    """After a lost response: a found message is accepted, one absent in three lookups is sent again, once."""
     actor = await factories.organization(runtime)
     await put(runtime, actor, 2)
     mailer = ModelMailer(outcome=outcome)
     sender = outbox_of(runtime, mailer)
-    await settle_and_send(sender, actor)
+    await reconcile_and_send(sender, actor)
     assert await statuses(runtime, actor) == [UNKNOWN, UNKNOWN]
     mailer.outcome = "ok"
-    await hurry(runtime, actor)
-    await settle_and_send(sender, actor)
+    await expire_all(runtime, actor)
+    await reconcile_and_send(sender, actor)
     assert await statuses(runtime, actor) == [ACCEPTED, ACCEPTED]
     assert len({one.delivery_id for one in mailer.accepted}) == len(mailer.accepted) == 2
     assert {one.stream for one in mailer.accepted} == {Stream.TRANSACTIONAL}
 
 
-async def test_two_workers_never_wait_for_each_others_lookup(runtime: Runtime) -> None:
-    """A batch of which another worker holds a message: the others of it are reserved, at once."""
+async def test_a_lookup_skips_messages_locked_by_another_worker(runtime: Runtime) -> None:
+    """The other messages of the batch are reserved at once."""
     actor = await factories.organization(runtime)
     first, second, third = await put(runtime, actor, 3)
     await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(actor)
-    await hurry(runtime, actor)
+    await expire_all(runtime, actor)
     async with runtime.work.begin(actor) as other:
         await other.rows(select(OutboxMessage.id).where(OutboxMessage.id == second).with_for_update())
         async with runtime.work.begin(actor) as uow:
@@ -234,16 +249,16 @@ async def test_two_workers_never_wait_for_each_others_lookup(runtime: Runtime) -
 
 
 @pytest.mark.parametrize("fault", ["cut_reply", "server_error_before_accept"])
-async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: Provider, fault: str) -> None:
-    """On the stream of system mail: what is there is not sent again, what is not there is."""
+async def test_lookups_use_postmark_s_search(runtime: Runtime, provider: Provider, fault: str) -> None:
+    """In the stream of system mail: found messages are not sent again, absent ones are."""
     actor = await factories.organization(runtime)
     await put(runtime, actor, 2)
     sender = outbox_of(runtime, provider.mailer)
     await provider.fail(**{fault: {"count": 1}})
-    await settle_and_send(sender, actor)
+    await reconcile_and_send(sender, actor)
     assert await statuses(runtime, actor) == [UNKNOWN, UNKNOWN]
-    await hurry(runtime, actor)
-    await settle_and_send(sender, actor)
+    await expire_all(runtime, actor)
+    await reconcile_and_send(sender, actor)
     assert await statuses(runtime, actor) == [ACCEPTED, ACCEPTED]
     assert (await provider.client.summary())["accepted"] == 2
 
@@ -256,8 +271,8 @@ async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: 
         Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
     ],
 )
-async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime, outcome: Outcome) -> None:
-    """A worker that wakes up when its messages are under way with another changes nothing of them."""
+async def test_a_late_record_does_not_affect_another_worker_s_batch(runtime: Runtime, outcome: Outcome) -> None:
+    """A worker that continues after its messages were leased to another one changes nothing."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     composers = outbox_of(runtime, ModelMailer()).composers
@@ -278,46 +293,46 @@ async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime
 
 
 async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime) -> None:
-    """With a search that lags, a message is not sent again before its time is over; a failed search is no lookup."""
+    """With a lagging search, a message is not sent again before the end; a failed search does not count."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     mailer = ModelMailer(outcome="failed after", lag=2)
     sender = outbox_of(runtime, mailer, grace=600.0)
-    await settle_and_send(sender, actor)
+    await reconcile_and_send(sender, actor)
     mailer.outcome, mailer.search_fails = "ok", True
-    await hurry(runtime, actor)
-    await settle_and_send(sender, actor)
+    await expire_all(runtime, actor)
+    await reconcile_and_send(sender, actor)
     assert [row.lookups for row in await rows(runtime, actor)] == [0]
     assert await pause(runtime, actor) > 50
     mailer.search_fails = False
     for lookups in (1, 2):
-        await hurry(runtime, actor)
-        await settle_and_send(sender, actor)
+        await expire_all(runtime, actor)
+        await reconcile_and_send(sender, actor)
         assert [row.lookups for row in await rows(runtime, actor)] == [lookups]
         assert 200 < await pause(runtime, actor) <= 300
     mailer.time = 2
-    await hurry(runtime, actor)
-    await settle_and_send(sender, actor)
+    await expire_all(runtime, actor)
+    await reconcile_and_send(sender, actor)
     assert (await statuses(runtime, actor), len(mailer.accepted)) == ([ACCEPTED], 1)
 
 
-async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
-    """What it had submitted is in doubt when its lease is over, not before; a record that comes later is as good."""
+async def test_messages_of_a_crashed_worker_are_in_doubt(runtime: Runtime) -> None:
+    """When its lease has expired, not before; an outcome that is recorded later counts."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     mailer = ModelMailer()
     sender = outbox_of(runtime, mailer)
     async with runtime.work.begin(actor) as uow:
         assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
-    await settle_and_send(sender, actor)
+    await reconcile_and_send(sender, actor)
     assert (await statuses(runtime, actor), mailer.accepted) == ([SUBMITTING], [])
-    await hurry(runtime, actor)
-    await settle_and_send(sender, actor)
+    await expire_all(runtime, actor)
+    await reconcile_and_send(sender, actor)
     assert (await statuses(runtime, actor), len(mailer.accepted)) == ([ACCEPTED], 1)
 
 
 async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
-    """Fifty messages and four workers at once: each goes out, none twice."""
+    """Fifty messages and four concurrent workers: each is sent, none twice."""
     actor = await factories.organization(runtime)
     ids = await put(runtime, actor, 50)
     mailer = ModelMailer()
@@ -326,14 +341,14 @@ async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
     assert set(await statuses(runtime, actor)) == {ACCEPTED}
 
 
-async def settled(tasks: KeyedTasks) -> None:
-    """Wait until nothing runs."""
+async def wait_until_idle(tasks: KeyedTasks) -> None:
+    """Wait until no task runs."""
     async with asyncio.timeout(60):
         while tasks.tasks:
             await asyncio.wait(list(tasks.tasks.values()))
 
 
-async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
+async def unconfirmed_senders(runtime: Runtime, how_many: int) -> Actor:
     """An organization with senders that wait for their confirmation."""
     actor = await factories.organization(runtime)
     for _ in range(how_many):
@@ -343,8 +358,8 @@ async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
     return actor
 
 
-class Held(RecordingMailer):
-    """A provider that does not answer about one organization's messages until it is let."""
+class BlockedMailer(RecordingMailer):
+    """A provider that does not answer about one organization's messages until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -353,7 +368,7 @@ class Held(RecordingMailer):
         self.held: set[str] = set()
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Stand still with the first batch that comes."""
+        """Block on the first batch."""
         if not self.held:
             self.held = {message.delivery_id for message in messages}
             self.reached.set()
@@ -361,10 +376,10 @@ class Held(RecordingMailer):
         return await super().send(envelope, messages, not_after=not_after)
 
 
-async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime) -> None:
-    """While the provider is silent about a burst of one, the other's message goes out; the sweeper finds both."""
-    burst, other = await asked_senders(fresh_runtime, 30), await asked_senders(fresh_runtime, 1)
-    mailer = Held()
+async def test_one_organization_does_not_delay_another(fresh_runtime: Runtime) -> None:
+    """While the provider does not answer for one's burst, the other's message is sent; the sweep finds both."""
+    burst, other = await unconfirmed_senders(fresh_runtime, 30), await unconfirmed_senders(fresh_runtime, 1)
+    mailer = BlockedMailer()
     worker = build_worker(replace(fresh_runtime, mailer=mailer), JOBS)
     worker.start(SendOutbox(organization_id=burst.organization_id))
     async with asyncio.timeout(60):
@@ -377,6 +392,6 @@ async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime)
     assert len(mailer.held) == 20
     assert (await statuses(fresh_runtime, burst)).count(ACCEPTED) == 0
     mailer.go.set()
-    await settled(worker.tasks)
+    await wait_until_idle(worker.tasks)
     assert set(await statuses(fresh_runtime, burst)) == {ACCEPTED}
     assert len({message.delivery_id for _, message, _ in mailer.sent}) == len(mailer.sent) == 31

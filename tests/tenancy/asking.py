@@ -1,4 +1,4 @@
-"""Operations made from the schema: for every place that takes an id, a document that asks with one."""
+"""Operations from the schema: for every place that takes an id, a document that uses one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A root field and the path to one of its ids, e.g. `("input", "audience", "listIds")`."""
+    """A root field and the path to one of its ids, such as `("input", "audience", "listIds")`."""
 
     root: str
     field: str
@@ -71,7 +71,7 @@ def id_paths(
 
 
 def kind_of(place: Place, known: set[str], *, name: str) -> list[str]:
-    """The types of object that an id may name; fails for a name that tells nothing."""
+    """The types of objects that an id may refer to; fails if the name does not show it."""
     if (place.field, name) in KINDS:
         return [KINDS[place.field, name]]
     if place.field in {"node", "nodes"}:
@@ -82,8 +82,8 @@ def kind_of(place: Place, known: set[str], *, name: str) -> list[str]:
     return matches
 
 
-class Asker:
-    """Makes a document and variables for a place; other ids that it needs come from `own`."""
+class Operation:
+    """A document and variables for a place; other ids that it needs come from `own`."""
 
     def __init__(self, schema: GraphQLSchema, place: Place, own: dict[str, str]) -> None:
         self.place = place
@@ -104,10 +104,10 @@ class Asker:
 
     def arguments(self, value: str) -> dict[str, Any]:
         """The variables, with `value` at the place."""
-        return self.filled(dict(self.definition.args), self.place.path, value)
+        return self.fill(dict(self.definition.args), self.place.path, value)
 
-    def filled(self, inputs: dict[str, Any], path: tuple[str, ...], value: str) -> dict[str, Any]:
-        """Values for what is required, and for what leads to the id."""
+    def fill(self, inputs: dict[str, Any], path: tuple[str, ...], value: str) -> dict[str, Any]:
+        """Values for required inputs, and for those on the path to the id."""
         made: dict[str, Any] = {}
         for name, item in inputs.items():
             on_path = bool(path) and name == path[0]
@@ -117,12 +117,12 @@ class Asker:
         return made
 
     def value(self, name: str, kind: Any, path: tuple[str, ...], given: str | None) -> Any:  # noqa: ANN401 - any input
-        """One value: the id asked with, or something that fits."""
+        """One value: the id under test, or any valid one."""
         nullable = get_nullable_type(kind)
         if is_list_type(nullable):
             return [self.value(name, nullable.of_type, path, given)]
         if isinstance(nullable, GraphQLInputObjectType):
-            return self.filled(dict(nullable.fields), path, given or "")
+            return self.fill(dict(nullable.fields), path, given or "")
         if nullable.name == "ID":
             return given or self.own[kind_of(self.place, set(self.own), name=name)[0]]
         if isinstance(nullable, GraphQLEnumType):
@@ -140,7 +140,7 @@ class Asker:
         return samples[nullable.name]
 
     def selection(self, kind: GraphQLNamedType, depth: int) -> str:
-        """Whatever can be selected without arguments, a few levels deep."""
+        """All fields without required arguments, a few levels deep."""
         if is_leaf_type(kind):
             return ""
         if isinstance(kind, GraphQLUnionType):

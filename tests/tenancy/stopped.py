@@ -1,4 +1,4 @@
-"""A process of its own that opens a transaction, says so, and then does nothing: for a test to stop it there."""
+"""A separate process that opens a transaction, reports it, and then waits, so that a test can stop it there."""
 
 import asyncio
 import os
@@ -15,26 +15,28 @@ from core.unit_of_work import Work
 from models.accounts import Organization
 
 
-async def hold(work: Work, organization_id: UUID) -> None:
-    """Work alone, lock the organization's row, and stay so."""
-    async with work.advisory_lock(str(organization_id)) as alone, work.begin(system_actor(organization_id)) as uow:
+async def hold_locks(work: Work, organization_id: UUID) -> None:
+    """Take an advisory lock, lock the organization's row, and wait."""
+    async with work.advisory_lock(str(organization_id)) as locked, work.begin(system_actor(organization_id)) as uow:
         changed = await uow.execute(
             update(Organization).where(Organization.id == organization_id).values(name="Held by a stopped process")
         )
-        assert alone
+        assert locked
         assert changed.rowcount == 1
         sys.stdout.write("holding\n")
         sys.stdout.flush()
-        # No statement comes any more, and no loop that could send one turns: as if stopped already.
+        # The event loop is blocked, so that no statement follows, as in a stopped process.
         sys.stdin.read()
 
 
 async def main() -> None:
-    """Hold what the arguments name."""
+    """Hold the locks that the arguments name."""
     engine = create_engine(os.environ["HELD_DATABASE"], pool_size=2, statement_timeout_seconds=60)
     redis_url = os.environ["HELD_REDIS"]
     idle_seconds = float(os.environ["HELD_IDLE"])
-    await hold(Work(engine, Queue(redis_url), Publisher(redis_url), idle_seconds=idle_seconds), UUID(sys.argv[1]))
+    await hold_locks(
+        Work(engine, Queue(redis_url), Publisher(redis_url), idle_seconds=idle_seconds), UUID(sys.argv[1])
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The catalogue of tables, so that a new one can't dodge the policies."""
+"""The catalogue of tables, so that no new table is without policies."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from sqlalchemy import Row, text
 from runtime import Runtime
 from tests import factories
 
-# Tables without a tenant, each with the reason why nobody reads another's rows in it.
+# Tables without a tenant, each with the reason why no tenant can read another's rows.
 WITHOUT_TENANT = {
     "organizations": "the tenant itself: its own policy compares the id",
     "alembic_version": "the revision of the schema",
     "provider_budgets": "rates of provider accounts; the app's role has no right on it",
 }
-# Unique beyond one organization, on purpose.
+# Unique over all organizations, intentionally.
 UNIQUE_OVER_ALL = {
     "uq_users_email_norm": "people log in by their address",
     "uq_organizations_slug": "part of a URL",
@@ -24,15 +24,15 @@ UNIQUE_OVER_ALL = {
 }
 
 
-async def asked(runtime: Runtime, statement: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    """The rows of a bare statement of the app's role, under no tenant."""
+async def rows_without_tenant(runtime: Runtime, statement: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The rows of a statement of the app's role, without a tenant."""
     async with runtime.engine.connect() as connection:
         return (await connection.execute(text(statement))).all()
 
 
-async def test_every_table_belongs_to_a_tenant_or_says_why_not(runtime: Runtime) -> None:
+async def test_every_table_belongs_to_a_tenant_or_has_a_reason(runtime: Runtime) -> None:
     """A table without `organization_id` must be listed here with its reason."""
-    rows = await asked(
+    rows = await rows_without_tenant(
         runtime,
         "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname IN ('public', 'system') AND c.relkind IN ('r', 'p') AND NOT EXISTS ("
@@ -41,25 +41,25 @@ async def test_every_table_belongs_to_a_tenant_or_says_why_not(runtime: Runtime)
     assert {row[0] for row in rows} <= set(WITHOUT_TENANT)
 
 
-async def test_without_a_tenant_no_table_shows_a_row(runtime: Runtime) -> None:
-    """Whatever is in them, every table that the app may read is empty to a session without a tenant."""
+async def test_without_a_tenant_every_table_is_empty(runtime: Runtime) -> None:
+    """Every table that the app may read shows no row to a session without a tenant."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2, tag="vip")
     await factories.campaign(runtime, actor)
-    tables = await asked(
+    tables = await rows_without_tenant(
         runtime,
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm') "
         "AND has_table_privilege(c.oid, 'SELECT') AND c.relname <> 'alembic_version'",
     )
     assert len(tables) > 15
-    seen = {name: (await asked(runtime, f"SELECT count(*) FROM {name}"))[0][0] for (name,) in tables}  # noqa: S608
+    seen = {name: (await rows_without_tenant(runtime, f"SELECT count(*) FROM {name}"))[0][0] for (name,) in tables}  # noqa: S608
     assert {name: rows for name, rows in seen.items() if rows} == {}
 
 
 async def test_uniqueness_is_within_an_organization(runtime: Runtime) -> None:
-    """A unique index that spans tenants tells one of them what another has; keys of random ids tell nothing."""
-    rows = await asked(
+    """A unique index over several tenants reveals to one what another has; keys of random ids reveal nothing."""
+    rows = await rows_without_tenant(
         runtime,
         "SELECT i.relname, a.attname, t.typname FROM pg_index x "
         "JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid "

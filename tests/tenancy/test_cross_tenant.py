@@ -1,4 +1,4 @@
-"""Another tenant's id answers exactly as an unknown one does: asked at every place of the schema that takes an id."""
+"""Another tenant's id is answered as an unknown one, at every place of the schema that takes an id."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.graphql.sockets import connected
 from tests.serving import Served
-from tests.tenancy.asking import Asker, Place, kind_of, places
+from tests.tenancy.asking import Operation, Place, kind_of, places
 
 schema = resolvers.build_schema()._schema
 PLACES = list(places(schema))
@@ -38,9 +38,9 @@ WAIT_SECONDS = 60.0
 
 
 async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, str]:
-    """One real id of each type of object, belonging to the actor.
+    """One id of each type of object of the actor.
 
-    The reply is cancelled, as no worker runs here: its stream answers at once, where a waiting one would be silent.
+    The reply is cancelled, as no worker runs here: its stream ends at once, where that of a pending one would wait.
     """
     caller = api.as_(factories.token(runtime, actor))
     (contact,) = await factories.contacts(runtime, actor, 1)
@@ -84,22 +84,22 @@ async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, 
 
 
 def unknown(identifier: str) -> str:
-    """An id of the same type that names nothing."""
+    """An id of the same type that does not exist."""
     found = decode_global_id(identifier)
     assert found is not None
     return encode_global_id(found[0], new_id())
 
 
 def comparable(answer: dict[str, Any]) -> str:
-    """An answer without what differs between any two requests: ids, times, names that the test made up."""
+    """An answer without values that differ between any two requests: ids, times, generated names."""
     shown = {name: answer[name] for name in ("data", "errors", "payload", "type") if name in answer}
     text = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
     text = re.sub(r'"requestId":"\w+"', '"requestId":""', PRODUCT.sub("<made>", text))
     return ENCODED.sub(lambda match: f"<{(decode_global_id(match[0]) or ('?',))[0]}>", text)
 
 
-async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
-    """The answer to the operation of a place, asked with an id; a failure of ours is no answer."""
+async def execute(server: Served, token: str, asker: Operation, identifier: str) -> str:
+    """The answer to the operation of a place with an id; fails after an internal error."""
     document, variables = asker.document(), asker.arguments(identifier)
     if asker.place.root != "Subscription":
         reply = await ApiClient(server.url, token).send(document, variables)
@@ -115,7 +115,7 @@ async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
 
 
 async def rows_of(servers: Servers, runtime: Runtime, actor: Actor) -> dict[str, str]:
-    """A digest of every table's rows of an organization, read past the policies."""
+    """A digest of all rows of an organization, read without policies."""
     assert runtime.settings.database.url is not None
     database = runtime.settings.database.url.get_secret_value().rpartition("/")[2]
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
@@ -137,31 +137,35 @@ async def rows_of(servers: Servers, runtime: Runtime, actor: Actor) -> dict[str,
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-async def test_a_stranger_s_id_answers_as_an_unknown_one(
+async def test_another_tenant_s_id_is_answered_as_an_unknown_one(
     place: Place, api: ApiClient, api_server: Served, runtime: Runtime, servers: Servers
 ) -> None:
-    """Tenant B asks with A's real id and with a random one: the same answer, and A's rows stay as they were.
+    """Tenant B uses A's id and a random one: the answer is the same, and A's rows do not change.
 
-    The same operation asked by A answers A's id and a random one differently, so the comparison can fail.
+    For A, the same operation answers A's id and a random one differently, so the comparison can fail.
     """
-    owner, stranger = await factories.organization(runtime), await factories.organization(runtime)
-    theirs, own = await examples(runtime, api, owner), await examples(runtime, api, stranger)
+    owner, other = await factories.organization(runtime), await factories.organization(runtime)
+    of_owner, own = await examples(runtime, api, owner), await examples(runtime, api, other)
     before = await rows_of(servers, runtime, owner)
-    kinds = kind_of(place, set(theirs), name=place.path[-1])
+    kinds = kind_of(place, set(of_owner), name=place.path[-1])
     for kind in kinds:
-        asker = Asker(schema, place, own)
-        token = factories.token(runtime, stranger)
-        answers = [await ask(api_server, token, asker, value) for value in (theirs[kind], unknown(theirs[kind]))]
+        asker = Operation(schema, place, own)
+        token = factories.token(runtime, other)
+        answers = [
+            await execute(api_server, token, asker, value) for value in (of_owner[kind], unknown(of_owner[kind]))
+        ]
         assert answers[0] == answers[1]
     assert await rows_of(servers, runtime, owner) == before
-    asker, token = Asker(schema, place, theirs), factories.token(runtime, owner)
+    asker, token = Operation(schema, place, of_owner), factories.token(runtime, owner)
     for kind in kinds:
-        answers = [await ask(api_server, token, asker, value) for value in (unknown(theirs[kind]), theirs[kind])]
+        answers = [
+            await execute(api_server, token, asker, value) for value in (unknown(of_owner[kind]), of_owner[kind])
+        ]
         assert answers[0] != answers[1]
 
 
 def test_every_place_has_an_example() -> None:
-    """A new argument that takes an id must say which object it names; there are as many places as the schema has."""
+    """A new argument that takes an id must show which object it refers to; every place of the schema is tested."""
     assert len(PLACES) > 30
     for place in PLACES:
         assert kind_of(place, KINDS, name=place.path[-1])

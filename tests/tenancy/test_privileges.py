@@ -1,4 +1,4 @@
-"""Who may do what with our objects, as the database's own catalogue says."""
+"""The privileges on our objects, from the database's catalogue."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from models.base import Base
 from tests.conftest import Servers, copy_template
 
 ROOT = Path(__file__).parents[2]
-# Every kind of object with an access list. The row type of a table is left out: it gives nobody a row.
+# Every kind of object with an access list, except for row types of tables, which give no access to rows.
 RIGHTS_OF_PUBLIC = """
 WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'system')),
 objects (kind, name, acl) AS (
@@ -63,7 +63,7 @@ def called_functions() -> list[str]:
 
 
 def deleted_from() -> set[str]:
-    """The tables that a statement of the product deletes from, by SQLAlchemy's `delete`, under whatever name."""
+    """The tables of the product's DELETE statements, by SQLAlchemy's `delete`, under any name."""
     tables = {mapper.class_.__name__: mapper.class_.__tablename__ for mapper in Base.registry.mappers}
     found = set()
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
@@ -83,7 +83,7 @@ def deleted_from() -> set[str]:
     return found
 
 
-async def asked(servers: Servers, database: str, statement: str) -> Sequence[asyncpg.Record]:
+async def rows_of(servers: Servers, database: str, statement: str) -> Sequence[asyncpg.Record]:
     """The rows of a statement of the superuser, who sees every privilege."""
     connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
@@ -93,52 +93,52 @@ async def asked(servers: Servers, database: str, statement: str) -> Sequence[asy
 
 
 async def new_database(servers: Servers, name: str) -> str:
-    """An empty database of the migrator; its address for the migrator."""
+    """A new database of the migrator; its URL for the migrator."""
     await create_database(servers.postgres.admin_url, name)
     return servers.database_url(servers.postgres.migrator_url, name)
 
 
 def warnings(servers: Servers, database: str, start: int) -> list[str]:
-    """What PostgreSQL has warned of in this database since an offset of its log."""
+    """The warnings of PostgreSQL in this database since an offset of its log."""
     log = (servers.home / "logs" / "postgres.log").read_text(encoding="utf-8")[start:]
     return [line for line in log.splitlines() if f"@{database} WARNING:" in line]
 
 
-def logged(servers: Servers) -> int:
-    """How much PostgreSQL has logged so far."""
+def log_size(servers: Servers) -> int:
+    """The current size of PostgreSQL's log."""
     return len((servers.home / "logs" / "postgres.log").read_text(encoding="utf-8"))
 
 
 async def check_privileges(servers: Servers, database: str) -> None:
-    """PUBLIC has no right on any object of ours, and the app executes what it calls, nothing else."""
-    assert [tuple(row) for row in await asked(servers, database, RIGHTS_OF_PUBLIC)] == []
-    assert [row[0] for row in await asked(servers, database, RIGHTS_OF_THE_APP)] == called_functions()
+    """PUBLIC has no privilege on any of our objects, and the app may execute exactly what it calls."""
+    assert [tuple(row) for row in await rows_of(servers, database, RIGHTS_OF_PUBLIC)] == []
+    assert [row[0] for row in await rows_of(servers, database, RIGHTS_OF_THE_APP)] == called_functions()
 
 
-async def test_public_may_do_nothing_and_the_app_executes_what_it_calls(servers: Servers) -> None:
-    """After all migrations, of functions, tables, columns, sequences, schemas, types and the database itself."""
+async def test_public_has_no_privileges_and_the_app_executes_what_it_calls(servers: Servers) -> None:
+    """After all migrations: on functions, tables, columns, sequences, schemas, types and the database."""
     assert len(called_functions()) > 8
     await check_privileges(servers, await copy_template(servers))
 
 
-def test_the_app_deletes_where_a_statement_does_and_nowhere_else() -> None:
-    """The privilege to delete is the exception: each one has a statement that needs it."""
+def test_the_app_may_delete_only_where_a_statement_does() -> None:
+    """DELETE is granted only on tables with a statement that needs it."""
     may = {table for table, security in policies.declared().items() if "DELETE" in (security.app or "")}
     assert may == deleted_from()
     assert {"contacts", "campaigns", "templates"} <= may
 
 
-def test_the_definer_deletes_where_a_function_does_and_nowhere_else() -> None:
-    """The same of the functions that look across organizations: each privilege has its DELETE in a file."""
+def test_the_definer_may_delete_only_where_a_function_does() -> None:
+    """The same for the functions that read several organizations."""
     may = {table for table, security in policies.declared().items() if "DELETE" in security.definer}
     texts = "".join(path.read_text() for path in sql.FOLDER.glob("*.sql"))
     assert may == set(re.findall(r"DELETE FROM (\w+)", texts))
     assert len(may) > 4
 
 
-async def test_nobody_else_has_rights_in_our_schemas(servers: Servers) -> None:
-    """The app uses both schemas and creates in neither; the definer, whom nobody logs in as, owns functions there."""
-    found = [tuple(row) for row in await asked(servers, await copy_template(servers), RIGHTS_IN_SCHEMAS)]
+async def test_no_other_role_has_privileges_on_our_schemas(servers: Servers) -> None:
+    """The app may use both schemas and create in neither; the definer, which cannot log in, owns functions there."""
+    found = [tuple(row) for row in await rows_of(servers, await copy_template(servers), RIGHTS_IN_SCHEMAS)]
     assert found == [
         ("public", "nudge_app", "USAGE"),
         ("public", "nudge_definer", "CREATE"),
@@ -149,9 +149,9 @@ async def test_nobody_else_has_rights_in_our_schemas(servers: Servers) -> None:
     ]
 
 
-async def test_migrating_prints_no_warning_and_keeps_what_partitions_need(servers: Servers) -> None:
-    """A privilege that was not given or taken would be a WARNING of PostgreSQL, which nobody reads."""
-    url, start = await new_database(servers, "nudge_plain"), logged(servers)
+async def test_migrating_raises_no_warning_and_keeps_default_privileges(servers: Servers) -> None:
+    """A GRANT or REVOKE without effect would only be a WARNING in PostgreSQL's log."""
+    url, start = await new_database(servers, "nudge_plain"), log_size(servers)
     await migration.upgrade(url)
     assert warnings(servers, "nudge_plain", start) == []
     await check_privileges(servers, "nudge_plain")
@@ -159,22 +159,22 @@ async def test_migrating_prints_no_warning_and_keeps_what_partitions_need(server
 
 @pytest.mark.parametrize("scope", ["", "IN SCHEMA public"])
 async def test_migrating_where_default_privileges_are_revoked(servers: Servers, scope: str) -> None:
-    """A hardened server gives PUBLIC nothing with new objects: every migration works there, and ends the same."""
+    """On a server where PUBLIC gets no privileges on new objects, every migration works, with the same result."""
     name = f"nudge_hardened_{len(scope)}"
     url = await new_database(servers, name)
     for kind in EVERY_KIND:
         if not (scope and kind == "SCHEMAS"):
             revoke = f"ALTER DEFAULT PRIVILEGES FOR ROLE nudge_migrator, nudge_definer {scope} REVOKE ALL ON {kind}"
-            await asked(servers, name, f"{revoke} FROM PUBLIC")
-    start = logged(servers)
+            await rows_of(servers, name, f"{revoke} FROM PUBLIC")
+    start = log_size(servers)
     await migration.upgrade(url)
     assert warnings(servers, name, start) == []
     await check_privileges(servers, name)
 
 
 @pytest.mark.parametrize("role", ["nudge_migrator", "nudge_definer"])
-async def test_a_new_function_is_closed_from_the_start(servers: Servers, role: str) -> None:
-    """Whoever forgets to revoke in a later migration opens nothing, whichever role owns the function."""
+async def test_public_may_not_execute_a_new_function(servers: Servers, role: str) -> None:
+    """A later migration without a REVOKE grants nothing, whichever role owns the function."""
     name = await copy_template(servers)
     migrator = await asyncpg.connect(
         servers.database_url(servers.postgres.migrator_url, name).replace("+asyncpg", "", 1)
@@ -184,4 +184,4 @@ async def test_a_new_function_is_closed_from_the_start(servers: Servers, role: s
         await migrator.execute("CREATE FUNCTION system.forgotten() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
     finally:
         await migrator.close()
-    assert [tuple(row) for row in await asked(servers, name, RIGHTS_OF_PUBLIC)] == []
+    assert [tuple(row) for row in await rows_of(servers, name, RIGHTS_OF_PUBLIC)] == []

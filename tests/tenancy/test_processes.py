@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("verb", ["api", "worker"])
-async def test_no_process_works_above_the_policies(
+async def test_no_process_starts_with_a_role_that_bypasses_policies(
     runtime: Runtime, servers: Servers, verb: str, tmp_path: Path
 ) -> None:
-    """`nudge api` and `nudge worker` end at once as a superuser, with the reason in one line and no trace."""
+    """`nudge api` and `nudge worker` end at once as a superuser, with the reason in one line and no traceback."""
     url = runtime.settings.database.url
     assert url is not None
     database = url.get_secret_value().rpartition("/")[2]

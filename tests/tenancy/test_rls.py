@@ -7,8 +7,8 @@ from runtime import Runtime
 from tests import factories
 
 
-async def test_a_read_scope_sees_its_own_tenant_alone(runtime: Runtime) -> None:
-    """Two organizations with contacts: each read scope counts its own, whichever connection it gets."""
+async def test_a_read_scope_sees_only_its_own_tenant(runtime: Runtime) -> None:
+    """Two organizations with contacts: each read scope counts its own, on any connection."""
     mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     await factories.contacts(runtime, mine, 3)
     await factories.contacts(runtime, theirs, 5)
@@ -19,7 +19,7 @@ async def test_a_read_scope_sees_its_own_tenant_alone(runtime: Runtime) -> None:
 
 
 async def test_a_session_without_a_tenant_sees_nothing(runtime: Runtime) -> None:
-    """After a tenant's read on the same connection, a bare statement sees no row: the setting ended with it."""
+    """After a tenant's read on the same connection, a statement without a tenant sees no row."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2)
     assert len(await runtime.reads(actor.tenant).rows(select(Contact.id))) == 2

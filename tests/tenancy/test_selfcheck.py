@@ -1,4 +1,4 @@
-"""The process refuses to serve over a database whose policies would not bite."""
+"""A process refuses to start with a database whose policies would have no effect."""
 
 import asyncpg
 import pytest
@@ -15,13 +15,13 @@ def engine_of(url: str) -> AsyncEngine:
     return create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
 
 
-async def test_the_app_s_own_role_is_fine(runtime: Runtime) -> None:
-    """With the migrated database nothing is in the way."""
+async def test_the_app_s_role_is_accepted(runtime: Runtime) -> None:
+    """With the migrated database there is no obstacle."""
     await selfcheck.check(runtime.engine)
 
 
-async def test_an_administrator_s_own_functions_are_no_matter(servers: Servers) -> None:
-    """Helpers of the database's administrator, and those of an extension, do not stop the process."""
+async def test_functions_of_an_administrator_are_ignored(servers: Servers) -> None:
+    """Functions of the database's administrator, and those of an extension, do not stop the process."""
     database = await copy_template(servers)
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
@@ -36,7 +36,7 @@ async def test_an_administrator_s_own_functions_are_no_matter(servers: Servers) 
 
 
 async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
-    """The server's superuser and the migrator may not serve."""
+    """The superuser and the migrator are refused as the role of the process."""
     database = await copy_template(servers)
     for role_url, said in ((servers.postgres.admin_url, "superuser"), (servers.postgres.migrator_url, "owns")):
         engine = engine_of(servers.database_url(role_url, database))

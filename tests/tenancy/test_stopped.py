@@ -1,4 +1,4 @@
-"""A process that is stopped within a transaction keeps its locks for a while, and not for ever."""
+"""A process that is stopped within a transaction keeps its locks for a limited time."""
 
 import asyncio
 import os
@@ -24,9 +24,9 @@ IDLE_SECONDS = (0.25, 1.0, 4.0)
 
 @asynccontextmanager
 async def stopped_process(runtime: Runtime, organization_id: UUID) -> AsyncIterator[None]:
-    """A process that has been stopped while it held locks; killed when the block ends."""
+    """A process that was stopped while it held locks; killed at the end of the block."""
     for idle_seconds in IDLE_SECONDS:
-        process = await holding(runtime, organization_id, idle_seconds)
+        process = await process_with_locks(runtime, organization_id, idle_seconds)
         try:
             assert process.stdout is not None
             said = await asyncio.wait_for(process.stdout.readline(), 60)
@@ -41,8 +41,10 @@ async def stopped_process(runtime: Runtime, organization_id: UUID) -> AsyncItera
     raise AssertionError("no process comes to hold its locks")
 
 
-async def holding(runtime: Runtime, organization_id: UUID, idle_seconds: float) -> asyncio.subprocess.Process:
-    """A process that takes its locks, and says so."""
+async def process_with_locks(
+    runtime: Runtime, organization_id: UUID, idle_seconds: float
+) -> asyncio.subprocess.Process:
+    """A process that has taken its locks, and reported it."""
     environment = {
         **os.environ,
         "HELD_IDLE": str(idle_seconds),
@@ -61,27 +63,27 @@ async def holding(runtime: Runtime, organization_id: UUID, idle_seconds: float) 
     )
 
 
-async def test_a_stopped_process_lets_its_locks_go(runtime: Runtime) -> None:
-    """Its change is undone and its row free again; and whoever wants to work alone may do so soon."""
+async def test_the_locks_of_a_stopped_process_are_released(runtime: Runtime) -> None:
+    """Its change is rolled back and its row is free; the advisory lock is free soon after."""
     actor = await factories.organization(runtime)
     organization_id = actor.organization_id
     async with stopped_process(runtime, organization_id), asyncio.timeout(60):
         async with runtime.work.begin(actor) as uow:
             names = await uow.rows(select(Organization.name).where(Organization.id == organization_id))
             await uow.execute(update(Organization).values(name=names[0].name))
-        await until(lambda: may_work_alone(runtime, str(organization_id)))
+        await until(lambda: advisory_lock_is_free(runtime, str(organization_id)))
     [row] = await runtime.reads(actor.tenant).rows(select(Organization.name))
     assert row.name != "Held by a stopped process"
 
 
-async def may_work_alone(runtime: Runtime, name: str) -> bool:
-    """Whether nobody else is at the named work."""
-    async with runtime.work.advisory_lock(name) as alone:
-        return alone
+async def advisory_lock_is_free(runtime: Runtime, name: str) -> bool:
+    """Whether no other process holds the advisory lock."""
+    async with runtime.work.advisory_lock(name) as locked:
+        return locked
 
 
-async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime) -> None:
-    """It comes with the statement that seats the tenant, ends with the transaction, and reads do without."""
+async def test_the_idle_limit_is_set_with_the_tenant(runtime: Runtime) -> None:
+    """It is part of the statement that sets the tenant, ends with the transaction, and is not set for reads."""
     actor = await factories.organization(runtime)
     shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
     with statements(runtime) as seen:
@@ -92,10 +94,10 @@ async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime)
         assert (await connection.execute(shown)).scalar_one() == "0"
 
 
-async def test_who_works_alone_has_eight_times_as_long(runtime: Runtime) -> None:
-    """The connection with the lock is silent while another one works, transaction by transaction."""
+async def test_an_advisory_lock_has_eight_times_the_idle_limit(runtime: Runtime) -> None:
+    """The connection with the lock is idle while other connections do the work."""
     with statements(runtime) as seen:
-        async with runtime.work.advisory_lock("what nobody else is at") as alone:
-            assert alone
+        async with runtime.work.advisory_lock("test") as locked:
+            assert locked
     _, parameters = seen[0]
     assert f"{8 * 15_000}ms" in parameters
