@@ -72,11 +72,9 @@ async def test_load_refuses_other_answers(bodies: list[bytes], status: bytes) ->
 
 
 def test_cpu_time_is_that_of_the_process() -> None:
-    """The CPU clock of a process runs with the work that it does."""
-    before, started = cpu_seconds(os.getpid()), time.process_time()
-    while time.process_time() < started + 0.02:
-        pass
-    assert 0.02 <= cpu_seconds(os.getpid()) - before < 1
+    """It is read from the same clock as the process reads for itself."""
+    before, there, after = time.process_time(), cpu_seconds(os.getpid()), time.process_time()
+    assert before <= there <= after
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])

@@ -1,5 +1,6 @@
 """The sandbox as provider over HTTP, and the parts of a worker process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
@@ -71,6 +72,18 @@ async def provider(shared_provider: Provider) -> Provider:
     assert (await shared_provider.client.call("DELETE", "/sandbox/ledger")).status == 204
     assert (await shared_provider.client.call("DELETE", "/sandbox/faults")).status == 204
     return shared_provider
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that senders wait for: they are over at once."""
+    found: list[float] = []
+
+    async def sleep(_: asyncio.Event, seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr("services.deliveries.sending.sleep_unless", sleep)
+    return found
 
 
 def rate_limited_mailer(provider: Provider, messages_per_second: int) -> PostmarkMailer:

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.access.actor import Actor
+from core.database.scopes import SystemScope
 from core.queue import QUEUE_NAME, Queue
 from core.unit_of_work import Work
 from jobs import run
@@ -18,6 +19,7 @@ from runtime import Runtime, secret
 from services.campaigns.lifecycle import move
 from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
+from services.mailing.pacing import reserve
 from settings import Settings
 from tests import factories
 from tests.deliveries.conftest import Provider, rate_limited_mailer
@@ -165,12 +167,22 @@ async def test_a_large_campaign_does_not_delay_a_small_one(quick: Runtime, provi
     assert len(await provider.messages(large_id)) == 3_000
 
 
-async def test_the_rate_limit_is_respected(quick: Runtime, provider: Provider) -> None:
-    """At 100 messages per second, 150 messages take at least a second."""
-    runtime = replace(quick, mailer=rate_limited_mailer(provider, 100))
-    actor, campaign_id = await order_campaign(runtime, 150)
-    started = asyncio.get_running_loop().time()
+async def test_the_rate_limit_is_respected(
+    quick: Runtime, provider: Provider, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch is reserved of the account's rate, and waits as long as its reservation says."""
+    runtime = replace(quick, mailer=rate_limited_mailer(provider, 5))
+    reserved: list[tuple[int, float]] = []
+
+    async def noted(system: SystemScope, account: str, messages: int, per_second: float) -> float:
+        reserved.append((messages, await reserve(system, account, messages, per_second)))
+        return reserved[-1][1]
+
+    monkeypatch.setattr("services.deliveries.sending.reserve", noted)
+    actor, campaign_id = await order_campaign(runtime, 30)
     async with worker(runtime):
         assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
-    assert asyncio.get_running_loop().time() - started >= 1.0
-    assert len(await provider.messages(campaign_id)) == 150
+    assert len(await provider.messages(campaign_id)) == 30
+    assert sum(messages for messages, _ in reserved) == 30
+    assert max(messages for messages, _ in reserved) == 5
+    assert sorted(waits) == sorted(wait for messages, wait in reserved if messages > 0 and wait > 0)

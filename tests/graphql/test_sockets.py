@@ -1,7 +1,6 @@
 """The websocket: what it accepts, and when it closes."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -375,8 +374,6 @@ async def test_shutdown_closes_every_socket(runtime: Runtime) -> None:
         await socket.subscribe("subscription { watched }")
         await socket.next()
         waiting = asyncio.create_task(socket.closed())
-        started = time.monotonic()
     assert (await waiting)[0] == 1001
-    assert time.monotonic() - started < WAIT_SECONDS / 2
     await session.close()
     assert empty(server)

@@ -3,10 +3,11 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,29 +56,18 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def seconds_to_restart(stage: Stage, *, starts: int) -> float:
-    """The seconds until a killed worker is restarted; it has run too long to count as a quick exit."""
-    await asyncio.sleep(1.0)
-    pid = stage.supervisor.pids["worker-1"]
-    os.kill(pid, signal.SIGKILL)
-    killed = time.monotonic()
-    await until(lambda: stage.text.count("running") > starts)
-    assert stage.supervisor.pids["worker-1"] != pid
-    return time.monotonic() - killed
-
-
-async def test_a_killed_program_is_restarted_within_a_second(tmp_path: Path) -> None:
-    """A program is restarted after SIGKILL, and the log has its name, its pid and how it ended."""
+async def test_a_killed_program_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After SIGKILL a program that ran for a while is restarted in 0.1 s, and the log has its name, pid and end."""
+    minutes = count()
+    monkeypatch.setattr("local.supervisor.time", SimpleNamespace(monotonic=lambda: 60.0 * next(minutes)))
     async with running(Stage(tmp_path, [program("worker-1", "worker")])) as stage:
-        await until(lambda: "running" in stage.text)
-        pid = stage.supervisor.pids["worker-1"]
-        # A busy machine may delay some of the restarts, but not all.
-        for starts in range(1, 6):
-            if await seconds_to_restart(stage, starts=starts) < 1.0:
-                break
-        else:
-            pytest.fail(f"no restart within a second:\n{stage.text}")
-    assert f"worker-1 (pid {pid}) was killed by SIGKILL; restarting in 0.1 s" in stage.text
+        for starts in (1, 2):
+            await until(lambda starts=starts: stage.text.count("running") == starts)  # type: ignore[misc]
+            pid = stage.supervisor.pids["worker-1"]
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda starts=starts: stage.text.count("running") > starts)  # type: ignore[misc]
+            assert stage.supervisor.pids["worker-1"] != pid
+            assert f"worker-1 (pid {pid}) was killed by SIGKILL; restarting in 0.1 s" in stage.text
     assert "worker-1 |" in stage.text
     assert "worker started" in (tmp_path / "worker-1.log").read_text()
 
@@ -101,24 +91,22 @@ async def test_stages_stop_last_first(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
-    """SIGKILL follows after the grace period, and the stop takes not much longer than that."""
+    """SIGKILL follows after the grace period."""
     async with running(Stage(tmp_path, [program("worker-1", "ignores-sigterm")], grace_seconds=0.3)) as stage:
         await until(lambda: "running" in stage.text)
         pid = stage.supervisor.pids["worker-1"]
-        stopping = time.monotonic()
-    assert time.monotonic() - stopping < 8.0  # the default grace period would take longer
+        await until(asyncio.create_task(stage.supervisor.stop()).done)
     assert "did not end in time: killing it" in stage.text
     assert not is_running(pid)
 
 
 async def test_a_second_interrupt_ends_the_grace_period(tmp_path: Path) -> None:
-    """A second Ctrl-C ends the wait."""
-    async with running(Stage(tmp_path, [program("worker-1", "ignores-sigterm")], grace_seconds=60)) as stage:
+    """A second Ctrl-C ends the wait, which would be an hour."""
+    async with running(Stage(tmp_path, [program("worker-1", "ignores-sigterm")], grace_seconds=3600)) as stage:
         await until(lambda: "running" in stage.text)
         stage.interrupts.on_signal(stage.console.report)
         stage.interrupts.on_signal(stage.console.report)
-        stopping = time.monotonic()
-    assert time.monotonic() - stopping < 30.0
+        await until(asyncio.create_task(stage.supervisor.stop()).done)
 
 
 async def test_long_and_unterminated_lines_are_written(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Callable
 
+import pytest
+
 
 def until(
     condition: Callable[[], bool],
@@ -14,7 +16,8 @@ def until(
     """Wait until the condition is true; after `seconds`, fail with the message of `otherwise`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, otherwise()
+        if time.monotonic() >= deadline:
+            pytest.fail(otherwise())
         time.sleep(0.02)
 
 

@@ -1,13 +1,13 @@
 """The last line of defence: known secrets and what looks like a credential or an address leave the finished text."""
 
 import base64
-import time
 
 import pytest
 
 from core.redaction import Redaction, basic
 from core.security import new_signing_key
 from settings import Settings
+from tests.effort import ends
 
 KEY = new_signing_key()
 REDACTION = Redaction(
@@ -53,7 +53,6 @@ def test_the_settings_know_the_webhooks_header(settings: Settings) -> None:
 
 def test_a_long_line_costs_little() -> None:
     """No text makes the patterns search without end."""
-    started = time.process_time()
-    for text in ("a" * 100_000, "a@" * 50_000, "eyJ" * 30_000, "basic " * 20_000, "http://" * 14_000):
-        Redaction()(text)
-    assert time.process_time() - started < 20
+    with ends():
+        for text in ("a" * 100_000, "a@" * 50_000, "eyJ" * 30_000, "basic " * 20_000, "http://" * 14_000):
+            Redaction()(text)

@@ -249,17 +249,22 @@ async def test_trimmed_entries_are_missing(redis: Redis) -> None:
 
 async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
     """If the writer has stopped for good, followers get all entries, then `LogMissing`."""
-    running = True
+    running, asked = True, 0
 
     async def is_running() -> bool:
+        nonlocal asked
+        asked += 1
         return running
+
+    async def asked_twice() -> bool:
+        return asked > 1
 
     writer = await logs.claim("log")
     await writer.append(b"a")
     entries = logs.follow(hub, "log", is_last=is_end, is_running=is_running, poll_interval=0.1)
     assert (await anext(entries)).event == b"a"
     pending = asyncio.ensure_future(anext(entries))
-    await asyncio.sleep(0.3)
+    await until(asked_twice)
     assert not pending.done()
     running = False
     with pytest.raises(LogMissing, match="without its last event"):

@@ -1,6 +1,5 @@
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack, aclosing
 from dataclasses import astuple, dataclass, field
 from itertools import pairwise
@@ -8,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from core.pubsub import Hub, HubClosed, Publisher, state_stream
+from tests.clocks import SimulatedTime, simulate
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS, until
@@ -23,11 +23,12 @@ class Store:
     failing: bool = False
     read_seconds: float = 0.0
     read_times: list[float] = field(default_factory=list)
+    clock: Callable[[], float] = float
 
     async def read(self) -> int:
         """The number at the start of the read."""
         self.reads += 1
-        self.read_times.append(time.perf_counter())
+        self.read_times.append(self.clock())
         value = self.value
         await asyncio.sleep(self.read_seconds)
         if self.failing:
@@ -64,6 +65,12 @@ async def released(hub: Hub) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    """The time of `state_stream`: what it waits for between two reads is over at once."""
+    return simulate(monkeypatch, "core.pubsub.states")
+
+
 async def test_snapshot_then_changes_then_final_state(hub: Hub, publisher: Publisher) -> None:
     """The current state comes first, then each change; after the final state the stream ends and holds nothing."""
     store = Store(final=3)
@@ -95,25 +102,29 @@ async def test_a_change_during_the_first_read_is_not_lost(hub: Hub, publisher: P
     assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 1]
 
 
-async def test_changes_are_conflated_to_ten_a_second(hub: Hub, publisher: Publisher) -> None:
-    """Of a thousand changes in a second a few are yielded, at least 0.1 s apart, and always the last."""
-    store = Store(final=999)
+async def test_changes_are_conflated_to_ten_a_second(
+    hub: Hub, publisher: Publisher, simulated: SimulatedTime
+) -> None:
+    """A thousand changes within 0.1 s of a read lead to one more read after it, which yields the last state."""
+    store = Store(final=999, clock=simulated.time)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
     )
+    await until(lambda: has_read(store))
+    simulated.goes_on.clear()
     for value in range(1_000):
         await change(publisher, store, value)
-        if value % 10 == 0:
-            await asyncio.sleep(0.01)
-    seen = await asyncio.wait_for(stream, WAIT_SECONDS)
-    assert seen[-1] == 999
-    assert min(intervals(store)) > 0.095
-    assert store.reads <= len(seen) + 2
+    simulated.goes_on.set()
+    assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 999]
+    assert store.reads <= 3  # the subscription itself asks for one
+    assert min(intervals(store)) > 0.099
 
 
-async def test_the_last_change_in_an_interval_is_shown(hub: Hub, publisher: Publisher) -> None:
+async def test_the_last_change_in_an_interval_is_shown(
+    hub: Hub, publisher: Publisher, simulated: SimulatedTime
+) -> None:
     """A change within the minimum interval is yielded at its end, without another signal."""
-    store = Store(final=2)
+    store = Store(final=2, clock=simulated.time)
     async with aclosing(
         state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.2, poll_interval=3600)
     ) as values:
@@ -122,7 +133,7 @@ async def test_the_last_change_in_an_interval_is_shown(hub: Hub, publisher: Publ
         assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
         await change(publisher, store, 2)
         assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 2
-    assert min(intervals(store)) > 0.195
+    assert min(intervals(store)) > 0.199
 
 
 async def test_polling_finds_a_change_without_a_signal(hub: Hub) -> None:
@@ -177,9 +188,9 @@ async def test_closing_the_hub_is_an_error(hub: Hub) -> None:
             await asyncio.wait_for(stream, WAIT_SECONDS)
 
 
-async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publisher) -> None:
+async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publisher, simulated: SimulatedTime) -> None:
     """Followers with the same key share every read, and all get the final state; another key has its own reads."""
-    store, other = Store(final=20), Store(final=0)
+    store, other = Store(final=20, clock=simulated.time), Store(final=0)
     watchers = [
         asyncio.create_task(
             collect(hub.shared("key", "topic", store.read, is_final=store.is_final, poll_interval=60))
@@ -194,8 +205,7 @@ async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publishe
     shown = {tuple(values) for values in seen}
     assert len(shown) == 1
     assert shown.pop()[-1] == 20
-    elapsed = store.read_times[-1] - store.read_times[0]
-    assert store.reads <= elapsed / 0.1 + 1.1
+    assert min(intervals(store)) > 0.099
     assert other.reads == 1
     await released(hub)
 
@@ -249,12 +259,15 @@ async def test_the_shared_reader_stops_with_its_last_follower(hub: Hub) -> None:
     assert hub.statistics().shared == 1
     second.cancel()
     await released(hub)
-    reads = store.reads
-    await asyncio.sleep(0.1)
-    assert store.reads == reads
+    await until(no_shared_reader)
     async with aclosing(hub.shared("key", "topic", store.read, is_final=store.is_final)) as fresh:
         assert await anext(fresh) == 0
     await released(hub)
+
+
+async def no_shared_reader() -> bool:
+    """Whether no task reads for followers."""
+    return all(task.get_name() != "pubsub-shared-state" for task in asyncio.all_tasks())
 
 
 async def test_a_late_follower_does_not_end_a_newer_reader(hub: Hub) -> None:

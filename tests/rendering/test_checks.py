@@ -1,12 +1,11 @@
 """Warnings about content that is valid, but probably not what its author wants."""
 
-import time
-
 import pytest
 
 from services.rendering.checks import check_content
 from services.rendering.limits import MAX_TAGS
 from services.rendering.messages import compile_message
+from tests.effort import ends
 
 GOOD = '<p>Hi {{ contact.firstName }}</p><a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
 
@@ -153,7 +152,6 @@ def test_hostile_html_is_read_and_checked_quickly(piece: str) -> None:
     """The patterns are linear, and the number of variables compared with the known ones is limited."""
     count = MAX_TAGS if "{{" in piece else 50_000
     html = "".join(piece % i if "%" in piece else piece for i in range(count)) + " " * 100_000
-    started = time.process_time()
-    message = compile_message(subject="x", html_content=html, text_content="x")
-    check_content(subject="x", html_content=html, message=message)
-    assert time.process_time() - started < 3
+    with ends():
+        message = compile_message(subject="x", html_content=html, text_content="x")
+        check_content(subject="x", html_content=html, message=message)

@@ -1,7 +1,6 @@
 """Compiling and rendering single templates: errors with a position, escaping, limits, hostile input."""
 
 import contextlib
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from core.errors import ErrorCode
 from services.rendering.environment import HTML, PLAIN
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.templates import Template, compile_template
+from tests.effort import ends
 
 FIELD = ("input", "htmlContent")
 HOSTILE = "<script>alert('x')</script>"
@@ -243,11 +243,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_template_is_refused_quickly(source: str) -> None:
-    """No template blocks the process or exhausts its memory: it is refused within seconds of CPU time."""
-    started = time.process_time()
-    with pytest.raises(TemplateInvalid):
+    """No template blocks the process or exhausts its memory: it is refused long before a minute of CPU time."""
+    with ends(), pytest.raises(TemplateInvalid):
         html(source)
-    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(
@@ -268,10 +266,8 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
     """Generated code and python-liquid both stop at the limits, for values that the template does not show."""
     for template in (html(source), html("{% assign unused = 1 %}" + source)):
-        started = time.process_time()
-        with pytest.raises(RenderFailed) as caught:
+        with ends(), pytest.raises(RenderFailed) as caught:
             template.render({"contact": {"tags": tags}})
-        assert time.process_time() - started < 3
         assert caught.value.field == FIELD
 
 
@@ -294,12 +290,10 @@ HARMLESS = {
     "value", ["<" * 100_000, "<script>" * 20_000, "rgb(" * 50_000, "\x01" * 90_000, "a " * 50_000]
 )
 def test_unusual_html_and_values_take_little_time(source: str, value: str) -> None:
-    """Anything allowed is compiled and rendered within seconds of CPU time."""
-    started = time.process_time()
-    template = html(source)
-    with contextlib.suppress(RenderFailed):
+    """Anything allowed is compiled and rendered long before a minute of CPU time."""
+    with ends(), contextlib.suppress(RenderFailed):
+        template = html(source)
         template.render({"a": value, "b": True})
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from openai import APIError, APIStatusError
 
 from sandbox import SandboxConfig
+from tests.clocks import simulate
 from tests.sandbox.chat import COUNT, HELLO, PATH, ask, opened, sdk, text, tool_turn
 from tests.sandbox.conftest import Client, Json, sandbox_with
 
@@ -153,16 +154,16 @@ async def test_a_cut_stream_breaks_off(client: Client) -> None:
     assert "[DONE]" not in told
 
 
-async def test_stalls_and_slow_tokens_take_their_time(client: Client) -> None:
+async def test_stalls_and_slow_tokens_take_their_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stall before the first token or in mid-stream, and slow tokens, delay a reply that then ends well."""
-    clock = asyncio.get_running_loop().time
-    for switch in ({"stall_before_first_token": 0.3}, {"stall_mid_stream": 0.3}, {"slow_tokens": 0.02}):
+    simulated = simulate(monkeypatch, "sandbox.openrouter.completions")
+    for switch in ({"stall_before_first_token": 30}, {"stall_mid_stream": 30}, {"slow_tokens": 2}):
         await client.faults(llm=switch)
-        start = clock()
+        start = simulated.now
         told, _, whole = await streamed(client)
         assert whole
         assert told.endswith("data: [DONE]\n\n")
-        assert clock() - start >= 0.3, switch
+        assert simulated.now - start >= 30, switch
 
 
 async def test_models_fall_back_in_order(client: Client) -> None:

@@ -1,0 +1,103 @@
+"""Lines of tests for each line of the product, by area: `python -m tests.architecture.ratio` prints them.
+
+An area is a noun, with its modules in every room, or what is left of rooms. Blank lines do not count, and only Python
+does.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.architecture.tree import NOT_PRODUCT, PACKAGES, modules, source
+
+# The names of an area's modules, and the folders of its tests. What no noun names belongs to the area of its room.
+NOUNS: Final[dict[str, tuple[set[str], set[str]]]] = {
+    "accounts": ({"accounts", "jwks"}, {"accounts"}),
+    "audit": ({"audit"}, {"audit"}),
+    "campaigns": ({"campaigns"}, {"campaigns"}),
+    "contacts": ({"contacts", "contact_events", "lists"}, {"contacts", "lists"}),
+    "deliveries": ({"deliveries", "mailing", "mail", "bounded", "postmark", "recording"}, {"deliveries", "faults"}),
+    "maya": (
+        {"maya", "conversations", "language", "language_settings", "openrouter", "completions", "event_stream"}
+        | {"tool_calls", "scripted", "switched_off"},
+        {"maya"},
+    ),
+    "outbox": ({"outbox"}, {"outbox"}),
+    "rendering": ({"rendering", "messages"}, {"rendering"}),
+    "retention": ({"retention"}, {"retention"}),
+    "senders": ({"senders"}, {"senders"}),
+    "suppressions": ({"suppressions", "unsubscribe"}, {"suppressions"}),
+    "templates": ({"templates"}, {"templates"}),
+    "webhooks": ({"webhooks", "mail_events"}, {"webhooks"}),
+}
+ROOMS: Final[dict[str, tuple[set[str], set[str]]]] = {
+    "core": (
+        {"core", "models", "services", "integrations"},
+        {"core", "database", "tenancy", "access", "realtime", "logs", "supervision", "listing", "texts", "addresses"},
+    ),
+    "jobs": ({"jobs"}, {"jobs"}),
+    "programs": (
+        {"app", "cli", "development", "routes", "runtime", "settings"},
+        {"operating", "features", "documents", "seeding"},
+    ),
+    "transport": ({"transport", "schema", "resolvers"}, {"graphql", "nodes"}),
+}
+
+
+class Area(NamedTuple):
+    """The lines of an area."""
+
+    product: int
+    tests: int
+
+    @property
+    def ratio(self) -> float:
+        """Lines of tests for a line of the product."""
+        return self.tests / self.product
+
+
+def areas() -> dict[str, Area]:
+    """Every area of the product, by its name; packages and their tests are none."""
+    product: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
+    for path in modules():
+        lines = sum(bool(line.strip()) for line in source(path).splitlines())
+        if path.parts[0] == "tests":
+            tests[path.parts[1]] += lines
+        elif path.parts[0] not in {*NOT_PRODUCT, PACKAGES}:
+            product[area_of(path)] += lines
+    return {
+        name: Area(product[name], sum(tests[folder] for folder in folders))
+        for name, (_, folders) in (NOUNS | ROOMS).items()
+    }
+
+
+def area_of(path: Path) -> str:
+    """The area of a module of the product: that of the first noun in its path, else that of its room."""
+    names = path.with_suffix("").parts
+    for name in names[1:]:
+        if name == "seeding":
+            return "programs"
+        for area, (nouns, _) in NOUNS.items():
+            if name in nouns:
+                return area
+    return next(area for area, (rooms, _) in ROOMS.items() if names[0] in rooms)
+
+
+def total(found: dict[str, Area]) -> Area:
+    """The lines of all areas."""
+    return Area(sum(area.product for area in found.values()), sum(area.tests for area in found.values()))
+
+
+def report() -> str:
+    """A line for each area, the lowest ratio first, and one for all of them."""
+    found = areas()
+    lines = sorted(found.items(), key=lambda item: item[1].ratio)
+    return "\n".join(
+        f"{name:14} {area.product:7,} product {area.tests:7,} tests {area.ratio:6.2f}"
+        for name, area in [*lines, ("all", total(found))]
+    )
+
+
+if __name__ == "__main__":
+    print(report())

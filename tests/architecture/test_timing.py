@@ -1,0 +1,86 @@
+"""No test asserts how long something took: a busy machine takes any time. Counts do not depend on it."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.tree import functions, modules, source
+
+CLOCKS = {name + unit for name in ("monotonic", "perf_counter", "process_time", "time") for unit in ("", "_ns")}
+# Each with its reason. What no longer asserts a time must be taken out.
+ALLOWED = {
+    "tests/benchmarks/test_measuring.py:test_cpu_time_is_that_of_the_process": "the order of readings of one clock",
+}
+
+
+def test_no_test_or_benchmark_asserts_a_time() -> None:
+    """Neither an assertion nor what it names is made of readings of a clock."""
+    found = {
+        place
+        for place, node in functions()
+        if place.startswith(("tests/", "benchmarks/")) and any(timed_assertions(node))
+    }
+    assert found == set(ALLOWED)
+
+
+def test_no_test_sets_the_clock_of_everybody() -> None:
+    """The event loop goes by `time.monotonic`: a test replaces the name `time` or `monotonic` of a module of ours."""
+    everybody = re.compile(r"""setattr\(\s*(time,\s*["']|["']time\.)monotonic""")
+    found = [str(path) for path in modules() if path.parts[0] == "tests" and everybody.search(source(path))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_timed"),
+    [
+        ("assert time.monotonic() - started < 3", True),
+        ("started = loop.time()\ntook = loop.time() - started\nassert took < 3", True),
+        ("times.append(monotonic())\nassert max(gaps(times)) < 1", True),
+        ("until = time.monotonic() + 60\nwhile time.monotonic() < until:\n    pass", False),
+        ("expires = int(time.time()) + 60\nassert claims == {'exp': expires}", False),
+        ("assert simulated.now < 3", False),
+    ],
+)
+def test_what_counts_as_asserting_a_time(lines: str, is_timed: bool) -> None:
+    """A comparison by size does, of a reading or of what was computed of one; waiting by a clock does not."""
+    assert any(timed_assertions(ast.parse(lines))) is is_timed
+
+
+def timed_assertions(node: ast.AST) -> Iterator[ast.Assert]:
+    """The assertions in a function that compare a time, or what was made of one, by size."""
+    readings = set(_made_of_readings(node))
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assert):
+            for compared in ast.walk(each.test):
+                if isinstance(compared, ast.Compare) and _by_size(compared) and _is_reading(compared, readings):
+                    yield each
+
+
+def _by_size(compared: ast.Compare) -> bool:
+    return any(isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for operator in compared.ops)
+
+
+def _made_of_readings(node: ast.AST) -> Iterator[str]:
+    """The names of variables to which a reading is assigned or appended, directly or by way of another."""
+    found: set[str] = set()
+    for _ in range(3):  # a reading, a difference, a list of these
+        for each in ast.walk(node):
+            match each:
+                case ast.Assign(targets=targets, value=value) if _is_reading(value, found):
+                    names = (name for target in targets for name in ast.walk(target))
+                    found |= {name.id for name in names if isinstance(name, ast.Name)}
+                case ast.Call(func=ast.Attribute(attr="append", value=ast.Name(id=name)), args=[value]):
+                    found |= {name} if _is_reading(value, found) else set()
+    yield from found
+
+
+def _is_reading(node: ast.AST, known: set[str]) -> bool:
+    for each in ast.walk(node):
+        match each:
+            case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)) if name in CLOCKS:
+                return True
+            case ast.Name(id=name) if name in known:
+                return True
+    return False
