@@ -1,14 +1,14 @@
 """Lines of tests for each line of the product, by area: `python -m tests.architecture.ratio` prints them.
 
-An area is a noun, with its modules in every room, or what is left of rooms. Blank lines do not count, and only Python
-does.
+An area is a noun, with its modules in every room, or what is left of rooms. What counts is Python, and the tables of
+cases that tests read, without blank lines.
 """
 
 from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.architecture.tree import NOT_PRODUCT, PACKAGES, modules, source
+from tests.architecture.tree import NOT_PRODUCT, PACKAGES, ROOT, modules, source
 
 # The names of an area's modules, and the folders of its tests. What no noun names belongs to the area of its room.
 NOUNS: Final[dict[str, tuple[set[str], set[str]]]] = {
@@ -61,11 +61,12 @@ def areas() -> dict[str, Area]:
     product: Counter[str] = Counter()
     tests: Counter[str] = Counter()
     for path in modules():
-        lines = sum(bool(line.strip()) for line in source(path).splitlines())
         if path.parts[0] == "tests":
-            tests[path.parts[1]] += lines
+            tests[path.parts[1]] += _lines(source(path))
         elif path.parts[0] not in {*NOT_PRODUCT, PACKAGES}:
-            product[area_of(path)] += lines
+            product[area_of(path)] += _lines(source(path))
+    for cases in (ROOT / "tests").glob("*/*.json"):
+        tests[cases.parent.name] += _lines(cases.read_text(encoding="utf-8"))
     return {
         name: Area(product[name], sum(tests[folder] for folder in folders))
         for name, (_, folders) in (NOUNS | ROOMS).items()
@@ -82,6 +83,10 @@ def area_of(path: Path) -> str:
             if name in nouns:
                 return area
     return next(area for area, (rooms, _) in ROOMS.items() if names[0] in rooms)
+
+
+def _lines(text: str) -> int:
+    return sum(bool(line.strip()) for line in text.splitlines())
 
 
 def total(found: dict[str, Area]) -> Area:
