@@ -61,7 +61,7 @@ class Conversation(Base):
     updated_at: Mapped[CreatedAt]
 
 
-class Message(Leased, Base):
+class MayaMessage(Leased, Base):
     """A message of a user or a reply of Maya. The worker that runs a reply leases it; `attempt` fences off others.
 
     `last_sequence` is the sequence of the newest event in the reply's log. It is up to date once the reply has ended;

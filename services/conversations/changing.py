@@ -11,7 +11,7 @@ from core.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from core.ids import new_id
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
-from models.conversations import Conversation, Message, MessageRole, MessageStatus
+from models.conversations import Conversation, MayaMessage, MessageRole, MessageStatus
 from services.conversations.reading import (
     CONVERSATIONS,
     MESSAGES,
@@ -82,7 +82,7 @@ async def send(
             "completed_at": None,
         },
     ]
-    statement = insert(Message).values([shared | message for message in messages]).returning(*MESSAGES.columns)
+    statement = insert(MayaMessage).values([shared | message for message in messages]).returning(*MESSAGES.columns)
     message, reply = sorted(map(MessageRow._make, await uow.rows(statement)), key=lambda row: row.id)
     uow.enqueue(RunReply(organization_id=uow.tenant.organization_id, user_id=_author_id(uow), message_id=reply.id))
     return message, reply
@@ -111,8 +111,8 @@ async def _lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, text
     )
     if not locked:
         raise NotFound("There is no such conversation.", field=("input", "conversationId"))
-    unfinished = select(Message.id).where(
-        Message.conversation_id == conversation_id, Message.status.in_([str(status) for status in OPEN])
+    unfinished = select(MayaMessage.id).where(
+        MayaMessage.conversation_id == conversation_id, MayaMessage.status.in_([str(status) for status in OPEN])
     )
     if await first(uow, unfinished):
         raise ReplyInProgress(
@@ -128,19 +128,19 @@ async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
 
     A reply that no worker has leased yet ends here; otherwise its worker ends it within a second.
     """
-    mine = update(Message).where(Message.id == message_id, Message.role == MessageRole.ASSISTANT)
+    mine = update(MayaMessage).where(MayaMessage.id == message_id, MayaMessage.role == MessageRole.ASSISTANT)
     not_started = await uow.execute(
-        mine.where(Message.status == MessageStatus.PENDING).values(
+        mine.where(MayaMessage.status == MessageStatus.PENDING).values(
             status=MessageStatus.CANCELLED,
             cancel_requested_at=func.now(),
             completed_at=func.now(),
-            last_sequence=Message.last_sequence + 1,
+            last_sequence=MayaMessage.last_sequence + 1,
         )
     )
     if not not_started.rowcount:
         await uow.execute(
-            mine.where(Message.status == MessageStatus.STREAMING).values(
-                cancel_requested_at=func.coalesce(Message.cancel_requested_at, func.now())
+            mine.where(MayaMessage.status == MessageStatus.STREAMING).values(
+                cancel_requested_at=func.coalesce(MayaMessage.cancel_requested_at, func.now())
             )
         )
     reply = await get_reply(uow, message_id)

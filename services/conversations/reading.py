@@ -7,7 +7,7 @@ from uuid import UUID
 from core.database.scopes import Reads
 from core.listing.listing import Listing
 from core.listing.orders import Order
-from models.conversations import Conversation, Message, MessageRole, MessageStatus
+from models.conversations import Conversation, MayaMessage, MessageRole, MessageStatus
 
 OPEN: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
 
@@ -63,11 +63,11 @@ CONVERSATIONS: Final = Listing(
 )
 MESSAGES: Final = Listing(
     MessageRow,
-    Message,
+    MayaMessage,
     noun="message",
     id_field=("input", "messageId"),
-    order=Order(Message.created_at),
-    parent=Message.conversation_id,
+    order=Order(MayaMessage.created_at),
+    parent=MayaMessage.conversation_id,
 )
 
 
@@ -81,11 +81,11 @@ async def previous_messages(reads: Reads, message: MessageRow, *, limit: int) ->
     """The newest messages before an open reply, oldest first; an open reply is always the last message."""
     rows = await reads.rows(
         MESSAGES.select.where(
-            Message.conversation_id == message.conversation_id,
-            Message.id != message.id,
-            Message.status.not_in([str(status) for status in OPEN]),
+            MayaMessage.conversation_id == message.conversation_id,
+            MayaMessage.id != message.id,
+            MayaMessage.status.not_in([str(status) for status in OPEN]),
         )
-        .order_by(Message.created_at.desc(), Message.id.desc())
+        .order_by(MayaMessage.created_at.desc(), MayaMessage.id.desc())
         .limit(limit)
     )
     return [MessageRow._make(row) for row in reversed(rows)]

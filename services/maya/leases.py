@@ -12,7 +12,7 @@ from core.database.scopes import Reads, SystemScope, first
 from core.leases import LeaseLost
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
-from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
+from models.conversations import Conversation, MayaMessage, MessageRole, MessageStatus, ReplyFailure
 from services.conversations.reading import MESSAGES, OPEN, MessageRow
 from services.conversations.work import RunReply, reply_log
 
@@ -44,14 +44,14 @@ class ReplyResult:
 
 async def acquire(uow: UnitOfWork, message_id: UUID) -> Lease | None:
     """Lease an open reply that has no lease or an expired one; None if it has ended or is leased."""
-    is_open = Message.status.in_([str(status) for status in OPEN])
+    is_open = MayaMessage.status.in_([str(status) for status in OPEN])
     acquired = await leases.acquire(
         uow,
-        Message,
-        and_(Message.id == message_id, Message.role == MessageRole.ASSISTANT, is_open),
+        MayaMessage,
+        and_(MayaMessage.id == message_id, MayaMessage.role == MessageRole.ASSISTANT, is_open),
         seconds=LEASE_SECONDS,
-        values={"status": MessageStatus.STREAMING, "attempt": Message.attempt + 1},
-        returning=(*MESSAGES.columns, Message.attempt, Message.cancel_requested_at),
+        values={"status": MessageStatus.STREAMING, "attempt": MayaMessage.attempt + 1},
+        returning=(*MESSAGES.columns, MayaMessage.attempt, MayaMessage.cancel_requested_at),
     )
     if acquired is None:
         return None
@@ -66,8 +66,8 @@ async def acquire(uow: UnitOfWork, message_id: UUID) -> Lease | None:
 
 async def cancel_requested(reads: Reads, lease: Lease) -> bool:
     """Whether the user has cancelled the reply. Raises `LeaseLost`."""
-    mine = select(Message.cancel_requested_at).where(
-        Message.id == lease.reply.id, leases.is_held(Message, lease.token)
+    mine = select(MayaMessage.cancel_requested_at).where(
+        MayaMessage.id == lease.reply.id, leases.is_held(MayaMessage, lease.token)
     )
     row = await first(reads, mine)
     if row is None:
@@ -78,14 +78,14 @@ async def cancel_requested(reads: Reads, lease: Lease) -> bool:
 async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: int) -> None:
     """Extend the lease, and store the text so far. Raises `LeaseLost`."""
     so_far = {"content": content, "last_sequence": last_sequence}
-    mine = Message.id == lease.reply.id
-    await leases.renew(uow, Message, mine, lease.token, seconds=LEASE_SECONDS, values=so_far)
+    mine = MayaMessage.id == lease.reply.id
+    await leases.renew(uow, MayaMessage, mine, lease.token, seconds=LEASE_SECONDS, values=so_far)
 
 
 async def release(uow: UnitOfWork, lease: Lease) -> None:
     """Release a reply without any output, and enqueue another run. Raises `LeaseLost`."""
     values = {"status": MessageStatus.PENDING}
-    await leases.release(uow, Message, Message.id == lease.reply.id, lease.token, values=values)
+    await leases.release(uow, MayaMessage, MayaMessage.id == lease.reply.id, lease.token, values=values)
     uow.enqueue(
         RunReply(organization_id=uow.tenant.organization_id, user_id=uow.actor.person_id, message_id=lease.reply.id)
     )
@@ -95,8 +95,8 @@ async def end(uow: UnitOfWork, lease: Lease, ending: ReplyResult) -> None:
     """End the reply, and publish that to its subscribers. Raises `LeaseLost`."""
     await leases.release(
         uow,
-        Message,
-        Message.id == lease.reply.id,
+        MayaMessage,
+        MayaMessage.id == lease.reply.id,
         lease.token,
         values={
             "status": ending.status,

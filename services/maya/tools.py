@@ -35,15 +35,15 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class ListCampaigns(Arguments):
+class ListCampaignsArguments(Arguments):
     limit: int = Field(ge=1, le=20, description="How many, newest first.")
 
 
-class CampaignStats(Arguments):
+class CampaignStatsArguments(Arguments):
     campaign_id: str = Field(max_length=200, description="The `id` of a campaign, as `list_campaigns` returns it.")
 
 
-class CountContacts(Arguments):
+class CountContactsArguments(Arguments):
     status: Literal["subscribed", "pending", "unsubscribed", "bounced", "complained"] | None = Field(
         description="Only contacts in this status; null for every status."
     )
@@ -54,13 +54,13 @@ class ToolRefused(NudgeError):
     """The tool call failed; the model gets the message."""
 
 
-async def _list_campaigns(reads: Reads, arguments: ListCampaigns) -> object:
+async def _list_campaigns(reads: Reads, arguments: ListCampaignsArguments) -> object:
     """The newest campaigns."""
     page = await CAMPAIGNS.page(reads, PageRequest(size=arguments.limit))
     return {"campaigns": [_campaign_summary(row) for row in page.rows]}
 
 
-async def _campaign_stats(reads: Reads, arguments: CampaignStats) -> object:
+async def _campaign_stats(reads: Reads, arguments: CampaignStatsArguments) -> object:
     """A campaign's statistics, with rates from 0 to 1; a campaign of another organization is unknown."""
     named = decode_global_id(arguments.campaign_id)
     campaign = await CAMPAIGNS.get(reads, named[1]) if named and named[0] == "Campaign" else None
@@ -70,7 +70,7 @@ async def _campaign_stats(reads: Reads, arguments: CampaignStats) -> object:
     return {"name": campaign.name, "status": campaign.status, **_figures(results)}
 
 
-async def _count_contacts(reads: Reads, arguments: CountContacts) -> object:
+async def _count_contacts(reads: Reads, arguments: CountContactsArguments) -> object:
     """The number of contacts: by status, or with a status or tag."""
     if arguments.status is None and arguments.tag is None:
         counted = await listing.count_by_status(reads)
@@ -97,7 +97,7 @@ def _campaign_summary(row: CampaignRow) -> dict[str, object]:
 
 
 def _figures(found: Figures) -> dict[str, object]:
-    """A campaign's figures, as in `CampaignStats` of the API."""
+    """A campaign's figures, as in `CampaignStatsArguments` of the API."""
     return {
         "audience": found.audience,
         "sent": found.sent,
@@ -135,21 +135,21 @@ DEFINITIONS: Final = {
             name="list_campaigns",
             description="The organization's newest campaigns: id, name, subject, status and dates.",
             permission=Permission.CAMPAIGN_READ,
-            arguments=ListCampaigns,
+            arguments=ListCampaignsArguments,
             run=_list_campaigns,
         ),
         Definition(
             name="campaign_stats",
             description="Results of a campaign: sent, delivered, opened, clicked, bounced, and the rates.",
             permission=Permission.CAMPAIGN_READ,
-            arguments=CampaignStats,
+            arguments=CampaignStatsArguments,
             run=_campaign_stats,
         ),
         Definition(
             name="count_contacts",
             description="How many contacts the organization has, by status, or with a status or a tag.",
             permission=Permission.CONTACT_READ,
-            arguments=CountContacts,
+            arguments=CountContactsArguments,
             run=_count_contacts,
         ),
     )

@@ -10,7 +10,7 @@ from services.rendering.messages import MessageTemplate
 from services.rendering.outline import LinkVisibility
 from services.rendering.problems import nearest
 from services.rendering.reading import read
-from services.rendering.templates import Template
+from services.rendering.templates import CompiledTemplate
 from services.rendering.variables import CUSTOM_FIELDS, KNOWN, is_known
 
 _NO_LINK: Final = "The {part} has no unsubscribe link ({{{{ unsubscribeUrl }}}}), so a footer with one is added."
@@ -99,7 +99,7 @@ def _footers(message: MessageTemplate) -> Iterator[str]:
         yield from _footer("text", message.text, _link(message.text, lambda text: text_shows(text, _PROBE)))
 
 
-def _footer(part: str, template: Template, link: LinkVisibility) -> list[str]:
+def _footer(part: str, template: CompiledTemplate, link: LinkVisibility) -> list[str]:
     if UNSUBSCRIBE not in template.variables:
         return [_NO_LINK.format(part=part)]
     if link is LinkVisibility.NEVER:
@@ -107,14 +107,14 @@ def _footer(part: str, template: Template, link: LinkVisibility) -> list[str]:
     return [_SOME_LACK.format(part=part)] if link is LinkVisibility.SOMETIMES else []
 
 
-def _link(template: Template, shows: Callable[[str], bool]) -> LinkVisibility:
+def _link(template: CompiledTemplate, shows: Callable[[str], bool]) -> LinkVisibility:
     shown = {shows(text) for text in _rendered_samples(template)}
     if shown == {True}:
         return LinkVisibility.ALWAYS
     return LinkVisibility.SOMETIMES if len(shown) > 1 else LinkVisibility.NEVER
 
 
-def _rendered_samples(template: Template) -> Iterator[str]:
+def _rendered_samples(template: CompiledTemplate) -> Iterator[str]:
     for sample in _samples(template.variables):
         try:
             yield template.render({**sample, UNSUBSCRIBE: _PROBE})
@@ -137,7 +137,7 @@ def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
         yield sample
 
 
-def _size(html: Template) -> list[str]:
+def _size(html: CompiledTemplate) -> list[str]:
     size = len(html.source.encode())
     if size <= _CLIPPED_AT:
         return []

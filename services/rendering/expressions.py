@@ -80,7 +80,7 @@ class GreaterOrEqual(GeExpression):
         return _ordered(self.token, values.less_or_equal, self.right, self.left, context)
 
 
-class Contains(ContainsExpression):
+class LiquidContains(ContainsExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> bool:
@@ -113,7 +113,7 @@ class EmptyLiteral(Empty):
         return ""
 
 
-class Range(RangeLiteral):
+class LiquidRange(RangeLiteral):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> range:
@@ -179,11 +179,11 @@ _REPLACEMENTS: Final[dict[type[Expression], type[Expression]]] = {
     LeExpression: LessOrEqual,
     GtExpression: Greater,
     GeExpression: GreaterOrEqual,
-    ContainsExpression: Contains,
+    ContainsExpression: LiquidContains,
     _AnyExpression: AnyOf,
     Blank: BlankLiteral,
     Empty: EmptyLiteral,
-    RangeLiteral: Range,
+    RangeLiteral: LiquidRange,
     LoopExpression: Loop,
 }
 

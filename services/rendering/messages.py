@@ -20,7 +20,7 @@ from services.rendering.outline import LinkVisibility, outline
 from services.rendering.plain_text import finish_text, tidy
 from services.rendering.reading import HtmlPage, read
 from services.rendering.sources import check_size
-from services.rendering.templates import Template, read_template
+from services.rendering.templates import CompiledTemplate, read_template
 
 _SUBJECT_FIELD: Final = ("input", "subject")
 _HTML_FIELD: Final = ("input", "htmlContent")
@@ -47,9 +47,9 @@ class MessageTemplate:
     depend on the rendered HTML.
     """
 
-    subject: Template
-    html: Template
-    text: Template | None
+    subject: CompiledTemplate
+    html: CompiledTemplate
+    text: CompiledTemplate | None
     space_runs: tuple[str, ...] | None
     link: LinkVisibility | None
     footer_offset: int | None
@@ -114,7 +114,7 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
 
     def part(
         source: str, field: tuple[str, ...], environment: TemplateEnvironment, *, one_line: bool = False
-    ) -> Template | None:
+    ) -> CompiledTemplate | None:
         try:
             check_size(source, field, one_line=one_line)
             return read_template(source, environment=environment, field=field, one_line=one_line)
@@ -138,7 +138,7 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
     )
 
 
-def _derived(source: str) -> Template | None:
+def _derived(source: str) -> CompiledTemplate | None:
     try:
         return read_template(source, environment=TEXT, field=_TEXT_FIELD)
     except TemplateInvalid:

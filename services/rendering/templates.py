@@ -33,7 +33,7 @@ _SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class CompiledTemplate:
     """A valid template.
 
     `variables` are the paths that it reads, e.g. `contact.firstName`; `numbers` those that it compares with a number
@@ -60,7 +60,7 @@ class Template:
         return _one_line(text) if self.one_line else text
 
 
-def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> Template:
+def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> CompiledTemplate:
     """Compile a Liquid template; raises `TemplateInvalid` with line, column and, if possible, a suggestion.
 
     With `html` all values are escaped. With `one_line` (a subject) line ends and control characters in values become
@@ -73,7 +73,7 @@ def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_lin
 
 def read_template(
     source: str, *, environment: TemplateEnvironment, field: tuple[str, ...], one_line: bool = False
-) -> Template:
+) -> CompiledTemplate:
     """Like `compile_template`, without its limit of length: for derived sources."""
     check_tags(source, field)
     try:
@@ -89,7 +89,7 @@ def read_template(
     variables = frozenset(_paths(analysis))
     expected = _try_samples(bound, variables, source, field)
     code = _compiled(bound, environment, variables, expected)
-    return Template(
+    return CompiledTemplate(
         source=source,
         variables=variables,
         numbers=variables & frozenset(_numbers(bound)),
@@ -243,4 +243,4 @@ def _reason(error: Exception) -> str:
     return f"The template does not work with this contact's values: {sentence(error)}"
 
 
-__all__ = ["Template", "TemplateInvalid", "compile_template"]
+__all__ = ["CompiledTemplate", "TemplateInvalid", "compile_template"]

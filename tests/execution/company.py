@@ -24,8 +24,7 @@ from models.accounts import RefreshToken, User, UserSession
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
 from models.contact_events import ContactEvent, ContactEventKind
 from models.contacts import Contact, ContactStatus, ContactTag
-from models.conversations import Conversation, MessageRole, MessageStatus, ReplyFailure
-from models.conversations import Message as Said
+from models.conversations import Conversation, MayaMessage, MessageRole, MessageStatus, ReplyFailure
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.lists import ContactList, ListMembership
 from models.senders import Sender, SenderConfirmation
@@ -342,8 +341,8 @@ async def add_conversations(uow: UnitOfWork, company: Company) -> None:
         }
         said[f"asked {name}"], said[name] = new_id(), new_id()
         shared = {**own, "conversation_id": conversation_id}
-        await uow.execute(insert(Said).values(**shared, id=said[f"asked {name}"], **question))
-        await uow.execute(insert(Said).values(**shared, id=said[name], **answer, **failed))
+        await uow.execute(insert(MayaMessage).values(**shared, id=said[f"asked {name}"], **question))
+        await uow.execute(insert(MayaMessage).values(**shared, id=said[name], **answer, **failed))
 
 
 async def write_logs(company: Company) -> None:

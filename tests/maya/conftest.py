@@ -17,7 +17,7 @@ from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, ScriptedReply
 from jobs.conversations import run_dependencies
-from models.conversations import Message
+from models.conversations import MayaMessage
 from runtime import Runtime
 from sandbox import SandboxConfig
 from services.conversations import changing, reading
@@ -82,7 +82,9 @@ class Chat:
 
     async def usage(self, reply: MessageRow) -> dict[str, Any]:
         """The stored usage of the reply."""
-        rows = await self.runtime.reads(self.actor.tenant).rows(select(Message.usage).where(Message.id == reply.id))
+        rows = await self.runtime.reads(self.actor.tenant).rows(
+            select(MayaMessage.usage).where(MayaMessage.id == reply.id)
+        )
         return dict(rows[0][0])
 
     async def cancel(self, reply: MessageRow) -> MessageRow:

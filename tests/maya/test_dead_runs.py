@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 
 from core.logstream import LogStream
 from integrations.scripted import ScriptedModel, text_reply
-from models.conversations import Message
+from models.conversations import MayaMessage
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from tests.maya.conftest import Chat, sequences, text_of
@@ -42,7 +42,7 @@ async def test_a_reply_can_succeed_in_its_third_run(chat: Chat) -> None:
 async def set_attempts(chat: Chat, reply: MessageRow, attempts: int) -> None:
     """Set the number of runs that have died."""
     async with chat.runtime.work.begin(chat.actor) as uow:
-        await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=attempts))
+        await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(attempt=attempts))
 
 
 async def test_a_dead_run_with_output_is_interrupted(chat: Chat) -> None:
@@ -72,7 +72,9 @@ async def test_the_text_of_a_dead_run_is_read_from_the_log(chat: Chat) -> None:
     async with chat.running(reply):
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
-            await uow.execute(update(Message).where(Message.id == reply.id).values(content="Half ", last_sequence=1))
+            await uow.execute(
+                update(MayaMessage).where(MayaMessage.id == reply.id).values(content="Half ", last_sequence=1)
+            )
         pieces.release()
         await wait_for_events(chat, reply, 2)
         await expire_lease(chat, reply)
@@ -91,7 +93,7 @@ async def test_a_dead_run_without_redis(chat: Chat) -> None:
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
             stored = {"content": "Half ", "last_sequence": 1}
-            await uow.execute(update(Message).where(Message.id == reply.id).values(stored))
+            await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(stored))
         await expire_lease(chat, reply)
         ended = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(unavailable, within=0.1))).run(reply)
         gate.set()
@@ -107,7 +109,9 @@ async def test_a_dead_run_that_was_cancelled(chat: Chat, monkeypatch: pytest.Mon
     async with chat.running(reply):
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
-            await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
+            await uow.execute(
+                update(MayaMessage).where(MayaMessage.id == reply.id).values(cancel_requested_at=func.now())
+            )
         await expire_lease(chat, reply)
         ended = await chat.run(reply)
         gate.set()

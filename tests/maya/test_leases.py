@@ -8,7 +8,7 @@ from sqlalchemy import Float, func, select
 from core.access.actor import maya_actor
 from core.leases import LeaseLost
 from core.pubsub import log_topic, message_topic
-from models.conversations import Message, MessageStatus
+from models.conversations import MayaMessage, MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from services.maya import leases
@@ -24,8 +24,8 @@ async def acquire(chat: Chat, reply: MessageRow) -> leases.Lease | None:
 
 async def seconds_left(chat: Chat, reply: MessageRow) -> float | None:
     """How long the reply is leased; None if it is not."""
-    left = func.extract("epoch", Message.lease_until - func.clock_timestamp()).cast(Float)
-    rows = await chat.runtime.reads(chat.actor.tenant).rows(select(left).where(Message.id == reply.id))
+    left = func.extract("epoch", MayaMessage.lease_until - func.clock_timestamp()).cast(Float)
+    rows = await chat.runtime.reads(chat.actor.tenant).rows(select(left).where(MayaMessage.id == reply.id))
     found: float | None = rows[0][0]
     return found
 

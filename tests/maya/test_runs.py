@@ -23,7 +23,7 @@ from integrations.language import (
     ToolCall,
 )
 from integrations.scripted import ScriptedModel, text_reply, tool_call
-from models.conversations import Message
+from models.conversations import MayaMessage
 from runtime import Runtime
 from services.maya.events import ReplyEnded, Token, ToolFinished, ToolStarted
 from services.maya.generating import _MAX_CALLS, _MAX_REPLY_LENGTH, _MAX_STEPS
@@ -206,7 +206,9 @@ async def test_cancelling_does_not_need_redis(chat: Chat) -> None:
     async with chat.running(reply) as run:
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
-            await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
+            await uow.execute(
+                update(MayaMessage).where(MayaMessage.id == reply.id).values(cancel_requested_at=func.now())
+            )
         async with asyncio.timeout(WAIT_SECONDS):
             assert (await asyncio.shield(run)).status == "cancelled"
 

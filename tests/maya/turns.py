@@ -7,7 +7,7 @@ from sqlalchemy import func, update
 
 from integrations.language import Prompt, ReplyPiece, TextPiece
 from integrations.scripted import ScriptedModel, ScriptedReply, text_reply
-from models.conversations import Message
+from models.conversations import MayaMessage
 from services.conversations.reading import MessageRow
 from tests.maya.conftest import Chat
 from tests.waiting import WAIT_SECONDS, until
@@ -38,7 +38,7 @@ async def expire_lease(chat: Chat, reply: MessageRow) -> None:
     """Expire the reply's lease, as happens some seconds after its worker died."""
     async with chat.runtime.work.begin(chat.actor) as uow:
         past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
-        await uow.execute(update(Message).where(Message.id == reply.id).values(lease_until=past))
+        await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(lease_until=past))
 
 
 async def wait_for_events(chat: Chat, reply: MessageRow, at_least: int = 1) -> None:

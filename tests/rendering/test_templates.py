@@ -7,22 +7,22 @@ import pytest
 from core.errors import ErrorCode
 from services.rendering.environment import HTML, PLAIN
 from services.rendering.errors import RenderFailed, TemplateInvalid
-from services.rendering.templates import Template, compile_template
+from services.rendering.templates import CompiledTemplate, compile_template
 from tests.effort import ends
 
 FIELD = ("input", "htmlContent")
 HOSTILE = "<script>alert('x')</script>"
 
 
-def html(source: str) -> Template:
+def html(source: str) -> CompiledTemplate:
     return compile_template(source, html=True, field=FIELD)
 
 
-def plain(source: str) -> Template:
+def plain(source: str) -> CompiledTemplate:
     return compile_template(source, html=False, field=FIELD)
 
 
-def subject(source: str) -> Template:
+def subject(source: str) -> CompiledTemplate:
     return compile_template(source, html=False, field=("input", "subject"), one_line=True)
 
 
