@@ -195,7 +195,7 @@ def test_done_is_enough_without_a_finish_reason() -> None:
     part = {"function": {"name": "count_contacts", "arguments": "{}"}}
     assert len(ended_by(choice({"tool_calls": part}))[1].calls) == 1
     for chunks, done in (([HELLO], False), ([choice({"content": ""})], True), ([], True), ([], False)):
-        with pytest.raises(ModelUnavailable, match="broke off"):
+        with pytest.raises(ModelUnavailable, match="ended unexpectedly"):
             ended_by(*chunks, done=done)
 
 
