@@ -55,7 +55,7 @@ def tracked() -> frozenset[str]:
         check=False,
     )
     if not listed.stdout:
-        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+        pytest.skip("the checkout is not a git repository: its files are unknown")
     return frozenset(name for name in listed.stdout.splitlines() if (ROOT / name).exists())
 
 

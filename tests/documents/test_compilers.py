@@ -60,7 +60,7 @@ def test_relay_compiles(tmp_path: Path) -> None:
 
 @needs_compilers
 def test_graphql_codegen_makes_types_for_a_strict_client(tmp_path: Path) -> None:
-    """TypeScript's own compiler takes a client that tells the types of user errors apart and reads without `?.`."""
+    """TypeScript's own compiler accepts a client that distinguishes types of user errors and reads without `?.`."""
     run(FOLDER, "../codegen.mjs", str(SCHEMA), str(tmp_path))
     shutil.copy(FOLDER / "usage.ts", tmp_path)
     options = ("--noEmit", "--strict", "--allowImportingTsExtensions", "--module", "nodenext")

@@ -38,7 +38,7 @@ async def database(servers: Servers) -> str:
 
 @pytest.mark.parametrize("text", blocks_of("sql"))
 async def test_statements_run(servers: Servers, database: str, text: str) -> None:
-    """Every statement of a page runs, as the role that the page says, with an id for each variable of psql."""
+    """Every statement of a page runs, as the role that the page names, with an id for each variable of psql."""
     url = servers.postgres.app_url if text.startswith(AS_APP) else servers.postgres.admin_url
     address = located(url, database).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(address)

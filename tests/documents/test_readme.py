@@ -44,5 +44,5 @@ def test_the_room_map_names_every_folder_and_module() -> None:
 def _tracked() -> list[str]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if not listed.stdout:
-        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+        pytest.skip("the checkout is not a git repository: its files are unknown")
     return listed.stdout.splitlines()

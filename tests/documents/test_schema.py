@@ -38,7 +38,7 @@ def test_the_committed_schema_is_this_versions(root: Path) -> None:
 
 
 def test_a_stale_export_fails(root: Path) -> None:
-    """A change that nobody exported is found, and exporting it mends that."""
+    """A change that was not exported is found, and exporting fixes it."""
     assert sdl.problems(root, ADDED) == [sdl.STALE]
     (root / sdl.SCHEMA).write_text(ADDED)
     assert sdl.problems(root, ADDED) == []

@@ -23,7 +23,7 @@ def tour() -> list[str]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's tour uses curl")
 async def test_the_tour_runs_as_printed(fresh_runtime: Runtime) -> None:
-    """The README's commands, in a shell against a freshly seeded API, print what the README says."""
+    """The README's commands, in a shell against a freshly seeded API, print what the README shows."""
     await demonstration.seed(fresh_runtime.work, fresh_runtime.admission, email=DEMO_EMAIL, password=DEMO_PASSWORD)
     commands = [line.removeprefix("$ ") for line in tour() if line.startswith("$ ")]
     promised = [line for line in tour() if not line.startswith("$ ")]

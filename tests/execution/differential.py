@@ -102,7 +102,7 @@ async def observed(
     """The result (or the results of a subscription) and the events.
 
     Without those of fields that take time under what an error has made null: they are cancelled, and whether one had
-    begun by then is a turn of the loop, which nobody promises.
+    begun by then depends on one turn of the loop, which is not defined.
     """
     results: list[ExecutionResult] = []
     with require_plans(way, results):

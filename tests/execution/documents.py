@@ -72,7 +72,7 @@ def document(
     """An operation of the kind (query, mutation or subscription) as text, and variables for it.
 
     `literals` are by type, by argument or input field (`email`), or by its place (`LogInInput.email`, `contact.id`).
-    `without` are fields never selected, `always` those selected wherever they are, each with its own selections.
+    `without` are fields never selected, `always` those selected in every place, each with its own selections.
     `size` is shared by the operation, unless there is an `each` for each of its root fields.
     """
     draft = Draft(schema, random, size, LITERALS | (literals or {}), without, always or {}, each)
@@ -170,7 +170,7 @@ def a_field(draft: Draft, type_: GraphQLNamedType, depth: int, *, plain: bool = 
 def response_name(draft: Draft, wanted: str, type_: GraphQLNamedType, definition: GraphQLField) -> str:
     """The wanted name, or one with the type's in it where the wanted one stands for another type of value already.
 
-    Fields of one response name must be of one type wherever fragments may bring them together, even on types that
+    Fields of one response name must be of one type in all places that fragments may merge, even on types that
     never meet in a value (the specification's FieldsInSetCanMerge).
     """
     shape = str(definition.type)

@@ -27,7 +27,7 @@ CORE = SCHEMA._schema
 BY_CORE = by_core(StrawberryGraphQLCoreExecutionContext)
 COMPILED = compiled(SCHEMA.execution_context_class)
 CASES = given(random=st.randoms(use_true_random=True))
-MOVING = frozenset({"rateLimit"})  # tells the time
+MOVING = frozenset({"rateLimit"})  # depends on the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ async def ran(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
     """The outcome of a query or mutation: its answer, its statements, and what it sent after they were committed.
 
     Without the statements where there are errors, as those of siblings are cancelled sooner or later. Those of a
-    query in no order: siblings send them at the same time, and nobody promises which is a turn of the loop earlier.
+    query in no order: siblings send them at the same time, and which is a turn of the loop earlier is not defined.
     """
     outcome = Outcome()
     with require_plans(way, outcome.results), statements(company.runtime) as sent:

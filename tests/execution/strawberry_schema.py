@@ -65,8 +65,8 @@ class Delay(FieldExtension):
         return await next_(source, info, **kwargs)
 
 
-class Nobody(BasePermission):
-    message = "Nobody may."
+class Forbidden(BasePermission):
+    message = "Forbidden."
 
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
         """Never, which is recorded as an event."""
@@ -90,7 +90,7 @@ class Person(Node):
     born: datetime | None = None
     number: int = 0
     friends: list["Person | None"] = strawberry.field(default_factory=list)
-    secret: str | None = strawberry.field(default="secret", permission_classes=[Nobody])
+    secret: str | None = strawberry.field(default="secret", permission_classes=[Forbidden])
     loud: str = strawberry.field(default="loud", extensions=[Shout()])
     score: strawberry.Private[int] = 0
 
@@ -129,7 +129,7 @@ class Person(Node):
         info.context.events.append(f"waited {how_long} {info.python_name}")
         return f"{self.name} {how_long}"
 
-    @strawberry.field(permission_classes=[Nobody])  # type: ignore[untyped-decorator]
+    @strawberry.field(permission_classes=[Forbidden])  # type: ignore[untyped-decorator]
     def refused(self, number: int = 1) -> str | None:
         return str(number)
 
@@ -253,7 +253,7 @@ class Query:
     def sum(self, numbers: list[int]) -> int:
         return sum(numbers)
 
-    forbidden: str = strawberry.field(default="never", permission_classes=[Nobody])
+    forbidden: str = strawberry.field(default="never", permission_classes=[Forbidden])
 
 
 @strawberry.type

@@ -167,7 +167,7 @@ async def test_plain_rows_are_completed_by_the_bulk_function() -> None:
 
 
 @pytest.mark.parametrize(
-    "misfit",
+    "unexpected",
     [
         None,
         Guest(name="Eve", mood=None, place=None, home=Place(town="Ulm", since=None), score=1.5),
@@ -184,15 +184,15 @@ async def test_plain_rows_are_completed_by_the_bulk_function() -> None:
         guest(place=place(town=None)),
     ],
 )
-async def test_an_unexpected_value_is_left_to_the_general_function(misfit: Any) -> None:
+async def test_an_unexpected_value_is_left_to_the_general_function(unexpected: Any) -> None:
     """One such value, and the list is started again, with graphql-core's response for it."""
-    assert await converted(TEXT, [ADA, ADA, misfit]) >= 4
-    at_a_stroke, one_by_one = await completed(TEXT, [ADA, ADA, misfit])
-    assert at_a_stroke == 0
+    assert await converted(TEXT, [ADA, ADA, unexpected]) >= 4
+    by_bulk, one_by_one = await completed(TEXT, [ADA, ADA, unexpected])
+    assert by_bulk == 0
     assert one_by_one >= 4
     (bulk,) = bulks(SCHEMA, TEXT)
     try:
-        done = bulk([ADA, misfit])
+        done = bulk([ADA, unexpected])
     except (TypeError, AttributeError):
         done = None
     assert done is None

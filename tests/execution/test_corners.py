@@ -194,10 +194,10 @@ class CountedSelections(tuple[Any, ...]):
     """Selections that count how often they are read."""
 
     __slots__ = ()
-    looks: ClassVar[list[int]] = []
+    reads: ClassVar[list[int]] = []
 
     def __iter__(self) -> Iterator[Any]:
-        self.looks.append(len(self))
+        self.reads.append(len(self))
         return super().__iter__()
 
 
@@ -210,11 +210,11 @@ async def test_a_selection_beyond_the_limits_is_collected_few_times() -> None:
     operation, fragment = document.definitions
     watched = replace(fragment.selection_set, selections=CountedSelections(fragment.selection_set.selections))  # type: ignore[attr-defined]
     document = replace(document, definitions=(operation, replace(fragment, selection_set=watched)))  # type: ignore[call-arg]
-    CountedSelections.looks.clear()
+    CountedSelections.reads.clear()
     result: Any = execution.execute(schema, document, {"b": None})
     assert (result.data["x239"], result.errors) == (None, None)
     assert len(plan_cache(schema).operations) == 1
-    assert 1 <= len(CountedSelections.looks) <= 12
+    assert 1 <= len(CountedSelections.reads) <= 12
 
 
 async def test_a_large_object_within_the_limits_is_executed_by_the_plan() -> None:
@@ -277,7 +277,7 @@ def test_execute_sync_refuses_awaitables() -> None:
 async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[str, Any]) -> None:
     """For an omitted variable the argument's default applies; null and a missing one may be an error."""
 
-    def tell(_source: Any, _info: Any, **arguments: Any) -> str:
+    def show(_source: Any, _info: Any, **arguments: Any) -> str:
         return repr(sorted(arguments.items()))
 
     schema = query(
@@ -289,9 +289,9 @@ async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[s
                 "must": GraphQLArgument(GraphQLNonNull(GraphQLInt), default_value=8),
                 "many": GraphQLArgument(GraphQLList(GraphQLInt)),
             },
-            resolve=tell,
+            resolve=show,
         ),
-        must=GraphQLField(GraphQLString, args={"n": GraphQLArgument(GraphQLNonNull(GraphQLInt))}, resolve=tell),
+        must=GraphQLField(GraphQLString, args={"n": GraphQLArgument(GraphQLNonNull(GraphQLInt))}, resolve=show),
     )
     fields = "f(plain: $n usual: $n must: $n) two: f(usual: $n) three: f(plain: null) four: f(many: [$n]) must(n: $n)"
     found = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=given)

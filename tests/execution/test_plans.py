@@ -186,14 +186,14 @@ def test_an_error_of_the_compiler_is_one_reason(schema: GraphQLSchema, limits: e
 
     limits.min_uses = 1
     schema.type_map["Query"].is_type_of = NotReadable()  # type: ignore[attr-defined]
-    heard: list[execution.Fallback] = []
-    execution.on_fallback(heard.append)
+    fallbacks: list[execution.Fallback] = []
+    execution.on_fallback(fallbacks.append)
     before = counted("compiler failed")
     try:
         assert run(schema, "{ a }").data == {"a": 1}
     finally:
-        plans.listeners.remove(heard.append)
-    assert [fallen.reason for fallen in heard] == ["compiler failed: RuntimeError: no by_class for anybody"]
+        plans.listeners.remove(fallbacks.append)
+    assert [fallback.reason for fallback in fallbacks] == ["compiler failed: RuntimeError: no by_class for anybody"]
     assert counted("compiler failed") == before + 1
     assert not any("RuntimeError" in reason for reason in execution.statistics()["fallen_back"])
 
@@ -201,15 +201,15 @@ def test_an_error_of_the_compiler_is_one_reason(schema: GraphQLSchema, limits: e
 def test_listeners_are_called_once(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """A listener is called once for an operation, with the reason and the document."""
     limits.min_uses = 1
-    heard: list[execution.Fallback] = []
-    execution.on_fallback(heard.append)
+    fallbacks: list[execution.Fallback] = []
+    execution.on_fallback(fallbacks.append)
     try:
-        document = parse("query Look { ... @defer(if: false) { a } }")
+        document = parse("query Named { ... @defer(if: false) { a } }")
         for _ in range(3):
-            execution.execute(schema, document, Source(), operation_name="Look")
+            execution.execute(schema, document, Source(), operation_name="Named")
     finally:
-        plans.listeners.remove(heard.append)
-    assert heard == [execution.Fallback("incremental delivery", "Look", document)]
+        plans.listeners.remove(fallbacks.append)
+    assert fallbacks == [execution.Fallback("incremental delivery", "Named", document)]
 
 
 def test_plans_are_freed_with_their_schema(limits: execution.Limits) -> None:
@@ -217,10 +217,10 @@ def test_plans_are_freed_with_their_schema(limits: execution.Limits) -> None:
     limits.min_uses = 1
     schema = build_schema(SDL)
     run(schema, "{ a }")
-    gone = weakref.ref(schema)
+    reference = weakref.ref(schema)
     del schema
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
 def test_copies_of_a_schema_start_without_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:

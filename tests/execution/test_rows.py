@@ -138,8 +138,8 @@ def test_an_enum_column_uses_missing() -> None:
     """A column of an enum accepts what its class accepts: values, and what `_missing_` converts."""
     rows.register(Shirt, ShirtRow, size=rows.Column("size", Size))
     schema = strawberry.Schema(query=Wardrobe, config=StrawberryConfig(default_resolver=rows.read))._schema
-    usual, others = ["small", None, "large"], ["small", "tiny", 3, "huge", None, 4]
-    for sizes in (usual, others, usual, others):
+    common, others = ["small", None, "large"], ["small", "tiny", 3, "huge", None, 4]
+    for sizes in (common, others, common, others):
         both("{ shirts { size } }", schema, context_value=sizes)
     answer = both("{ shirts { size } }", schema, context_value=others)
     assert [shirt["size"] for shirt in answer["data"]["shirts"]] == ["SMALL", "SMALL", "LARGE", None, None, None]
@@ -196,7 +196,7 @@ class EdgeRow(NamedTuple):
 rows.register(Human, HumanRow, ("name", "id"), address=rows.Column("mail"))
 rows.register(Edge, EdgeRow, ("node",))
 HUMAN = HumanRow(1, "Ada", "ada@example.com", 1815)
-heard: list[frozenset[str]] = []
+recorded: list[frozenset[str]] = []
 
 
 @strawberry.type
@@ -211,7 +211,7 @@ class Page:
 class Root:
     @strawberry.field
     def page(self, info: strawberry.Info) -> Page:
-        heard.append(rows.selected_columns(info, HumanRow, ("edges", "node"), ("named",)))
+        recorded.append(rows.selected_columns(info, HumanRow, ("edges", "node"), ("named",)))
         edges: list[Any] = [EdgeRow("c", HUMAN)]
         robot = Robot(name="R", model="m")
         others: list[Any] = [EdgeRow("d", robot), Edge(cursor="e", node=robot)]
@@ -220,12 +220,12 @@ class Root:
 
     @strawberry.field
     def human(self, info: strawberry.Info) -> Human:
-        heard.append(rows.selected_columns(info, HumanRow, ()))
+        recorded.append(rows.selected_columns(info, HumanRow, ()))
         return HUMAN  # type: ignore[return-value]
 
     @strawberry.field
     def edge(self, info: strawberry.Info) -> Edge[Human]:
-        heard.append(rows.selected_columns(info, EdgeRow, ()))
+        recorded.append(rows.selected_columns(info, EdgeRow, ()))
         return EdgeRow("c", HUMAN)  # type: ignore[return-value]
 
     @strawberry.field
@@ -266,7 +266,7 @@ def test_selected_columns(call: Any, text: str, columns: str) -> None:
     for _ in range(2):
         result = call(ROOT, parse(text))
         assert result.errors is None
-        assert heard.pop() == frozenset(columns.split())
+        assert recorded.pop() == frozenset(columns.split())
 
 
 def test_a_plan_computes_its_columns_once() -> None:
@@ -274,9 +274,9 @@ def test_a_plan_computes_its_columns_once() -> None:
     document = parse("query ($mail: Boolean!) { human { id address @include(if: $mail) } }")
     for mail in (True, False, True, False):
         execution.execute(ROOT, document, variable_values={"mail": mail})
-    assert heard[-4] is heard[-2]
-    assert heard[-3] is heard[-1]
-    assert heard[-2:] == [{"id", "mail"}, {"id"}]
+    assert recorded[-4] is recorded[-2]
+    assert recorded[-3] is recorded[-1]
+    assert recorded[-2:] == [{"id", "mail"}, {"id"}]
 
 
 def test_columns_of_another_schemas_type_are_an_error() -> None:

@@ -121,7 +121,7 @@ def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "heard"),
+    ("text", "passed"),
     [
         ("{ people { number } }", None),
         ("{ people(wanted: null) { number } }", None),
@@ -130,13 +130,13 @@ def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
         ("{ people(wanted: { count: 4 }) { number } }", Wanted(count=4)),
     ],
 )
-async def test_optional_arguments_change_no_response(text: str, heard: Wanted | None) -> None:
+async def test_optional_arguments_change_no_response(text: str, passed: Wanted | None) -> None:
     """Omitted, null, a literal or a variable: the resolver and the client get what they get without plans."""
     for schema in (SCHEMA, PLAIN):
         context = Context()
         answer = await schema.execute(text, context_value=context)
         assert (answer.data, answer.errors) == ({"people": [{"number": number} for number in range(4)]}, None)
-        assert context.events == [f"people {heard}"]
+        assert context.events == [f"people {passed}"]
 
 
 class CalledTwice(StrawberryResolver[Any]):

@@ -34,9 +34,9 @@ class Person(Named):
 class Query:
     @strawberry.field
     def caller(self, info: strawberry.Info, mark: str = "") -> str:
-        """Who asks; raises for nobody."""
+        """The caller; raises without one."""
         if info.context is None:
-            raise ValueError("nobody asks")
+            raise ValueError("no caller")
         return f"{info.context}{mark}"
 
     @strawberry.field
@@ -101,7 +101,7 @@ def test_each_request_has_its_own_context_errors_and_variables() -> None:
         assert asked(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
         failed = asked(schema, document, None, mark="x")
         assert failed.data is None
-        assert [error.message for error in failed.errors] == ["nobody asks"]
+        assert [error.message for error in failed.errors] == ["no caller"]
         assert asked(schema, document, "bob", mark="!").errors is None
     assert list(operation(schema).templates) == [execution.CompiledStrawberryExecutor]
 
@@ -141,7 +141,7 @@ class Caller:
     """The context of a caller."""
 
     def __str__(self) -> str:
-        raise ValueError("nobody asks")
+        raise ValueError("no caller")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ async def test_errors_keep_no_request(text: str) -> None:
     try:
         for turn in range(3):
             caller = Caller()
-            gone = ref(caller)
+            reference = ref(caller)
             result = asked(schema, document, caller)
             if inspect.isawaitable(result):
                 result = await result
@@ -176,7 +176,7 @@ async def test_errors_keep_no_request(text: str) -> None:
             await settled()
             for _ in range(10):  # the loop itself holds on for a few turns
                 await asyncio.sleep(0)
-            assert turn == 0 or gone() is None
+            assert turn == 0 or reference() is None
     finally:
         gc.enable()
 
@@ -209,12 +209,12 @@ def test_an_error_below_an_interface_falls_back(monkeypatch: pytest.MonkeyPatch)
     """Graphql-core executes the concrete type then, each time, and the error is counted."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     before = counters.fallen_back["compiler failed"]
-    usual = Compilation.object_plan
+    original = Compilation.object_plan
 
     def failing(self: Compilation, type_: Any, details: Any) -> Any:
         if type_.name == "Person":
             raise TypeError("a fault of ours")
-        return usual(self, type_, details)
+        return original(self, type_, details)
 
     monkeypatch.setattr(Compilation, "object_plan", failing)
     for _ in range(3):

@@ -126,8 +126,8 @@ def test_threads_with_their_own_event_loops_share_a_template() -> None:
             for mark, result in zip(marks, await asyncio.gather(*(ask(who, mark) for mark in marks)), strict=True):
                 said = f"{who} said {mark}"
                 failed = mark.endswith("!")
-                told = None if failed else said
-                assert result.data == {"caller": told, "shapes": shapes, "again": told}
+                expected = None if failed else said
+                assert result.data == {"caller": expected, "shapes": shapes, "again": expected}
                 assert [error.message for error in result.errors or ()] == [said, said] * failed
 
     def live(number: int) -> None:

@@ -67,5 +67,5 @@ async def connected(server: Served, *, protocol: str | None = PROTOCOL) -> Async
 async def settles(condition: Any, within: float = WAIT_SECONDS) -> None:  # noqa: ANN401 - a function without arguments
     """Wait until a condition is true; fail when it is not within the limit."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - whatever is counted rings no bell
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)

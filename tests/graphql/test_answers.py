@@ -38,9 +38,9 @@ async def read_until_closed(server: Served, *sent: bytes) -> bytes:
         writer.close()
 
 
-def split_responses(said: bytes) -> list[bytes]:
+def split_responses(received: bytes) -> list[bytes]:
     """The single responses, without the parts that differ from one to the next."""
-    return CHANGING.sub(rb"\1\2", said).split(b"HTTP/1.1 ")[1:]
+    return CHANGING.sub(rb"\1\2", received).split(b"HTTP/1.1 ")[1:]
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def asgi_messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     send = RequestResponseCycle.send
 
-    async def told(cycle: RequestResponseCycle, message: dict[str, object]) -> None:
+    async def recorded(cycle: RequestResponseCycle, message: dict[str, object]) -> None:
         seen.append(str(message["type"]))
         await send(cycle, message)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(RequestResponseCycle, "send", told)
+    monkeypatch.setattr(RequestResponseCycle, "send", recorded)
     return seen
 
 
@@ -104,10 +104,10 @@ async def test_responses_wait_for_a_slow_reader(api_server: Served, asgi_message
         async with asyncio.timeout(WAIT_SECONDS):
             while not asgi_messages:  # noqa: ASYNC110 - the server is here, and has no event for it
                 await asyncio.sleep(0.01)
-            said = await reader.read(-1)
+            received = await reader.read(-1)
     finally:
         writer.close()
-    answers = split_responses(said)
+    answers = split_responses(received)
     assert len(answers) == many + 1
     assert len(set(answers[:-1])) == 1
     assert b'"data"' in answers[0]

@@ -117,9 +117,9 @@ def parsed_by_scalar(text: str) -> int | None:
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
-def pieces(*usual: str, odd: str = "") -> st.SearchStrategy[str]:
+def pieces(*common: str, other: str = "") -> st.SearchStrategy[str]:
     """One of the common texts, or now and then one of another notation."""
-    return st.sampled_from([*usual * 4, *odd.split("|")])
+    return st.sampled_from([*common * 4, *other.split("|")])
 
 
 two = st.integers(0, 61).map("{:02}".format)
@@ -128,26 +128,32 @@ date_texts = st.one_of(
     st.builds("{:04}-{:02}-{:02}".format, st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32)),
     pieces(
         "2016-12-31", "2024-02-29", "0001-01-01", "9999-12-31", "2026-06-30",
-        odd="2023-02-29|20261124|2026-W48-2|2026-328|2026-1-1|+12026-01-01|-0001-01-01|0000-01-01|2026-11|26-11-24|",
+        other="2023-02-29|20261124|2026-W48-2|2026-328|2026-1-1|+12026-01-01|-0001-01-01|0000-01-01|2026-11|26-11-24|",
     ),
 )  # fmt: skip
 time_texts = st.one_of(
     st.builds("{}:{}:{}".format, st.integers(0, 24).map("{:02}".format), two, two),
-    pieces("23:59:60", "00:00:00", "23:59:59", odd="24:00:00|09:30|0930|093000|9:30:00|09:30:60|09|12:00:61|"),
+    pieces("23:59:60", "00:00:00", "23:59:59", other="24:00:00|09:30|0930|093000|9:30:00|09:30:60|09|12:00:61|"),
 )
 fractions = st.one_of(
     st.just(""),
     st.text(DIGITS, min_size=1, max_size=40).map(".{}".format),
-    pieces(".5", odd=".|,5|.5.5|. 5|.٣|.5e3|." + "9" * 120),
+    pieces(".5", other=".|,5|.5.5|. 5|.٣|.5e3|." + "9" * 120),
 )
 offsets = st.one_of(
     st.builds("{}{:02}:{:02}".format, st.sampled_from("+-"), st.integers(0, 24), st.integers(0, 60)),
     pieces(
-        "Z", "z", "+00:00", "-00:00", "+23:59", "-23:59", odd="+0100|+01|+1:00|\u221201:00|Z |ZZ|UTC|[UTC]|+01:00:00|"
+        "Z",
+        "z",
+        "+00:00",
+        "-00:00",
+        "+23:59",
+        "-23:59",
+        other="+0100|+01|+1:00|\u221201:00|Z |ZZ|UTC|[UTC]|+01:00:00|",
     ),
 )
-separators = pieces("T", "t", odd=" |_|\t|TT||\u0422")
-surroundings = pieces("", odd=" |\n|\x00|\ufeff|'")
+separators = pieces("T", "t", other=" |_|\t|TT||\u0422")
+surroundings = pieces("", other=" |\n|\x00|\ufeff|'")
 texts = st.tuples(surroundings, date_texts, separators, time_texts, fractions, offsets, surroundings).map("".join)
 
 

@@ -34,7 +34,7 @@ async def test_many_sockets_dropped_at_once_leave_nothing_behind(
     probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """300 subscribed clients drop without closing: no socket, task, subscriber or log line remains."""
-    crowd = []
+    sockets = []
     before = len(asyncio.all_tasks())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         for _ in range(15):
@@ -43,10 +43,10 @@ async def test_many_sockets_dropped_at_once_leave_nothing_behind(
                 socket = Socket(await session.ws_connect(probe_server.websocket_url, protocols=[PROTOCOL]))
                 await socket.ready(token)
                 await socket.subscribe("subscription { watched }")
-                crowd.append(socket)
-        for socket in crowd:
+                sockets.append(socket)
+        for socket in sockets:
             await socket.next()
-        for socket in crowd:
+        for socket in sockets:
             response = socket.raw._response
             assert response.connection is not None
             assert response.connection.transport is not None
@@ -98,7 +98,7 @@ async def completes(socket: Socket, query: str) -> None:
         pass
 
 
-async def says(socket: Socket, text: str) -> None:
+async def sends_invalid(socket: Socket, text: str) -> None:
     """Is closed because of what it sends."""
     await socket.raw.send_str(text)
     await socket.closed()
@@ -114,8 +114,8 @@ CLIENTS: dict[str, Callable[[Socket], Awaitable[None]]] = {
     "stream of the hub": partial(asks, query="subscription { watched }"),
     "state, completed": partial(completes, query="subscription { board }"),
     "log, completed": partial(completes, query="subscription { count(to: 100, pause: 1) }"),
-    "no JSON": partial(says, text="no JSON"),
-    "too much": partial(says, text='"' + "x" * 70_000 + '"'),
+    "no JSON": partial(sends_invalid, text="no JSON"),
+    "too much": partial(sends_invalid, text='"' + "x" * 70_000 + '"'),
 }
 
 
@@ -141,7 +141,7 @@ async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
     gc.disable()
     try:
         before = remaining_objects()
-        with capture_logs():  # printing an error may look at the frames' variables, which keeps them
+        with capture_logs():  # printing an error may refer to the variables of its frames, which keeps them
             for _ in range(2):
                 await visit()
             await settles(lambda: empty(probe_server))

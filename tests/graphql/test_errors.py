@@ -80,8 +80,8 @@ async def test_nodes_takes_a_hundred_ids(api: ApiClient, runtime: Runtime) -> No
     assert reply.body["errors"][0]["extensions"]["reason"] == "TOO_MANY"
 
 
-AWAY = {"message": "Away.", "extensions": {"code": "INTERNAL", "retryAfter": 5}}
-LONGER = {"message": "Away.", "extensions": {"code": "INTERNAL", "retryAfter": 7}}
+OUTAGE = {"message": "Outage.", "extensions": {"code": "INTERNAL", "retryAfter": 5}}
+LONGER_OUTAGE = {"message": "Outage.", "extensions": {"code": "INTERNAL", "retryAfter": 7}}
 TOO_OFTEN = {"message": "Wait.", "extensions": {"code": "RATE_LIMITED", "retryAfter": 60}}
 BUG = {"message": "Oh.", "extensions": {"code": "INTERNAL"}}
 
@@ -90,12 +90,12 @@ BUG = {"message": "Oh.", "extensions": {"code": "INTERNAL"}}
     ("body", "expected"),
     [
         ({"data": {"a": None}}, (200, 0)),
-        ({"data": {"a": None}, "errors": [AWAY]}, (503, 5)),
-        ({"data": {"a": None, "b": None}, "errors": [AWAY, LONGER, AWAY]}, (503, 7)),
-        ({"data": {"a": None, "b": 0}, "errors": [AWAY]}, (200, 0)),
-        ({"data": None, "errors": [AWAY]}, (503, 5)),
+        ({"data": {"a": None}, "errors": [OUTAGE]}, (503, 5)),
+        ({"data": {"a": None, "b": None}, "errors": [OUTAGE, LONGER_OUTAGE, OUTAGE]}, (503, 7)),
+        ({"data": {"a": None, "b": 0}, "errors": [OUTAGE]}, (200, 0)),
+        ({"data": None, "errors": [OUTAGE]}, (503, 5)),
         ({"data": {"a": None}, "errors": [TOO_OFTEN]}, (429, 60)),
-        ({"data": {"a": None, "b": None}, "errors": [TOO_OFTEN, AWAY]}, (503, 5)),
+        ({"data": {"a": None, "b": None}, "errors": [TOO_OFTEN, OUTAGE]}, (503, 5)),
         ({"data": {"a": None}, "errors": [BUG]}, (200, 0)),
     ],
 )

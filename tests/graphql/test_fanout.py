@@ -71,7 +71,7 @@ async def test_callers_with_the_same_rights_share_an_execution(probe_server: Ser
         "owner": token,
         "another owner": await colleague(runtime, owner, Role.OWNER),
         "viewer": await colleague(runtime, owner, Role.VIEWER),
-        "stranger": factories.token(runtime, await factories.organization(runtime)),
+        "another organization": factories.token(runtime, await factories.organization(runtime)),
     }
     async with AsyncExitStack() as stack:
         found = {}
@@ -94,11 +94,11 @@ async def test_one_role_with_different_rights_shares_no_execution(
 ) -> None:
     """Executions are shared by rights, not by role: no key with scopes sees what another may see."""
     owner = await factories.organization(runtime)
-    usual = RIGHTS[Role.EDITOR]
-    fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
+    full = RIGHTS[Role.EDITOR]
+    fewer = replace(full, permissions=full.permissions - {Permission.CONTACT_READ})
     async with AsyncExitStack() as stack:
         found = []
-        for rights in (usual, fewer, replace(fewer), replace(usual)):
+        for rights in (full, fewer, replace(fewer), replace(full)):
             monkeypatch.setitem(RIGHTS, Role.EDITOR, rights)
             socket = await stack.enter_async_context(connected(probe_server))
             await socket.ready(await colleague(runtime, owner, Role.EDITOR))
@@ -328,7 +328,7 @@ async def test_a_group_keeps_nothing_of_the_first_request(probe_server: Served, 
 async def test_a_shared_execution_sees_no_persons_rows(
     probe_server: Served, api: ApiClient, runtime: Runtime
 ) -> None:
-    """Rows of one user are returned to nobody, not even to that user: policies of users' rows do not match."""
+    """Rows of one user are not returned, not even to that user: policies of users' rows do not match."""
     token = factories.token(runtime, await factories.organization(runtime))
     await api.as_(token).execute("mutation { startConversation(input: {}) { conversation { id } } }")
     found = await api.as_(token).execute("{ conversations { totalCount } }")

@@ -125,7 +125,7 @@ def test_the_page_names_missing_files(scripts: list[str]) -> None:
 
 @needs_node
 @pytest.mark.parametrize(
-    ("code", "reason", "told", "retries"),
+    ("code", "reason", "message", "retries"),
     [
         ("4401", "The access token is not valid.", "(4401): The access token is not valid. Run LogIn", True),
         ("4403", "The access token has expired", "(4403): The access token has expired. Run LogIn", False),
@@ -134,8 +134,8 @@ def test_the_page_names_missing_files(scripts: list[str]) -> None:
         ("4499", "Terminated", "", True),
     ],
 )
-def test_the_page_shows_why_a_subscription_ended(code: str, reason: str, told: str, *, retries: bool) -> None:
+def test_the_page_shows_why_a_subscription_ended(code: str, reason: str, message: str, *, retries: bool) -> None:
     """And does not reconnect with an expired token."""
     found = run_page_script("closed", code, reason)
-    assert (told in found["notice"], bool(found["notice"])) == (True, bool(told))
+    assert (message in found["notice"], bool(found["notice"])) == (True, bool(message))
     assert found["retries"] is retries

@@ -155,7 +155,7 @@ def headers_of(name: str, version: str = "") -> dict[bytes, bytes]:
 def test_labels_are_bounded() -> None:
     """Neither an unauthenticated client, nor one caller, nor all together add more labels than the maximum."""
     counts = ClientCounts()
-    counts.count(headers_of("stranger"), None)
+    counts.count(headers_of("unauthenticated"), None)
     assert samples(counts) == {("other", ""): 1}
     for caller_number in range(MAX_CLIENTS):
         for version in range(MAX_CLIENTS_OF_CALLER + 5):

@@ -219,8 +219,8 @@ async def test_a_budget_is_counted_in_the_process_during_a_redis_outage(
 
     async def spend() -> tuple[bool, int, int]:
         budget_key = f"test:{new_id()}"
-        async with Redis.from_url("redis://127.0.0.1:9", socket_connect_timeout=0.2) as nobody:
-            one, other = Budgets(limit=100, redis=nobody), Budgets(limit=100, redis=runtime.cache)
+        async with Redis.from_url("redis://127.0.0.1:9", socket_connect_timeout=0.2) as unreachable:
+            one, other = Budgets(limit=100, redis=unreachable), Budgets(limit=100, redis=runtime.cache)
             keeping = asyncio.create_task(one.synchronize())
             try:
                 with capture_logs() as logged:

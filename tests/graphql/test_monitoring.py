@@ -39,7 +39,7 @@ class FakeConnection:
         raise AssertionError((code, reason))
 
     async def ping(self) -> None:
-        """Nobody answers."""
+        """Nothing replies."""
 
     def recancel(self) -> None:
         """Nothing was cancelled."""
@@ -71,11 +71,11 @@ def spread(moments: list[float]) -> float:
 async def test_pings_and_rechecks_of_many_sockets_are_spread(clients: list[ConnectionMonitor]) -> None:
     """The first ones are spread over most of the interval, and none is later than it."""
     now = since_boot()
-    pings, looks = [monitor.ping_at for monitor in clients], [monitor.recheck_at for monitor in clients]
+    pings, rechecks = [monitor.ping_at for monitor in clients], [monitor.recheck_at for monitor in clients]
     assert spread(pings) > PING_SECONDS / 3
-    assert spread(looks) > RECHECK_SECONDS / 3
+    assert spread(rechecks) > RECHECK_SECONDS / 3
     assert now < min(pings) <= max(pings) <= now + PING_SECONDS
-    assert now < min(looks) <= max(looks) <= now + RECHECK_SECONDS
+    assert now < min(rechecks) <= max(rechecks) <= now + RECHECK_SECONDS
 
 
 async def test_rechecks_are_spread_after_a_redis_gap(clients: list[ConnectionMonitor]) -> None:
@@ -85,9 +85,9 @@ async def test_rechecks_are_spread_after_a_redis_gap(clients: list[ConnectionMon
         lambda: all(monitor.recheck_at != first for monitor, first in zip(clients, before, strict=True)),
         WAIT_SECONDS,
     )
-    looks = [monitor.recheck_at for monitor in clients]
-    assert spread(looks) > GAP_SPREAD_SECONDS / 5
-    assert min(looks) <= since_boot() + GAP_SPREAD_SECONDS
+    rechecks = [monitor.recheck_at for monitor in clients]
+    assert spread(rechecks) > GAP_SPREAD_SECONDS / 5
+    assert min(rechecks) <= since_boot() + GAP_SPREAD_SECONDS
 
 
 class DelayedSessionCache(SessionCache):
@@ -119,12 +119,12 @@ class RecordingConnection(FakeConnection):
 
 @asynccontextmanager
 async def manual_monitor(
-    runtime: Runtime, *, patience: float = WAIT_SECONDS
+    runtime: Runtime, *, init_timeout: float = WAIT_SECONDS
 ) -> AsyncIterator[tuple[ConnectionMonitor, RecordingConnection, DelayedSessionCache, Actor]]:
     """A monitor whose checks the test runs itself, over delayed reads."""
     actor = await factories.organization(runtime)
     sessions, connection = DelayedSessionCache(runtime), RecordingConnection()
-    calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
+    calm = with_settings(runtime, realtime={"init_timeout_seconds": init_timeout})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     monitor = ConnectionMonitor(
         build_dependencies(slow),
@@ -145,13 +145,13 @@ async def test_a_renewal_that_began_in_time_succeeds(runtime: Runtime) -> None:
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
         monitor.expires_at = since_boot()
-        looking = asyncio.create_task(monitor.run_due_checks())
+        checking = asyncio.create_task(monitor.run_due_checks())
         for _ in range(10):
             await asyncio.sleep(0)
-        assert not looking.done()
+        assert not checking.done()
         sessions.go_on.set()
         assert await renewing > runtime.tokens.lifetime_seconds - WAIT_SECONDS
-        assert await looking is False
+        assert await checking is False
         assert (connection.closed, monitor.token) == ([], token)
 
 
@@ -163,17 +163,17 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
         renewing = asyncio.create_task(monitor.renew(factories.token(runtime, actor)))
         await sessions.come.wait()
         monitor.expires_at = since_boot()
-        looking = asyncio.create_task(monitor.run_due_checks())
+        checking = asyncio.create_task(monitor.run_due_checks())
         sessions.go_on.set()
         with pytest.raises(InvalidInput, match="session has ended"):
             await renewing
-        assert await looking is True
+        assert await checking is True
         assert connection.closed == [(4403, "The access token has expired")]
 
 
 async def test_a_renewal_that_hangs_times_out(runtime: Runtime) -> None:
     """The wait has the timeout of a connection_init, and a second renewal is refused meanwhile."""
-    async with manual_monitor(runtime, patience=0.1) as (monitor, connection, sessions, actor):
+    async with manual_monitor(runtime, init_timeout=0.1) as (monitor, connection, sessions, actor):
         token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
@@ -193,22 +193,22 @@ async def test_a_recheck_of_a_replaced_token_closes_nothing(runtime: Runtime, *,
     async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
-        looking = asyncio.create_task(monitor.close_reason())
+        checking = asyncio.create_task(monitor.close_reason())
         await sessions.come.wait()
         if renewed:
             monitor.token = "the next one"
         sessions.go_on.set()
-        assert await looking == (None if renewed else "The session has ended; log in again.")
+        assert await checking == (None if renewed else "The session has ended; log in again.")
 
 
 async def test_a_recheck_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
     """It read the role before it changed, and the renewal has applied the new one meanwhile."""
     async with manual_monitor(runtime) as (monitor, _, sessions, actor):
-        looking = asyncio.create_task(monitor.close_reason())
+        checking = asyncio.create_task(monitor.close_reason())
         await sessions.come.wait()
         monitor.session = replace(monitor.session, actor=replace(actor, rights=RIGHTS[Role.VIEWER]))
         sessions.go_on.set()
-        assert await looking is None
+        assert await checking is None
         assert await monitor.close_reason() == "Your permissions have changed; connect again"
 
 
@@ -219,8 +219,8 @@ async def test_other_rights_of_the_same_role_close_the_connection(
     async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         sessions.go_on.set()
         assert await monitor.close_reason() is None
-        usual = actor.rights
-        fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
+        full = actor.rights
+        fewer = replace(full, permissions=full.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
         assert await monitor.close_reason() == "Your permissions have changed; connect again"
 
@@ -260,13 +260,13 @@ async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
 
 async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None:
     """It runs its checks at the start and when it is notified, and not repeatedly."""
-    looks = 0
+    rechecks = 0
 
     class Counted(ConnectionMonitor):
         async def run_due_checks(self) -> bool:
             """Count the checks."""
-            nonlocal looks
-            looks += 1
+            nonlocal rechecks
+            rechecks += 1
             return await super().run_due_checks()
 
     actor = await factories.organization(runtime)
@@ -276,8 +276,8 @@ async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None
         build_dependencies(calm), calm.settings.realtime, session, token=token, connection=FakeConnection()
     )
     monitor.ping_at = monitor.recheck_at = math.inf
-    await settles(lambda: looks > 0)
+    await settles(lambda: rechecks > 0)
     for _ in range(100):
         await asyncio.sleep(0)
     await monitor.stop()
-    assert looks <= 4
+    assert rechecks <= 4

@@ -39,12 +39,12 @@ async def test_clients_report_an_invalid_token_and_stop(probe_server: Served, ru
     """graphql-ws, Apollo and urql, by default, try once and pass code and reason to the subscription."""
     actor = await factories.organization(runtime)
     for token, reason in (("nonsense", "not valid"), (token_of(runtime, actor, -60), "expired")):
-        found = json.loads(await asyncio.to_thread(run_node, "refused.mjs", probe_server.websocket_url, token))
+        found = json.loads(await asyncio.to_thread(run_node, "invalid_token.mjs", probe_server.websocket_url, token))
         assert set(found) == {"graphql-ws", "apollo", "urql"}
-        for told in found.values():
-            assert told["closings"] == [4401]
-            assert "4401" in told["words"]
-            assert reason in told["words"]
+        for found_by_client in found.values():
+            assert found_by_client["closings"] == [4401]
+            assert "4401" in found_by_client["message"]
+            assert reason in found_by_client["message"]
 
 
 @needs_node
@@ -54,7 +54,7 @@ async def test_a_client_reconnects_when_its_token_expires(probe_server: Served, 
     lasting, found = factories.token(runtime, actor), dict[str, Any]()
     for seconds in (3, 15, 60):  # a busy machine may need longer to get as far as the first event
         ending = token_of(runtime, actor, seconds)
-        said = await asyncio.to_thread(run_node, "returning.mjs", probe_server.websocket_url, ending, lasting)
+        said = await asyncio.to_thread(run_node, "reconnect.mjs", probe_server.websocket_url, ending, lasting)
         found = json.loads(said)
         if found["closings"][0][0] != 4401:
             break

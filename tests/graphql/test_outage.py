@@ -33,18 +33,18 @@ async def test_clients_are_asked_to_retry(servers: Servers, accept: str) -> None
     """503 with Retry-After, for a cached caller and for one to read; 200 as soon as the database is back."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
         actor = await factories.organization(runtime)
-        known = ApiClient(server.url, factories.token(runtime, actor))
-        stranger = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
-        assert (await known.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
+        cached = ApiClient(server.url, factories.token(runtime, actor))
+        uncached = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
+        assert (await cached.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
         relay.cut()
         with capture_logs() as logged:
-            replies = [await caller.send(CAMPAIGNS, accept=accept) for caller in (known, stranger)]
-            partly = await known.send("{ __typename viewer { id } }", accept=accept)
+            replies = [await caller.send(CAMPAIGNS, accept=accept) for caller in (cached, uncached)]
+            partly = await cached.send("{ __typename viewer { id } }", accept=accept)
         assert all(asks_to_retry(reply) for reply in replies)
         assert (partly.status, partly.codes, partly.body["data"]["__typename"]) == (200, ["INTERNAL"], "Query")
         assert {line["log_level"] for line in logged} == {"warning"}
         await relay.open()
-        assert (await stranger.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
+        assert (await uncached.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
 
 
 def database_error(error: asyncpg.PostgresError, *, invalidated: bool = False) -> DBAPIError:
@@ -53,7 +53,7 @@ def database_error(error: asyncpg.PostgresError, *, invalidated: bool = False) -
 
 
 @pytest.mark.parametrize(
-    ("error", "away"),
+    ("error", "expected"),
     [
         (ConnectionRefusedError(111, "refused"), True),
         (OSError("Multiple exceptions: refused, refused"), True),
@@ -70,6 +70,6 @@ def database_error(error: asyncpg.PostgresError, *, invalidated: bool = False) -
         (ValueError("anything else"), False),
     ],
 )
-async def test_which_errors_mean_an_outage(error: BaseException, away: bool) -> None:
+async def test_which_errors_mean_an_outage(error: BaseException, expected: bool) -> None:
     """Errors of the network and of a stopped server do; errors of a statement and bugs do not."""
-    assert is_unavailable(error) is away
+    assert is_unavailable(error) is expected

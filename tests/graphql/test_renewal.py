@@ -171,12 +171,12 @@ async def foreign_tokens(runtime: Runtime, actor: Actor) -> dict[str, str]:
     """Tokens that cannot renew the actor's connection."""
     colleague = replace(actor, user_id=new_id())
     await factories.member(runtime, colleague)
-    stranger = await factories.organization(runtime)
-    forged = replace(stranger, user_id=actor.user_id)
+    outsider = await factories.organization(runtime)
+    forged = replace(outsider, user_id=actor.user_id)
     good = factories.token(runtime, actor)
     return {
         "colleague": factories.token(runtime, colleague),
-        "stranger": factories.token(runtime, stranger),
+        "another organization": factories.token(runtime, outsider),
         "own person in another organization": factories.token(runtime, forged),
         "no such session": factories.token(runtime, actor, session_id=new_id()),
         "expired": token_of(runtime, actor, -5),
@@ -263,8 +263,8 @@ async def test_lesser_rights_of_the_same_role_are_applied(runtime: Runtime, monk
         await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
         assert (await talk.next("secret log"))["type"] == "next"
         first = (await talk.next("state"))["payload"]["data"]["board"]
-        usual = RIGHTS[Role.ADMIN]
-        fewer = replace(usual, permissions=usual.permissions - {Permission.AUDIT_READ})
+        full = RIGHTS[Role.ADMIN]
+        fewer = replace(full, permissions=full.permissions - {Permission.AUDIT_READ})
         monkeypatch.setitem(RIGHTS, Role.ADMIN, fewer)
         assert (await talk.renew(factories.token(runtime, actor)))[1] == []
         assert (await talk.next("secret log"))["payload"][0]["extensions"]["code"] == "FORBIDDEN"

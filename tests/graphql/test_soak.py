@@ -16,7 +16,7 @@ from transport.websocket.sockets import SocketStatistics
 
 SOCKETS_EACH = 20
 NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
-NOBODY = SocketStatistics(open=0, authenticated=0, operations=0)
+NO_SOCKETS = SocketStatistics(open=0, authenticated=0, operations=0)
 WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { sequence status audience } }"
 
 
@@ -60,18 +60,18 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
         tasks, listened = len(asyncio.all_tasks()), await channels(runtime)
         for _ in range(rounds):
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-                crowd: list[Socket] = []
+                sockets: list[Socket] = []
                 for token, campaign in callers:
                     arrivals = (
                         connect_watcher(session, server.websocket_url, token, campaign) for _ in range(SOCKETS_EACH)
                     )
-                    crowd += await asyncio.gather(*arrivals)
+                    sockets += await asyncio.gather(*arrivals)
                 assert endpoint.sockets.statistics().operations == organizations * SOCKETS_EACH
                 # One for each campaign, and one for each person's sessions.
                 await until(lambda: has_more_channels(runtime, listened, 2 * organizations))
-                for socket in crowd:
+                for socket in sockets:
                     drop(socket)
-            await settles(lambda: endpoint.sockets.statistics() == NOBODY)
+            await settles(lambda: endpoint.sockets.statistics() == NO_SOCKETS)
             await settles(lambda: runtime.hub.statistics() == NOTHING)
             await settles(lambda: len(asyncio.all_tasks()) <= tasks)
             await until(lambda: has_more_channels(runtime, listened, 0))

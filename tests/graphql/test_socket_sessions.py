@@ -74,7 +74,7 @@ async def test_an_announcement_closes_sockets_before_the_next_recheck(
         await one.ready(token)
         await other.ready(token)
         async with asyncio.timeout(WAIT_SECONDS):
-            while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis rings no bell for it
+            while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis has no event for it
                 await asyncio.sleep(0.01)
         if change == "logged out":
             await one.subscribe("mutation { logOut(input: {}) { ended } }")

@@ -1,4 +1,4 @@
-// Runs the script of GraphiQL's page (given on stdin) in an empty browser; prints as JSON what the page tells.
+// Runs the script of GraphiQL's page (given on stdin) in an empty browser; prints as JSON what the page shows.
 // Arguments: the scripts that did not load, or a close code and a reason that the websocket reports.
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';

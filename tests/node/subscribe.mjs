@@ -1,4 +1,4 @@
-// Subscribes with the official graphql-ws client and prints what it got as JSON.
+// Subscribes with the official graphql-ws client and prints what it received as JSON.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
@@ -12,12 +12,12 @@ const client = createClient({
   on: { closed: (event) => closings.push(event.code) },
 });
 
-const collect = async (query, most = Infinity) => {
+const collect = async (query, max = Infinity) => {
   const events = [];
   try {
     for await (const event of client.iterate({ query })) {
       events.push(event.data ?? event.errors);
-      if (events.length >= most) break;
+      if (events.length >= max) break;
     }
   } catch (error) {
     events.push(Array.isArray(error) ? { failed: error[0].extensions.code } : { closed: error.code });

@@ -20,7 +20,7 @@ export function advice(error: Refusal): string {
 export const clears: UpdateMutationVariables = { input: { campaignId: '1', subject: null } };
 export const stays: UpdateMutationVariables = { input: { campaignId: '1', subject: undefined } };
 
-// With `errorHandlingClient` these are not nullable; the viewer is, as nobody may be logged in.
+// With `errorHandlingClient` these are not nullable; the viewer is, since there may be no logged-in user.
 export const names = (page: PageQuery): string[] => page.campaigns.nodes.map((each) => each.name);
 export const counts = (page: PageQuery): number[] => page.campaigns.nodes.map((each) => each.deliveries.totalCount);
 export const email = (page: PageQuery): string | undefined => page.viewer?.email;

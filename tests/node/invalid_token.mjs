@@ -1,5 +1,5 @@
-// Subscribes with a token that is not valid through graphql-ws, Apollo and urql, each as it is by default.
-// Prints as JSON what each tells its caller, and how often its socket was closed.
+// Subscribes with an invalid token through graphql-ws, Apollo and urql, each with its default options.
+// Prints as JSON the error that each passes to its caller, and how often its socket was closed.
 import { ApolloClient, InMemoryCache, gql } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client, subscriptionExchange } from '@urql/core';
@@ -8,31 +8,31 @@ import WebSocket from 'ws';
 
 const [url, token] = process.argv.slice(2);
 const query = 'subscription { count(to: 3) }';
-const told = {};
+const found = {};
 
 function socketOf(name) {
-  told[name] = { closings: [] };
+  found[name] = { closings: [] };
   return createClient({
     url,
     webSocketImpl: WebSocket,
     connectionParams: { authorization: `Bearer ${token}` },
-    on: { closed: ({ code }) => told[name].closings.push(code) },
+    on: { closed: ({ code }) => found[name].closings.push(code) },
   });
 }
 
-function tell(name, problem) {
-  // graphql-ws and urql hand the close event on, Apollo an error whose message has both.
+function record(name, problem) {
+  // graphql-ws and urql pass the close event on, Apollo an error whose message has both.
   const event = problem.networkError ?? problem;
-  told[name].words = `${event.code} ${event.reason} ${problem.message}`;
+  found[name].message = `${event.code} ${event.reason} ${problem.message}`;
 }
 
 await new Promise((resolve) => {
-  const fail = (problem) => resolve(tell('graphql-ws', problem));
+  const fail = (problem) => resolve(record('graphql-ws', problem));
   socketOf('graphql-ws').subscribe({ query }, { next() {}, complete: resolve, error: fail });
 });
 await new Promise((resolve) => {
   const client = new ApolloClient({ cache: new InMemoryCache(), link: new GraphQLWsLink(socketOf('apollo')) });
-  const fail = (problem) => resolve(tell('apollo', problem));
+  const fail = (problem) => resolve(record('apollo', problem));
   client.subscribe({ query: gql(query) }).subscribe({
     next: ({ error }) => error && fail(error),
     error: fail,
@@ -51,6 +51,6 @@ await new Promise((resolve) => {
       }),
     ],
   });
-  client.subscription(query, {}).subscribe(({ error }) => error && resolve(tell('urql', error)));
+  client.subscription(query, {}).subscribe(({ error }) => error && resolve(record('urql', error)));
 });
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(found));

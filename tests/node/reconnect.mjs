@@ -1,4 +1,4 @@
-// Subscribes with the official client as it is by default, whose first token ends soon; prints what happened as JSON.
+// Subscribes with the official client with default options and a token that expires soon; prints the result as JSON.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
