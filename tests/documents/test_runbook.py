@@ -7,7 +7,8 @@ from functools import cache
 import aiohttp
 import pytest
 
-from tests.documents.pages import ROOT, handbook, inline, tracked
+from jobs import SWEEPS
+from tests.documents.pages import ROOT, handbook, inline, text_of, tracked
 from tests.serving import Served
 
 METRIC = re.compile(r"(?:nudge|process)_[a-z_]+")
@@ -46,3 +47,25 @@ def test_sentences_are_of_the_code(page: str) -> None:
     quoted = [token for token in inline(page) if SENTENCE.fullmatch(token) and not COMMAND.match(token)]
     texts = sentences()
     assert [each for each in quoted if not any(each in text for text in texts)] == []
+
+
+def test_every_sweep_is_in_the_table() -> None:
+    """docs/sending.md has a row for each sweep, with how often it comes and whether all processes do it."""
+    table = text_of("docs/sending.md").partition("\n## Sweeps\n")[2].partition("\n## ")[0]
+    found = {
+        name: (every, processes)
+        for names, every, processes in re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| (one|all) \|", table, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    every = {None: "5 s", 86_400.0: "a day"}
+    assert found == {each.name: (every[each.every], "one" if each.exclusive else "all") for each in SWEEPS}
+
+
+def test_every_function_across_organizations_is_in_the_table() -> None:
+    """docs/tenancy.md names each function that runs as `nudge_definer`."""
+    table = text_of("docs/tenancy.md").partition("\n## Database roles\n")[2].partition("\n## ")[0]
+    named = {
+        name for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    files = (ROOT / "migrations" / "functions").glob("*.sql")
+    assert {path.stem for path in files if "ROLE nudge_definer" in path.read_text("utf-8")} == named - ROLES
