@@ -1,14 +1,22 @@
 """The recipes of CONTRIBUTING.md fit the code that they change."""
 
 import ast
+import re
+from importlib import import_module
+from importlib.util import find_spec
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
+from integrations import Mailer, MailWebhooks
 from tests.documents.pages import ROOT
 from tests.documents.recipes import Recipe, Step, applied, recipes
 
 RECIPES = list(recipes())
+CODE = [step.code for recipe in RECIPES for step in recipe.steps]
+MADE = {name for code in CODE for name in re.findall(r"^ *(?:class|def|async def) (\w+)", code, re.MULTILINE)}
+"""What the recipes add, one of which may build on another."""
 
 
 def test_there_is_a_recipe_for_each_usual_change() -> None:
@@ -27,6 +35,44 @@ def test_its_steps_fit(recipe: Recipe) -> None:
         if path.endswith(".py"):
             ast.parse(text, path)
     assert len(texts) <= recipe.files
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
+def test_its_imports_are_there(recipe: Recipe) -> None:
+    """What new files import from modules that are there is in them, so that a renamed name is found here too."""
+    new = [step for step in recipe.steps if step.place == "new" and step.path.endswith(".py")]
+    missing = []
+    for node in (node for step in new for node in ast.walk(ast.parse(step.code))):
+        if isinstance(node, ast.ImportFrom) and node.module and is_there(node.module):
+            module = import_module(node.module)
+            missing += [f"{node.module}.{each.name}" for each in node.names if not names_in(module, each.name)]
+    assert [place for place in missing if not {step.path for step in new} & {f"{place.replace('.', '/')}.py"}] == []
+
+
+def is_there(module: str) -> bool:
+    """Whether there is a module, which a recipe may be the first to make."""
+    path = ROOT / module.replace(".", "/")
+    return path.with_suffix(".py").exists() or path.exists() or not (ROOT / module.partition(".")[0]).exists()
+
+
+def names_in(module: ModuleType, name: str) -> bool:
+    """Whether a module has a name, or a module of that name in it."""
+    return name in MADE or hasattr(module, name) or find_spec(f"{module.__package__}.{name}") is not None
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("BeaconMailer", Mailer), ("BeaconWebhooks", MailWebhooks)])
+def test_the_adapter_is_whole(name: str, protocol: type) -> None:
+    """The recipe's adapter has all that its protocol asks for."""
+    modules = [
+        ast.parse(step.code) for step in RECIPES[-1].steps if step.place == "new" and step.path.endswith(".py")
+    ]
+    [adapter] = [
+        node for module in modules for node in module.body if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    has = {node.name for node in adapter.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    stored = [node for node in ast.walk(adapter) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    has |= {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in stored}
+    assert {each for each in vars(protocol) if not each.startswith("_")} - has == set()
 
 
 def text_at(step: Step) -> str:
