@@ -1,4 +1,4 @@
-"""The operations on senders, as a client writes them."""
+"""The operations on senders, as clients write them."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ LIST = f"{{ senders(first: 100) {{ totalCount nodes {{ {SENDER} }} }} }}"
 
 
 async def create(api: ApiClient, email: str, name: str = "Acme", **more: object) -> dict[str, Any]:
-    """The sender that `createSender` gives, without refusals."""
+    """The sender of a `createSender` without errors."""
     payload = (await api.execute(CREATE, {"input": {"email": email, "name": name, **more}}))["createSender"]
     assert payload["userErrors"] == []
     sender: dict[str, Any] = payload["sender"]
@@ -32,14 +32,14 @@ async def create(api: ApiClient, email: str, name: str = "Acme", **more: object)
 
 
 async def refusal(api: ApiClient, document: str, **values: object) -> tuple[str, Any]:
-    """Code and field of the one refusal of a mutation."""
+    """Code and field of the single error of a mutation."""
     payload = next(iter((await api.execute(document, {"input": values})).values()))
     (error,) = payload["userErrors"]
     assert error["suggestion"]
     return error["code"], error["field"]
 
 
-async def listed(api: ApiClient) -> dict[str, dict[str, Any]]:
+async def list_senders(api: ApiClient) -> dict[str, dict[str, Any]]:
     """The senders by address."""
     nodes = (await api.execute(LIST))["senders"]["nodes"]
     return {node["email"]: node for node in nodes}

@@ -22,8 +22,8 @@ __all__ = ["http", "provider", "shared_provider"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """An installation with a provider, whose mail is sent when a test says so."""
+class Installation:
+    """An installation with a provider, whose system mail is sent when a test does so."""
 
     runtime: Runtime
     provider: Provider
@@ -32,7 +32,7 @@ class House:
 
     @property
     def base(self) -> str:
-        """Where its pages are."""
+        """The base URL of its pages."""
         return self.server.base
 
     async def owner(self, role: Role = Role.OWNER) -> tuple[Actor, ApiClient]:
@@ -41,11 +41,11 @@ class House:
         return actor, ApiClient(self.server.url, factories.token(self.runtime, actor))
 
     async def deliver(self, actor: Actor) -> None:
-        """Send the organization's system mail that is due."""
+        """Send the organization's due system mail."""
         await outbox_sender(self.runtime).send_due(actor)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
-        """The messages that an address got, oldest first, as the provider took them."""
+        """The messages to an address, oldest first, as the provider accepted them."""
         page = (await self.provider.client.call("GET", "/sandbox/ledger?limit=1000")).object()
         assert isinstance(page["messages"], list)
         found = []
@@ -58,7 +58,7 @@ class House:
         return found
 
     async def token(self, address: str) -> str:
-        """The token of the newest confirmation that an address got."""
+        """The token of the latest confirmation mail to an address."""
         text = str((await self.mails(address))[-1]["TextBody"])
         link = next(line for line in text.splitlines() if "/confirm-sender/" in line)
         return link.rpartition("/")[2]
@@ -70,26 +70,28 @@ async def cache(servers: Servers) -> AsyncIterator[Redis]:
         yield redis
 
 
-async def opened(runtime: Runtime, provider: Provider, http: aiohttp.ClientSession) -> AsyncIterator[House]:
-    """An installation of this runtime."""
+async def run_installation(
+    runtime: Runtime, provider: Provider, http: aiohttp.ClientSession
+) -> AsyncIterator[Installation]:
+    """An installation with this runtime."""
     mailing = replace(runtime, mailer=provider.mailer)
     async with served(mailing) as server:
-        yield House(runtime=mailing, provider=provider, server=server, http=http)
+        yield Installation(runtime=mailing, provider=provider, server=server, http=http)
 
 
 @pytest.fixture
 async def production(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Installation]:
     """With production's rules."""
-    async for house in opened(under(runtime, cache, Environment.PRODUCTION), provider, http):
+    async for house in run_installation(under(runtime, cache, Environment.PRODUCTION), provider, http):
         yield house
 
 
 @pytest.fixture
 async def development(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Installation]:
     """With development's rules."""
-    async for house in opened(under(runtime, cache, Environment.DEVELOPMENT), provider, http):
+    async for house in run_installation(under(runtime, cache, Environment.DEVELOPMENT), provider, http):
         yield house

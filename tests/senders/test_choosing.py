@@ -1,4 +1,4 @@
-"""Which sender a campaign goes out from, and that it stays that one."""
+"""Which sender a campaign has, and that it does not change once the campaign is sent."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,8 +32,8 @@ from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
 from tests.deliveries.worker import build_sender, finish, go
-from tests.senders.calls import CHOOSE, DELETE, create, listed
-from tests.senders.conftest import House
+from tests.senders.calls import CHOOSE, DELETE, create, list_senders
+from tests.senders.conftest import Installation
 from tests.statements import statements
 
 CREATE = (
@@ -51,14 +51,14 @@ def sender_gid(sender_id: UUID) -> str:
 
 
 async def header_of(runtime: Runtime, actor: Actor, campaign_id: UUID) -> str:
-    """The From header that a worker would send the campaign with."""
+    """The From header with which a worker would send the campaign."""
     mail = await load_mail(runtime.reads(actor.tenant), campaign_id, batch_size=10)
     assert mail is not None
     return mail.sender
 
 
 async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
-    """An organization with a confirmed default sender and a draft to somebody."""
+    """An organization with a confirmed default sender and a draft with a recipient."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 1)
     sender_id = await factories.sender(runtime, actor, default=True)
@@ -88,19 +88,19 @@ async def schedule(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Campaig
     ("environment", "confirmed_only", "pauses", "per_day"),
     [(Environment.PRODUCTION, True, True, 20), (Environment.DEVELOPMENT, False, False, 10_000)],
 )
-def test_production_demands_a_confirmation(
+def test_production_requires_confirmed_senders(
     runtime: Runtime, environment: Environment, confirmed_only: bool, pauses: bool, per_day: int
 ) -> None:
-    """Whatever the provider's address; elsewhere every sender counts as confirmed."""
+    """Whatever the provider's address; elsewhere every sender is allowed."""
     policy = sender_policy(runtime.mailer, production=environment is Environment.PRODUCTION)
     assert (policy.confirmed_only, bool(policy.pause), policy.per_day) == (confirmed_only, pauses, per_day)
 
 
 @pytest.mark.parametrize("act", [send, schedule])
-async def test_the_from_of_a_campaign_is_settled_when_it_is_sent_or_scheduled(
+async def test_the_from_header_is_fixed_when_a_campaign_is_sent_or_scheduled(
     runtime: Runtime, act: Callable[..., Any]
 ) -> None:
-    """A later name, default or choice changes nothing of what is going out."""
+    """A later name, default or choice does not change it."""
     actor, sender_id, campaign_id = await sendable(runtime)
     row = await act(runtime, actor, campaign_id)
     header = await header_of(runtime, actor, campaign_id)
@@ -111,8 +111,8 @@ async def test_the_from_of_a_campaign_is_settled_when_it_is_sent_or_scheduled(
     assert await header_of(runtime, actor, campaign_id) == header
 
 
-async def test_every_message_of_a_campaign_has_the_same_from(production: House) -> None:
-    """Renamed and paused between two batches, in the provider's ledger: one From for all."""
+async def test_every_message_of_a_campaign_has_the_same_from(production: Installation) -> None:
+    """Even if the sender is renamed and the campaign paused between two batches."""
     runtime = production.runtime
     actor, sender_id, campaign_id = await sendable(runtime)
     await factories.contacts(runtime, actor, 5)
@@ -133,8 +133,8 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     assert (len(entries), len({entry["from_header"] for entry in entries})) == (6, 1)
 
 
-async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> None:
-    """A draft that was scheduled goes out from the default sender of the day on which it is sent."""
+async def test_unscheduling_removes_the_stored_from_header(runtime: Runtime) -> None:
+    """The draft then uses the default sender at the time when it is sent."""
     actor, sender_id, campaign_id = await sendable(runtime)
     await schedule(runtime, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
@@ -145,8 +145,8 @@ async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> No
     assert (await header_of(runtime, actor, campaign_id)).startswith("Other <")
 
 
-async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> None:
-    """The sweeper starts it with the From that was settled."""
+async def test_a_scheduled_campaign_starts_with_its_stored_sender(runtime: Runtime) -> None:
+    """The sweep starts it with the stored From header."""
     actor, _, campaign_id = await sendable(runtime)
     await schedule(runtime, actor, campaign_id)
     header = await header_of(runtime, actor, campaign_id)
@@ -158,8 +158,8 @@ async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> 
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
 
 
-async def test_a_campaign_chooses_among_its_organizations_senders(api: ApiClient, runtime: Runtime) -> None:
-    """By id, none for the default; a stranger's or any other id is NOT_FOUND; a copy keeps the choice."""
+async def test_a_campaign_can_have_any_sender_of_its_organization(api: ApiClient, runtime: Runtime) -> None:
+    """By id, null for the default; another organization's id is NOT_FOUND; a copy has the same sender."""
     actor = await factories.organization(runtime)
     other = await factories.organization(runtime)
     mine = api.as_(factories.token(runtime, actor))
@@ -182,7 +182,7 @@ async def test_a_campaign_chooses_among_its_organizations_senders(api: ApiClient
     assert [bool(node) for node in found] == [True, False]
 
 
-async def test_the_first_confirmed_is_the_default_until_another_is_made_it(production: House) -> None:
+async def test_the_first_confirmed_sender_is_the_default_until_another_is_made_so(production: Installation) -> None:
     """`makeDefault` works at once for a confirmed sender, and at its confirmation for another; one at a time."""
     actor, api = await production.owner()
 
@@ -193,7 +193,7 @@ async def test_the_first_confirmed_is_the_default_until_another_is_made_it(produ
             await confirming.confirm(uow, await production.token(email))
 
     async def default() -> list[str]:
-        return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
+        return [email for email, sender in (await list_senders(api)).items() if sender["isDefault"]]
 
     one, two, three = [f"{name}-{actor.person_id.hex}@acme.example" for name in ("one", "two", "three")]
     await confirm(one)
@@ -203,19 +203,19 @@ async def test_the_first_confirmed_is_the_default_until_another_is_made_it(produ
     assert await default() == [two]
     await confirm(three, makeDefault=True)
     assert await default() == [three]
-    await asked(api, DELETE, senderId=(await listed(api))[three]["id"])
+    await asked(api, DELETE, senderId=(await list_senders(api))[three]["id"])
     assert await default() == [one]
-    await asked(api, DELETE, senderId=(await listed(api))[one]["id"])
-    await asked(api, DELETE, senderId=(await listed(api))[two]["id"])
-    assert await listed(api) == {}
+    await asked(api, DELETE, senderId=(await list_senders(api))[one]["id"])
+    await asked(api, DELETE, senderId=(await list_senders(api))[two]["id"])
+    assert await list_senders(api) == {}
 
 
 LIVE = ["scheduled", "preparing", "sending", "paused", "cancelling"]
 
 
 @pytest.mark.parametrize("status", LIVE)
-async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
-    """Of a campaign that is scheduled or on its way, named in the refusal; another sender goes."""
+async def test_a_sender_in_use_cannot_be_deleted(runtime: Runtime, status: str) -> None:
+    """By a campaign that is scheduled or being sent, which the error names; another sender can be deleted."""
     actor, sender_id, campaign_id = await sendable(runtime)
     other = await factories.sender(runtime, actor)
     await send(runtime, actor, campaign_id)
@@ -235,8 +235,8 @@ async def delete(runtime: Runtime, actor: Actor, sender_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("status", ["draft", "sent", "sent_with_issues", "cancelled", "failed"])
-async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status: str) -> None:
-    """Drafts fall back to the default sender, and what was sent keeps the From that it had."""
+async def test_an_unused_sender_can_be_deleted(runtime: Runtime, status: str) -> None:
+    """Drafts then use the default sender, and sent campaigns keep their From header."""
     actor, _, campaign_id = await sendable(runtime)
     chosen = await factories.sender(runtime, actor)
     values = {"sender_id": chosen, "from_sender_id": chosen, "from_header": "Acme <a@b.example>", "status": status}
@@ -248,8 +248,8 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
 
 
-async def held(runtime: Runtime, actor: Actor, campaign_id: UUID) -> UUID:
-    """Send a campaign to its one recipient, and end it with the message in doubt; the delivery's id."""
+async def send_in_doubt(runtime: Runtime, actor: Actor, campaign_id: UUID) -> UUID:
+    """Send a campaign to its one recipient until it ends with the message in doubt; the delivery's id."""
     await send(runtime, actor, campaign_id)
     assert await prepare(runtime.work, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
@@ -260,16 +260,16 @@ async def held(runtime: Runtime, actor: Actor, campaign_id: UUID) -> UUID:
 
 
 async def resolve(runtime: Runtime, actor: Actor, delivery_id: UUID, resolution: DeliveryResolution) -> str:
-    """Decide about a delivery under production's rules; how its campaign stands then."""
+    """Resolve a delivery under production's rules; the campaign's status then."""
     async with runtime.work.begin(actor) as uow:
         _, campaign = await resolving.resolve(uow, delivery_id, resolution, policy=POLICY)
     return campaign.status
 
 
-async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Runtime) -> None:
-    """Neither a message in doubt nor a test of the campaign; the decision that sends nothing is taken."""
+async def test_nothing_is_sent_again_from_a_deleted_sender(runtime: Runtime) -> None:
+    """Neither a message in doubt nor a test of the campaign; other decisions are possible."""
     actor, sender_id, campaign_id = await sendable(runtime)
-    delivery_id = await held(runtime, actor, campaign_id)
+    delivery_id = await send_in_doubt(runtime, actor, campaign_id)
     assert await resolve(runtime, actor, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
     await delete(runtime, actor, sender_id)
     with pytest.raises(SenderNotConfirmed) as refusal:
@@ -289,10 +289,10 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
     assert row.email in test.sender
 
 
-async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) -> None:
-    """A deletion that comes while the decision is not yet committed sees it, and is refused."""
+async def test_sending_again_locks_the_sender(runtime: Runtime) -> None:
+    """A concurrent deletion waits for the commit, and is refused."""
     actor, sender_id, campaign_id = await sendable(runtime)
-    delivery_id = await held(runtime, actor, campaign_id)
+    delivery_id = await send_in_doubt(runtime, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         await resolving.resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
         deleting = asyncio.create_task(delete(runtime, actor, sender_id))
@@ -302,8 +302,8 @@ async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) ->
         await deleting
 
 
-async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
-    """A deletion that comes while a send is not yet committed sees it, and is refused."""
+async def test_deleting_waits_for_sending(runtime: Runtime) -> None:
+    """A deletion during a transaction that sends waits for it, and is refused."""
     actor, sender_id, campaign_id = await sendable(runtime)
     async with runtime.work.begin(actor) as uow:
         await campaign_sending.send(uow, campaign_id, policy=POLICY)
@@ -314,8 +314,8 @@ async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
         await deleting
 
 
-async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
-    """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
+async def test_sending_waits_for_deleting(runtime: Runtime) -> None:
+    """A send during the deletion of its sender is refused with a user error."""
     actor, sender_id, campaign_id = await sendable(runtime)
     async with runtime.work.begin(actor) as uow:
         await changing.delete(uow, POLICY, sender_id)
@@ -327,8 +327,8 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     assert getattr(refusal.value, "code", None) == "CONFLICT"
 
 
-async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
-    """A draft cannot choose a sender that is being deleted: the choice waits, and is refused in words."""
+async def test_choosing_waits_for_deleting(runtime: Runtime) -> None:
+    """A draft cannot choose a sender during its deletion: it waits, and is refused with a user error."""
     actor, sender_id, _ = await sendable(runtime)
     draft = await factories.campaign(runtime, actor)
 
@@ -345,8 +345,8 @@ async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
         await choosing
 
 
-async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
-    """The next one is refused; one that is there can still be renamed."""
+async def test_an_organization_has_at_most_a_hundred_senders(runtime: Runtime) -> None:
+    """The next one is refused; an existing one can still be renamed."""
     actor = await factories.organization(runtime)
     for _ in range(100):
         await factories.sender(runtime, actor)
@@ -357,8 +357,8 @@ async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
     await rename(runtime, actor, some.id, "Other")
 
 
-async def test_the_campaigns_sender_is_one_statement_for_all(api: ApiClient, runtime: Runtime) -> None:
-    """Ten campaigns with senders of their own read them together."""
+async def test_the_senders_of_campaigns_are_read_in_one_statement(api: ApiClient, runtime: Runtime) -> None:
+    """For ten campaigns with different senders."""
     actor = await factories.organization(runtime)
     for _ in range(10):
         campaign_id, sender_id = (

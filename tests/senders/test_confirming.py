@@ -1,4 +1,4 @@
-"""From `createSender` to the first campaign of a production: nothing goes out before the mailbox agreed."""
+"""From `createSender` to the first campaign in production: nothing is sent before the address is confirmed."""
 
 import asyncio
 from datetime import timedelta
@@ -22,18 +22,20 @@ from tests import factories
 from tests.campaigns.calls import TEST, VALIDATE, asked, command, gid
 from tests.client import ApiClient
 from tests.conftest import Servers
-from tests.senders.calls import CHOOSE, CONFIRM, CREATE, DELETE, LIST, create, listed, refusal
-from tests.senders.conftest import House
+from tests.senders.calls import CHOOSE, CONFIRM, CREATE, DELETE, LIST, create, list_senders, refusal
+from tests.senders.conftest import Installation
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def address() -> str:
-    """A fresh address."""
+    """A new address."""
     return f"news-{uuid4().hex}@acme.example"
 
 
-async def confirmed(house: House, api: ApiClient, actor: Actor, email: str, name: str = "Acme") -> dict[str, Any]:
+async def create_confirmed(
+    house: Installation, api: ApiClient, actor: Actor, email: str, name: str = "Acme"
+) -> dict[str, Any]:
     """A sender that was created and confirmed."""
     await create(api, email, name)
     await house.deliver(actor)
@@ -43,8 +45,8 @@ async def confirmed(house: House, api: ApiClient, actor: Actor, email: str, name
     return sender
 
 
-async def test_a_production_sends_from_a_sender_that_agreed(production: House) -> None:
-    """Refused with what to do, asked by mail, looked at, confirmed by the button, then sent from it."""
+async def test_production_sends_from_a_confirmed_sender(production: Installation) -> None:
+    """Refused with the next step, confirmed by the button on the page of the mail's link, then used."""
     actor, api = await production.owner()
     await factories.contacts(production.runtime, actor, 1)
     campaign = gid(await factories.campaign(production.runtime, actor))
@@ -63,21 +65,21 @@ async def test_a_production_sends_from_a_sender_that_agreed(production: House) -
     for method in ("GET", "HEAD", "GET"):
         async with production.http.request(method, link) as answer:
             assert (answer.status, email in await answer.text()) == (200, method == "GET")
-    assert (await listed(api))[email]["confirmedAt"] is None
+    assert (await list_senders(api))[email]["confirmedAt"] is None
     assert await refusal(api, command("send"), campaignId=campaign) == (
         "SENDER_NOT_CONFIRMED",
         ["input", "campaignId"],
     )
     async with production.http.post(link, data=b"", headers=FORM) as answer:
         assert (answer.status, email in await answer.text()) == (200, True)
-    found = (await listed(api))[email]
+    found = (await list_senders(api))[email]
     assert (found["confirmedAt"] is None, found["isDefault"]) == (False, True)
     sent = await asked(api, command("send"), campaignId=campaign)
     assert sent["campaign"]["status"] == "PREPARING"
 
 
-async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
-    """No script, cookie or referrer; names are shown as text; it says who asks and what happens without an answer."""
+async def test_the_page_is_like_the_unsubscribe_page(production: Installation) -> None:
+    """No script, cookie or referrer; names are escaped; it shows who asked, and what happens without an answer."""
     actor, api = await production.owner()
     async with production.runtime.work.begin(actor) as uow:
         await uow.execute(update(Organization).values(name='<b onclick="x()">Acme</b> & Co'))
@@ -100,8 +102,8 @@ async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
     assert headers["x-robots-tag"] == "noindex, nofollow"
 
 
-async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: House) -> None:
-    """A stranger's names make neither a link nor HTML of a mail that comes from the installation."""
+async def test_the_mail_shows_who_asked_and_what_happens_if_ignored(production: Installation) -> None:
+    """Names of other people make neither links nor HTML in a mail of the installation."""
     actor, api = await production.owner()
     async with production.runtime.work.begin(actor) as uow:
         await uow.execute(update(Organization).values(name="Win <b>now</b> https://evil.example " + "x" * 80))
@@ -122,8 +124,8 @@ async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: H
     assert "Win" not in str(mail["Subject"])
 
 
-async def test_a_token_is_stored_hashed_and_nowhere_else(production: House, servers: Servers) -> None:
-    """Of what was mailed the database has a fingerprint; no row of any table has the token or the text."""
+async def test_a_token_is_only_stored_as_a_hash(production: Installation, servers: Servers) -> None:
+    """The database has its fingerprint; no row of any table has the token or the text of the mail."""
     actor, api = await production.owner()
     email = address()
     await create(api, email)
@@ -148,14 +150,14 @@ async def test_a_token_is_stored_hashed_and_nowhere_else(production: House, serv
     assert (len(tables) > 15, found, kept) == (True, [], 1)
 
 
-async def test_a_token_confirms_once(production: House) -> None:
-    """By the page or by `confirmSender`, of whatever mail; afterwards every token of the sender is worth nothing."""
+async def test_a_token_confirms_once(production: Installation) -> None:
+    """By the page or by `confirmSender`, of any of the mails; afterwards no token of the sender is valid."""
     actor, api = await production.owner()
     email = address()
     await create(api, email)
     await production.deliver(actor)
     first = await production.token(email)
-    await ask_again(production, actor, api, email)
+    await send_again(production, actor, api, email)
     second = await production.token(email)
     assert first != second
     outcomes = await asyncio.gather(*(confirm(api, first) for _ in range(4)))
@@ -174,23 +176,23 @@ async def confirm(api: ApiClient, token: str) -> bool:
     return payload["sender"] is not None
 
 
-async def ask_again(house: House, actor: Actor, api: ApiClient, email: str) -> None:
-    """Have another confirmation sent, a minute later."""
+async def send_again(house: Installation, actor: Actor, api: ApiClient, email: str) -> None:
+    """Send another confirmation, a minute later."""
     await pass_minutes(house.runtime, actor, 2)
     await create(api, email)
     await house.deliver(actor)
 
 
-async def test_who_asks_again_need_not_say_again_that_it_is_to_be_the_default(production: House) -> None:
-    """`makeDefault` counts until the sender is confirmed, whichever of the mails it is confirmed by."""
+async def test_make_default_is_kept_for_later_confirmations(production: Installation) -> None:
+    """`makeDefault` counts until the sender is confirmed, by any of the mails."""
     actor, api = await production.owner()
     first, second = address(), address()
-    await confirmed(production, api, actor, first)
+    await create_confirmed(production, api, actor, first)
     await create(api, second, makeDefault=True)
     await production.deliver(actor)
-    await ask_again(production, actor, api, second)
+    await send_again(production, actor, api, second)
     assert await confirm(api, await production.token(second))
-    assert [email for email, sender in (await listed(api)).items() if sender["isDefault"]] == [second]
+    assert [email for email, sender in (await list_senders(api)).items() if sender["isDefault"]] == [second]
 
 
 async def pass_minutes(runtime: Runtime, actor: Actor, minutes: int) -> None:
@@ -201,14 +203,14 @@ async def pass_minutes(runtime: Runtime, actor: Actor, minutes: int) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "ä" * 43, "a\x00b", "%2e%2e"])
-async def test_what_is_no_token_confirms_nothing(production: House, token: str) -> None:
-    """The answer is the one to a used token."""
+async def test_an_invalid_token_confirms_nothing(production: Installation, token: str) -> None:
+    """The answer is the same as to a used token."""
     _, api = await production.owner()
     assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
 
 
-async def test_a_token_ends(production: House) -> None:
-    """After three days neither the page nor the mutation takes it."""
+async def test_a_token_expires(production: Installation) -> None:
+    """After three days neither the page nor the mutation accepts it."""
     actor, api = await production.owner()
     email = address()
     await create(api, email)
@@ -222,26 +224,26 @@ async def test_a_token_ends(production: House) -> None:
     assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
     async with production.http.post(f"{production.base}/confirm-sender/{token}") as answer:
         assert answer.status == 404
-    assert (await listed(api))[email]["confirmedAt"] is None
+    assert (await list_senders(api))[email]["confirmedAt"] is None
 
 
-async def test_other_organizations_learn_and_do_nothing(production: House) -> None:
-    """The same address is each one's own; another's token answers as an unknown one, and stays good."""
+async def test_organizations_do_not_share_senders(production: Installation) -> None:
+    """Each can have the same address; another's token is answered as an unknown one, and stays valid."""
     mine, api = await production.owner()
-    theirs, stranger = await production.owner()
+    theirs, other_owner = await production.owner()
     email = address()
-    first = await confirmed(production, api, mine, email)
-    second = await create(stranger, email.upper(), "Eve")
+    first = await create_confirmed(production, api, mine, email)
+    second = await create(other_owner, email.upper(), "Eve")
     assert (second["id"] == first["id"], second["confirmedAt"]) == (False, None)
     await production.deliver(theirs)
-    token = await production.token((await listed(stranger))[second["email"]]["email"])
+    token = await production.token((await list_senders(other_owner))[second["email"]]["email"])
     assert await refusal(api, CONFIRM, token=token) == await refusal(api, CONFIRM, token="unknown")
-    assert await confirm(stranger, token)
-    assert len(await listed(api)) == len(await listed(stranger)) == 1
+    assert await confirm(other_owner, token)
+    assert len(await list_senders(api)) == len(await list_senders(other_owner)) == 1
 
 
-async def test_confirmations_are_limited(production: House) -> None:
-    """One a minute of an address, twenty a day of an organization, twenty a day of an address over all of them.
+async def test_confirmations_are_limited(production: Installation) -> None:
+    """One a minute for an address, twenty a day for an organization, twenty a day for an address over all of them.
 
     Only those that are sent count.
     """
@@ -262,12 +264,12 @@ async def test_confirmations_are_limited(production: House) -> None:
     reply = await other.send(CREATE, {"input": {"email": email.upper(), "name": "Acme"}})
     assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
     assert int(reply.headers["retry-after"]) > 3_600
-    assert await listed(other) == {}
+    assert await list_senders(other) == {}
     await create(other, address())
 
 
-async def test_in_development_nothing_waits_for_a_confirmation(development: House) -> None:
-    """A campaign goes out from the settings' address, or from a sender at once; confirmations are sent as well."""
+async def test_development_requires_no_confirmation(development: Installation) -> None:
+    """A campaign is sent from the settings' address, or from a sender at once; confirmations are sent as well."""
     actor, api = await development.owner()
     await factories.contacts(development.runtime, actor, 1)
     plain = gid(await factories.campaign(development.runtime, actor))
@@ -282,13 +284,13 @@ async def test_in_development_nothing_waits_for_a_confirmation(development: Hous
     assert len(await development.mails(email)) == 2
 
 
-async def test_in_development_the_first_sender_is_the_default(development: House) -> None:
-    """Campaigns without a sender go out from it until another is made the default, at once, or one is confirmed."""
+async def test_in_development_the_first_sender_is_the_default(development: Installation) -> None:
+    """Campaigns without a sender use it until another is made the default, or one is confirmed."""
     actor, api = await development.owner()
     one, two, three = [address() for _ in range(3)]
 
     async def default() -> list[str]:
-        return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
+        return [email for email, sender in (await list_senders(api)).items() if sender["isDefault"]]
 
     assert (await create(api, one))["isDefault"]
     assert not (await create(api, two))["isDefault"]
@@ -302,12 +304,12 @@ async def test_in_development_the_first_sender_is_the_default(development: House
     assert (made["isDefault"], made["confirmedAt"], await default()) == (True, None, [two])
     await asked(api, DELETE, senderId=made["id"])
     assert await default() == [one]
-    await confirmed(development, api, actor, three)
+    await create_confirmed(development, api, actor, three)
     assert await default() == [three]
 
 
-async def test_validation_and_scheduling_ask_for_the_sender_too(production: House) -> None:
-    """What `sendCampaign` would refuse is foretold; an unconfirmed choice is named."""
+async def test_validation_and_scheduling_check_the_sender(production: Installation) -> None:
+    """Validation reports what `sendCampaign` would refuse, and names an unconfirmed sender."""
     actor, api = await production.owner()
     await factories.contacts(production.runtime, actor, 1)
     campaign = gid(await factories.campaign(production.runtime, actor))
@@ -325,14 +327,14 @@ async def test_validation_and_scheduling_ask_for_the_sender_too(production: Hous
     assert email in found["errors"][0]["message"]
 
 
-async def test_tests_go_to_people_who_are_known(production: House) -> None:
+async def test_test_messages_go_to_known_people(production: Installation) -> None:
     """In production a test needs a confirmed sender, and goes to members and confirmed senders, 200 a day."""
     actor, api = await production.owner()
     campaign = gid(await factories.campaign(production.runtime, actor))
     member = (await api.execute("{ viewer { email } }"))["viewer"]["email"]
     assert (await refusal(api, TEST, campaignId=campaign, to=[member]))[0] == "SENDER_NOT_CONFIRMED"
     email = address()
-    await confirmed(production, api, actor, email)
+    await create_confirmed(production, api, actor, email)
     assert await refusal(api, TEST, campaignId=campaign, to=[member, "a@example.com"]) == (
         "INVALID",
         ["input", "to", "1"],
@@ -347,8 +349,8 @@ async def test_tests_go_to_people_who_are_known(production: House) -> None:
     assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
 
 
-async def test_who_may_do_what(production: House) -> None:
-    """Owners and admins change senders, everybody reads them; the audit log says who did what."""
+async def test_permissions_on_senders(production: Installation) -> None:
+    """Owners and admins change senders, all members read them; changes are in the audit log."""
     for role in (Role.EDITOR, Role.VIEWER):
         _, api = await production.owner(role)
         for document, values in (
@@ -359,7 +361,7 @@ async def test_who_may_do_what(production: House) -> None:
             assert (await api.send(document, {"input": values})).codes == ["FORBIDDEN"]
         assert (await api.execute(LIST))["senders"] == {"totalCount": 0, "nodes": []}
     actor, api = await production.owner(Role.ADMIN)
-    sender = await confirmed(production, api, actor, address())
+    sender = await create_confirmed(production, api, actor, address())
     await api.execute(DELETE, {"input": {"senderId": sender["id"]}})
     events = await production.runtime.reads(actor.tenant).rows(
         select(AuditEvent.action, AuditEvent.user_id).order_by(AuditEvent.id)
@@ -369,14 +371,14 @@ async def test_who_may_do_what(production: House) -> None:
     ]
 
 
-async def test_what_the_provider_says_of_a_confirmation_is_shown(production: House) -> None:
-    """An address that it no longer mails: the sender says so, in its words, until another was sent."""
+async def test_a_sender_shows_why_its_confirmation_was_not_sent(production: Installation) -> None:
+    """For an inactive address: the provider's text, until another confirmation was sent."""
     actor, api = await production.owner()
     email = address()
     await create(api, email)
     await production.provider.fail(item_error={"pattern": email, "error_code": 406, "message": "It bounced."})
     await production.deliver(actor)
-    assert (await listed(api))[email]["confirmationProblem"] == "It bounced."
+    assert (await list_senders(api))[email]["confirmationProblem"] == "It bounced."
     await production.provider.fail()
-    await ask_again(production, actor, api, email)
-    assert (await listed(api))[email]["confirmationProblem"] is None
+    await send_again(production, actor, api, email)
+    assert (await list_senders(api))[email]["confirmationProblem"] is None

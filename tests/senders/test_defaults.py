@@ -1,4 +1,4 @@
-"""Which sender is the default, what an unsent confirmation says, and the limits that docs/senders.md promises."""
+"""Which sender is the default, why a confirmation was not sent, and the limits that docs/senders.md promises."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -38,29 +38,29 @@ async def default_of(runtime: Runtime, actor: Actor) -> UUID | None:
 
 
 async def confirmed_at(runtime: Runtime, actor: Actor, sender_id: UUID, at: datetime) -> None:
-    """Let a sender have been confirmed at some time."""
+    """Set when a sender was confirmed."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Sender).where(Sender.id == sender_id).values(confirmed_at=at))
 
 
-async def test_after_the_default_the_one_confirmed_first_is_it(runtime: Runtime) -> None:
-    """Not the one added first, and not before the default one is deleted; one that is not confirmed never."""
+async def test_after_the_default_s_deletion_the_first_confirmed_is_the_default(runtime: Runtime) -> None:
+    """Not the one that was added first; an unconfirmed one never is."""
     actor = await factories.organization(runtime)
     await factories.sender(runtime, actor, confirmed=False)
     added_first, confirmed_first, needless = [await factories.sender(runtime, actor) for _ in range(3)]
     default = await factories.sender(runtime, actor, default=True)
     await confirmed_at(runtime, actor, confirmed_first, LONG_AGO)
-    for gone, expected in ((needless, default), (default, confirmed_first), (confirmed_first, added_first)):
+    for deleted, expected in ((needless, default), (default, confirmed_first), (confirmed_first, added_first)):
         async with runtime.work.begin(actor) as uow:
-            await changing.delete(uow, PRODUCTION, gone)
+            await changing.delete(uow, PRODUCTION, deleted)
         assert await default_of(runtime, actor) == expected
     async with runtime.work.begin(actor) as uow:
         await changing.delete(uow, PRODUCTION, added_first)
     assert await default_of(runtime, actor) is None
 
 
-async def test_a_wish_to_be_the_default_is_granted_once(runtime: Runtime) -> None:
-    """One that was the default at once, and is not any more, does not become it again when it is confirmed."""
+async def test_make_default_counts_once(runtime: Runtime) -> None:
+    """A sender that was the default, and is not any more, does not become it again when it is confirmed."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         wished = await changing.create(uow, DEVELOPMENT, parse("wished@acme.example"), "Acme", make_default=True)
@@ -75,8 +75,8 @@ async def test_a_wish_to_be_the_default_is_granted_once(runtime: Runtime) -> Non
     assert await default_of(runtime, actor) == other
 
 
-async def test_the_first_that_may_be_sent_from_is_the_default(runtime: Runtime) -> None:
-    """Without being asked to; in production it is the first to be confirmed, and so none of these."""
+async def test_the_first_usable_sender_is_the_default(runtime: Runtime) -> None:
+    """Without `makeDefault`; in production it is the first to be confirmed, and so none of these."""
     for rules, is_default in ((DEVELOPMENT, [True, False]), (PRODUCTION, [False, False])):
         actor = await factories.organization(runtime)
         found = []
@@ -99,8 +99,8 @@ async def put_token(runtime: Runtime, actor: Actor, sender_id: UUID) -> str:
     return token
 
 
-async def test_a_confirmation_is_of_one_sender(runtime: Runtime) -> None:
-    """All tokens of that sender are void then; those of another are as good as before, and it is not confirmed."""
+async def test_a_token_confirms_one_sender(runtime: Runtime) -> None:
+    """All tokens of that sender are invalid then; those of another stay valid, and it is not confirmed."""
     actor = await factories.organization(runtime)
     mine, other = [await factories.sender(runtime, actor, confirmed=False) for _ in range(2)]
     first, second, others = [await put_token(runtime, actor, one) for one in (mine, mine, other)]
@@ -116,8 +116,8 @@ async def test_a_confirmation_is_of_one_sender(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
-async def test_who_has_confirmed_is_not_asked_again(runtime: Runtime, *, confirmed: bool) -> None:
-    """A mail that waited for so long that nobody needs it is not composed, and makes no token."""
+async def test_no_mail_is_composed_for_a_confirmed_sender(runtime: Runtime, *, confirmed: bool) -> None:
+    """Nor is a token created, if the mail waited until the sender was confirmed."""
     actor = await factories.organization(runtime)
     sender_id = await factories.sender(runtime, actor, confirmed=confirmed)
     item = OutboxItem(new_id(), OutboxKind.SENDER_CONFIRMATION, sender_id, "a@example.com")
@@ -128,7 +128,7 @@ async def test_who_has_confirmed_is_not_asked_again(runtime: Runtime, *, confirm
 
 
 async def test_an_installation_without_an_address_needs_a_sender(runtime: Runtime) -> None:
-    """Where nothing needs to be confirmed the settings' address stands in, if there is one."""
+    """Where no confirmation is required, the address of the settings is used, if there is one."""
     actor = await factories.organization(runtime)
     reads = runtime.reads(actor.tenant)
     with pytest.raises(SenderNotConfirmed) as refused:
@@ -142,8 +142,8 @@ async def test_an_installation_without_an_address_needs_a_sender(runtime: Runtim
 
 
 @pytest.mark.parametrize(("how_many", "others"), [(1, ""), (3, ""), (4, " and others")])
-async def test_campaigns_that_keep_a_sender_are_named(runtime: Runtime, how_many: int, others: str) -> None:
-    """Three of them; those of another sender, and drafts, keep nothing."""
+async def test_campaigns_that_use_a_sender_are_named(runtime: Runtime, how_many: int, others: str) -> None:
+    """Three of them; not those of another sender, and not drafts."""
     actor = await factories.organization(runtime)
     mine, other = [await factories.sender(runtime, actor) for _ in range(2)]
     for number, sender_id in enumerate((*[mine] * how_many, other)):
@@ -158,8 +158,8 @@ async def test_campaigns_that_keep_a_sender_are_named(runtime: Runtime, how_many
     assert refused.value.message.endswith(f"use this sender: {named}{others}.")
 
 
-async def test_a_sender_that_is_gone_is_not_chosen(runtime: Runtime) -> None:
-    """It is not found, or was deleted a moment ago; nothing is sent in another's name instead."""
+async def test_a_deleted_sender_is_not_chosen(runtime: Runtime) -> None:
+    """It is not found, or in conflict if it is deleted concurrently; no other sender is used instead."""
     actor = await factories.organization(runtime)
     await factories.sender(runtime, actor, default=True)
     async with runtime.work.begin(actor) as uow:
@@ -170,8 +170,8 @@ async def test_a_sender_that_is_gone_is_not_chosen(runtime: Runtime) -> None:
             await policy.lock_chosen(uow, ChosenSender(header="a@b.example", sender_id=new_id()))
 
 
-async def test_the_last_confirmation_says_why_it_was_not_sent(runtime: Runtime) -> None:
-    """In the provider's words, also while it is tried again; of a sender's own mails, and the newest of them."""
+async def test_the_problem_of_the_latest_confirmation(runtime: Runtime) -> None:
+    """The provider's text, also while it is retried; of the sender's own mails, and the latest of them."""
     actor = await factories.organization(runtime)
     pending, failed, accepted = OutboxStatus.PENDING, OutboxStatus.FAILED, OutboxStatus.ACCEPTED
     mails: list[tuple[list[tuple[OutboxStatus, str | None]], str | None]] = [
@@ -207,8 +207,8 @@ async def test_the_last_confirmation_says_why_it_was_not_sent(runtime: Runtime) 
 
 
 def test_production_has_the_limits_that_are_documented() -> None:
-    """docs/senders.md tells them; development has none that anybody meets."""
-    told = " ".join((Path(__file__).parents[2] / "docs/senders.md").read_text(encoding="utf-8").split())
+    """docs/senders.md has them; in development they are not reached."""
+    page = " ".join((Path(__file__).parents[2] / "docs/senders.md").read_text(encoding="utf-8").split())
     redis = Redis.from_url("redis://127.0.0.1:9/0")
     limits = mail_limits(redis, production=True)
     rules = sender_policy(RecordingMailer(), production=True)
@@ -221,6 +221,6 @@ def test_production_has_the_limits_that_are_documented() -> None:
         f"only to members and confirmed senders of the organization, {limits.test_mails.limit} addresses a day,",
         f"A token works once and is valid for {'three' if changing.TOKEN_LIFETIME.days == 3 else '?'} days.",
     ):
-        assert promise in told
+        assert promise in page
     free = mail_limits(redis, production=False)
     assert min(free.confirmations.limit, free.test_mails.limit) >= 1_000_000

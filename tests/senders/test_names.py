@@ -6,9 +6,9 @@ import pytest
 
 from tests import factories
 from tests.campaigns.calls import TEST, asked, gid
-from tests.senders.calls import CREATE, listed
-from tests.senders.conftest import House
-from tests.senders.test_confirming import address, confirmed
+from tests.senders.calls import CREATE, list_senders
+from tests.senders.conftest import Installation
+from tests.senders.test_confirming import address, create_confirmed
 
 NAMES = [
     "Acme",
@@ -28,11 +28,11 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_name_reaches_the_reader_as_it_was_written(production: House, name: str) -> None:
-    """Whatever it holds, the standard library's parser finds one mailbox in the From, with this name."""
+async def test_a_name_reaches_the_reader_as_it_was_written(production: Installation, name: str) -> None:
+    """With any content, the standard library's parser finds one mailbox in the From header, with this name."""
     actor, api = await production.owner()
     email = address()
-    await confirmed(production, api, actor, email, name)
+    await create_confirmed(production, api, actor, email, name)
     campaign_id = await factories.campaign(production.runtime, actor)
     await asked(api, TEST, campaignId=gid(campaign_id), to=[email])
     (entry,) = await production.provider.messages(campaign_id)
@@ -57,9 +57,9 @@ async def test_a_name_reaches_the_reader_as_it_was_written(production: House, na
         ("語" * 90, "TOO_LONG"),
     ],
 )
-async def test_names_that_no_header_should_have_are_refused(development: House, name: str, code: str) -> None:
-    """Line breaks, controls, encoded words, nothing, and too much: each with what to write instead."""
+async def test_invalid_names_are_refused(development: Installation, name: str, code: str) -> None:
+    """Line breaks, control characters, encoded words, empty and too long names, each with a suggestion."""
     _, api = await development.owner()
     payload = (await api.execute(CREATE, {"input": {"email": address(), "name": name}}))["createSender"]
     assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [(code, ["input", "name"])]
-    assert (await listed(api)) == {}
+    assert (await list_senders(api)) == {}

@@ -3,12 +3,12 @@ from datetime import datetime, timedelta
 from core import clock
 from tests.client import ApiClient
 from tests.senders.calls import create
-from tests.senders.conftest import House
+from tests.senders.conftest import Installation
 from tests.senders.test_confirming import address, pass_minutes
 
 
 async def quota(api: ApiClient, email: str) -> tuple[int, int, timedelta]:
-    """The limit, what is used of it, and in which time there is room again, of the one refusal of `createSender`."""
+    """The limit, the number used, and the time when it resets, of the single error of `createSender`."""
     document = """mutation ($input: CreateSenderInput!) {
       createSender(input: $input) { userErrors { ... on QuotaError { limit used resetsAt } } }
     }"""
@@ -17,7 +17,7 @@ async def quota(api: ApiClient, email: str) -> tuple[int, int, timedelta]:
     return error["limit"], error["used"], datetime.fromisoformat(error["resetsAt"]) - clock.now()
 
 
-async def test_a_limit_of_confirmations_says_when_there_is_room(production: House) -> None:
+async def test_a_limit_of_confirmations_has_its_time_of_reset(production: Installation) -> None:
     """A minute after the last to the address, a day after the first of the organization's last twenty."""
     actor, api = await production.owner()
     await create(api, address())

@@ -1,4 +1,4 @@
-"""The provider and the engine's parts, as the tests of deliveries have them."""
+"""The provider and the parts of a worker process, as the tests of deliveries have them."""
 
 from tests.deliveries.conftest import door, http, provider, sender, shared_provider
 

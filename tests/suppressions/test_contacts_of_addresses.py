@@ -1,4 +1,4 @@
-"""What contacts, and people with an API, do to an address of which the provider has told."""
+"""Changes of contacts, and requests of users, for addresses with events of the provider."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -30,15 +30,15 @@ from tests.suppressions.test_addresses import (
     address,
     at,
     history,
-    listed,
+    manual_suppression,
     of,
-    reactivated,
+    reactivation,
     row_of,
     same_address,
     with_contact,
 )
 from tests.webhooks.outcomes import bounce, change, complaint
-from tests.webhooks.test_events import accepted, messages_of, tell
+from tests.webhooks.test_events import deliver_events, messages_of, send_campaign
 
 
 @pytest.mark.parametrize(
@@ -50,25 +50,25 @@ from tests.webhooks.test_events import accepted, messages_of, tell
         (complaint(), "complained"),
     ],
 )
-async def test_a_contact_made_anew_is_marked_with_its_address(
+async def test_a_new_contact_gets_the_status_of_its_address(
     runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
 ) -> None:
-    """Deleted and created again between the message and its event: the address is the same, so is its standing."""
-    actor, _, [message] = await accepted(runtime, provider, sender)
+    """Deleted and created again between the message and its event: the address is the same."""
+    actor, _, [message] = await send_campaign(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     async with runtime.work.begin(actor) as uow:
         await changing.remove(uow, contact.id)
         anew = await changing.create(uow, {"email": message.recipients[0]})
-    await tell(runtime, of(message, event))
+    await deliver_events(runtime, of(message, event))
     assert (await row_of(runtime, actor, anew.id)).status == status
     assert [line.kind for line in await history(runtime, actor, anew.id)] == [status]
 
 
-async def test_what_is_told_twice_is_recorded_of_the_message(
+async def test_an_event_reported_twice_is_recorded_with_its_message(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """Even where the event without the message has waited for longer than the whole one."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    """Even if the event without the message waited longer than the other."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await deliver(runtime, of(message, change(suppress=True, reason="HardBounce", origin="Recipient")))
     await attribute_events(runtime.system)
@@ -80,11 +80,13 @@ async def test_what_is_told_twice_is_recorded_of_the_message(
     assert (line.kind, line.campaign_id) == ("bounced", campaign_id)
 
 
-async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """The page offers it, the contact then counts as unsubscribed, and the campaign's figure follows."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+async def test_a_bounced_recipient_can_still_unsubscribe(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """The page offers it, the contact is unsubscribed, and the campaign's counter changes."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
-    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
+    await deliver_events(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
     link = UnsubscribeLink(actor.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
     for is_gone in (False, True):
         found = await read_subscription(runtime.reads(actor.tenant), link)
@@ -96,16 +98,16 @@ async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Pro
     assert sorted(kinds) == ["bounced", "unsubscribed"]
 
 
-async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime) -> None:
-    """It counts as unsubscribed from then on, which the provider does not lift; one that complained stays so."""
+async def test_a_bounced_contact_can_be_unsubscribed_by_the_api(runtime: Runtime) -> None:
+    """It is unsubscribed, which the provider does not lift; one that complained stays so."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
-    await tell(runtime, listed(email, LONG_AGO))
+    await deliver_events(runtime, manual_suppression(email, LONG_AGO))
     async with runtime.work.begin(actor) as uow:
-        gone = await changing.unsubscribe(uow, contact_id)
-        assert await changing.unsubscribe(uow, contact_id) == gone
-    assert gone.status == ContactStatus.UNSUBSCRIBED
-    await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
+        unsubscribed = await changing.unsubscribe(uow, contact_id)
+        assert await changing.unsubscribe(uow, contact_id) == unsubscribed
+    assert unsubscribed.status == ContactStatus.UNSUBSCRIBED
+    await deliver_events(runtime, reactivation(email, datetime.now(UTC) + timedelta(minutes=1)))
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
@@ -120,33 +122,33 @@ async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime
         (bounce("Unsubscribe", 16), "unsubscribed"),
     ],
 )
-async def test_what_a_person_says_of_a_test_message(
+async def test_a_person_s_decision_about_a_test_message(
     runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
 ) -> None:
-    """A test message has our campaign's id and no delivery: whoever got it is known by the address, to its sender."""
-    actor, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    """A test message has our campaign's id and no delivery: the event is applied by its address, for the sender."""
+    actor, message, other_owner, contact_id = await same_address(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     test = {**message.metadata, "delivery": str(new_id())}
-    await tell(runtime, {**of(message, event), "MessageID": str(new_id()), "Metadata": test})
+    await deliver_events(runtime, {**of(message, event), "MessageID": str(new_id()), "Metadata": test})
     assert (await row_of(runtime, actor, contact.id)).status == status
     assert [line.kind for line in await history(runtime, actor, contact.id)] == [status]
-    assert (await row_of(runtime, stranger, contact_id)).status == "subscribed"
+    assert (await row_of(runtime, other_owner, contact_id)).status == "subscribed"
 
 
-@pytest.mark.parametrize("told", ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None, "soon", 5])
-async def test_a_reactivation_of_no_time_is_of_when_we_heard_of_it(runtime: Runtime, told: object) -> None:
-    """An absurd time neither lifts what comes later nor is lost."""
+@pytest.mark.parametrize("time", ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None, "soon", 5])
+async def test_a_reactivation_with_an_impossible_time(runtime: Runtime, time: object) -> None:
+    """It has the time of its receipt, so it neither lifts later suppressions nor is lost."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
-    await tell(runtime, listed(email, LONG_AGO))
-    await tell(runtime, {**reactivated(email, LONG_AGO), "ChangedAt": told})
+    await deliver_events(runtime, manual_suppression(email, LONG_AGO))
+    await deliver_events(runtime, {**reactivation(email, LONG_AGO), "ChangedAt": time})
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
-    await tell(runtime, listed(email, datetime.now(UTC) + timedelta(minutes=1)))
+    await deliver_events(runtime, manual_suppression(email, datetime.now(UTC) + timedelta(minutes=1)))
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
 
 
-async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Events, pages, mutations and upserts about the same contacts wait for each other and never deadlock."""
+async def test_concurrent_changes_do_not_deadlock(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events, pages, mutations and upserts about the same contacts wait for each other."""
     actor, contact_ids, first = await sending(runtime, 6)
     second = await factories.campaign(runtime, actor)
     await start(runtime, actor, second)
@@ -157,7 +159,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
     for _ in range(3):
         for message in messages:
             await deliver(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-            await deliver(runtime, reactivated(message.recipients[0], datetime.now(UTC)))
+            await deliver(runtime, reactivation(message.recipients[0], datetime.now(UTC)))
         await attribute_events(runtime.system)
         pages = [
             unsubscribe(
@@ -174,11 +176,11 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
         await asyncio.gather(
             *(apply_pages(runtime.work, actor, runtime.webhooks) for _ in range(3)),
             *pages,
-            *(leave(runtime, actor, contact_id) for contact_id in reversed(contact_ids)),
+            *(unsubscribe_contact(runtime, actor, contact_id) for contact_id in reversed(contact_ids)),
             upsert_all(runtime, actor, emails),
             upsert_all(runtime, actor, emails[::-1]),
         )
-    await tell(runtime)
+    await deliver_events(runtime)
     rows = await runtime.reads(actor.tenant).rows(select(Contact.status))
     assert {row.status for row in rows} == {ContactStatus.UNSUBSCRIBED}
     for campaign_id in (first, second):
@@ -188,7 +190,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
         assert stats.unsubscribed == len(contact_ids)
 
 
-async def leave(runtime: Runtime, actor: Actor, contact_id: UUID) -> None:
+async def unsubscribe_contact(runtime: Runtime, actor: Actor, contact_id: UUID) -> None:
     """The mutation that unsubscribes."""
     async with runtime.work.begin(actor) as uow:
         await changing.unsubscribe(uow, contact_id)
@@ -200,10 +202,10 @@ async def upsert_all(runtime: Runtime, actor: Actor, emails: list[str]) -> None:
         await upserting.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
 
 
-async def test_the_api_tells_the_whole_story(
+async def test_the_api_shows_the_whole_history(
     runtime: Runtime, provider: Provider, sender: Sender, api: ApiClient
 ) -> None:
-    """From the webhook to `contact.events`: each signal with the provider's words, and what they came to."""
+    """From the webhook to `contact.events`: each event with the provider's text, and its effect."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     [message] = await messages_of(provider, campaign_id)
@@ -214,7 +216,7 @@ async def test_the_api_tells_the_whole_story(
         change(suppress=False, reason=None, origin="Customer", ChangedAt=at(LONG_AGO + 3 * HOUR)),
         change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO + 4 * HOUR)),
     ):
-        await tell(runtime, of(message, event))
+        await deliver_events(runtime, of(message, event))
     found = await api.as_(factories.token(runtime, actor)).execute(
         """query ($email: EmailAddress!) { contactByEmail(email: $email) {
              status unsubscribedAt events { nodes { kind occurredAt data } } } }""",

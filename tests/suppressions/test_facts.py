@@ -1,4 +1,4 @@
-"""What is told of addresses may come late, twice and in any order: docs/consent.md says what is stored then."""
+"""Facts about addresses may come late, twice and in any order: docs/consent.md has the rules."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,29 +60,29 @@ def fact(
     only_if_new: bool = False,
     **about: UUID,
 ) -> SuppressionFact:
-    """Something told of an address, under a key of its own."""
-    line = HistoryLine(kind=KINDS[reason], dedupe_key=f"told:{new_id()}", only_if_new=only_if_new)
+    """A fact about an address, with its own key."""
+    line = HistoryLine(kind=KINDS[reason], dedupe_key=f"fact:{new_id()}", only_if_new=only_if_new)
     return SuppressionFact(email_norm=email, reason=reason, source=source, at=at, line=line, **about)
 
 
 def reactivation(email: str, at: datetime, *, by_recipient: bool = False) -> Reactivation:
-    """The provider mails the address again."""
-    line = HistoryLine(kind=ContactEventKind.REACTIVATED, dedupe_key=f"told:{new_id()}")
+    """The provider reactivates the address."""
+    line = HistoryLine(kind=ContactEventKind.REACTIVATED, dedupe_key=f"fact:{new_id()}")
     return Reactivation(email_norm=email, at=at, line=line, by_recipient=by_recipient)
 
 
-async def tell(
-    runtime: Runtime, actor: Actor, told: Sequence[SuppressionFact | Reactivation], *, together: bool
+async def apply_facts(
+    runtime: Runtime, actor: Actor, facts: Sequence[SuppressionFact | Reactivation], *, together: bool
 ) -> None:
-    """Let facts be told in one transaction, or in one for each."""
-    for part in [told] if together else [[one] for one in told]:
+    """Apply facts in one transaction, or each in its own."""
+    for part in [facts] if together else [[one] for one in facts]:
         async with runtime.work.begin(actor) as uow:
             await suppress(uow, [one for one in part if isinstance(one, SuppressionFact)])
             await lift(uow, [one for one in part if isinstance(one, Reactivation)])
 
 
 async def rows_of(runtime: Runtime, actor: Actor) -> dict[str, Row[str, str, datetime | None, datetime | None]]:
-    """The organization's suppressions by their reasons."""
+    """The organization's suppressions by reason."""
     rows = await runtime.reads(actor.tenant).rows(
         select(Suppression.reason, Suppression.source, Suppression.occurred_at, Suppression.lifted_at)
     )
@@ -90,17 +90,17 @@ async def rows_of(runtime: Runtime, actor: Actor) -> dict[str, Row[str, str, dat
 
 
 async def contacts_of(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organization's contacts by their ids."""
+    """The organization's contacts by id."""
     rows = await runtime.reads(actor.tenant).rows(select(*Contact.__table__.c))
     return {row.id: row for row in rows}
 
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_the_latest_time_and_our_own_word_stay(
+async def test_the_latest_time_and_source_own_stay(
     runtime: Runtime, order: tuple[int, ...], *, together: bool
 ) -> None:
-    """Told by us at some time, and by the provider before and after: nothing at the provider lifts it any more."""
+    """Reported to us at some time, and by the provider before and after: the provider does not lift it any more."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
     facts = [
@@ -108,25 +108,25 @@ async def test_the_latest_time_and_our_own_word_stay(
         fact(email, UNSUBSCRIBED, FIRST + HOUR, source=OWN),
         fact(email, UNSUBSCRIBED, FIRST + 2 * HOUR),
     ]
-    await tell(runtime, actor, [facts[place] for place in order], together=together)
+    await apply_facts(runtime, actor, [facts[place] for place in order], together=together)
     row = (await rows_of(runtime, actor))[UNSUBSCRIBED]
     assert (row.source, row.occurred_at) == (OWN, FIRST + 2 * HOUR)
     contact = await row_of(runtime, actor, contact_id)
     assert (contact.status, contact.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, FIRST)
-    await tell(runtime, actor, [reactivation(email, FIRST + 3 * HOUR, by_recipient=True)], together=together)
+    await apply_facts(runtime, actor, [reactivation(email, FIRST + 3 * HOUR, by_recipient=True)], together=together)
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_contact_shows_the_weightiest_reason(runtime: Runtime, *, together: bool) -> None:
-    """Whichever was told first; no other contact of the organization is touched."""
+async def test_a_contact_has_the_status_of_its_main_reason(runtime: Runtime, *, together: bool) -> None:
+    """In any order of the facts; other contacts of the organization are not changed."""
     weight = list(STATUSES)
     for pair in permutations(STATUSES, 2):
         email = address()
         actor, contact_id = await with_contact(runtime, email)
         await factories.contacts(runtime, actor, 2)
         before = await contacts_of(runtime, actor)
-        await tell(runtime, actor, [fact(email, reason) for reason in pair], together=together)
+        await apply_facts(runtime, actor, [fact(email, reason) for reason in pair], together=together)
         after = await contacts_of(runtime, actor)
         mine = after.pop(contact_id)
         assert mine.status == STATUSES[min(pair, key=weight.index)]
@@ -136,20 +136,20 @@ async def test_a_contact_shows_the_weightiest_reason(runtime: Runtime, *, togeth
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_the_latest_lift_decides(runtime: Runtime, order: tuple[int, ...], *, together: bool) -> None:
-    """What occurred before it has no effect when it is told late; what occurs at the same moment or later has."""
+async def test_the_latest_reactivation_decides(runtime: Runtime, order: tuple[int, ...], *, together: bool) -> None:
+    """Earlier facts have no effect if they are reported late; those of the same time or later have."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
-    told: list[SuppressionFact | Reactivation] = [
+    facts: list[SuppressionFact | Reactivation] = [
         reactivation(email, FIRST + 2 * HOUR),
         reactivation(email, FIRST),
         fact(email, HARD_BOUNCE, FIRST + HOUR),
     ]
-    await tell(runtime, actor, [told[place] for place in order], together=together)
+    await apply_facts(runtime, actor, [facts[place] for place in order], together=together)
     row = (await rows_of(runtime, actor))[HARD_BOUNCE]
     assert (row.occurred_at, row.lifted_at) == (FIRST + HOUR, FIRST + 2 * HOUR)
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
-    await tell(runtime, actor, [fact(email, HARD_BOUNCE, FIRST + 2 * HOUR)], together=together)
+    await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE, FIRST + 2 * HOUR)], together=together)
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
 
 
@@ -158,14 +158,14 @@ async def test_the_latest_lift_decides(runtime: Runtime, order: tuple[int, ...],
 async def test_a_message_keeps_the_earliest_time_of_unsubscribing(
     runtime: Runtime, order: tuple[int, ...], *, together: bool
 ) -> None:
-    """And counts once; the other recipients' messages stay as they were."""
+    """It counts once; other recipients' messages stay as they were."""
     actor, _, campaign_id = await sending(runtime, 2)
     columns = EmailDelivery.__table__.c
     ledger = select(*columns).where(columns.campaign_id == campaign_id).order_by(columns.id)
     mine, other = await runtime.reads(actor.tenant).rows(ledger)
     about = {"contact_id": mine.contact_id, "campaign_id": campaign_id, "delivery_id": mine.id}
     facts = [fact(mine.email_norm, UNSUBSCRIBED, FIRST + number * HOUR, **about) for number in range(2)]
-    await tell(runtime, actor, [facts[place] for place in order], together=together)
+    await apply_facts(runtime, actor, [facts[place] for place in order], together=together)
     after = await runtime.reads(actor.tenant).rows(ledger)
     assert (after[0].unsubscribed_at, after[1]) == (FIRST, other)
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
@@ -175,8 +175,8 @@ async def test_a_message_keeps_the_earliest_time_of_unsubscribing(
     assert contact.unsubscribed_at == FIRST
 
 
-async def test_each_message_is_unsubscribed_from_once(runtime: Runtime) -> None:
-    """The links of two campaigns, each followed twice: a line and a count for each campaign."""
+async def test_each_message_counts_once_as_unsubscribed(runtime: Runtime) -> None:
+    """The links of two campaigns, each followed twice: one line and one count for each campaign."""
     actor, [contact_id], first = await sending(runtime, 1)
     second = await factories.campaign(runtime, actor)
     await start(runtime, actor, second)
@@ -194,32 +194,32 @@ async def test_each_message_is_unsubscribed_from_once(runtime: Runtime) -> None:
         assert stats.unsubscribed == 1
 
 
-async def test_of_repeats_told_together_the_first_is_recorded(runtime: Runtime) -> None:
+async def test_of_repeats_in_one_transaction_the_first_is_recorded(runtime: Runtime) -> None:
     """One line in the history, of the first of them."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
     facts = [fact(email, UNSUBSCRIBED, FIRST + number * HOUR, only_if_new=True) for number in range(3)]
-    await tell(runtime, actor, facts, together=True)
+    await apply_facts(runtime, actor, facts, together=True)
     lines = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id, ContactEvent.occurred_at).where(ContactEvent.kind == "unsubscribed")
     )
     assert [tuple(line) for line in lines] == [(contact_id, FIRST)]
 
 
-async def test_a_new_contact_shows_the_weightiest_reason_that_holds(runtime: Runtime) -> None:
-    """Of two that hold, in either order; what was lifted since holds no more, and is neither shown nor counted."""
+async def test_a_new_contact_has_the_status_of_its_main_reason(runtime: Runtime) -> None:
+    """Of two active reasons, in either order; a lifted one does not count."""
     weight = list(STATUSES)
     actor = await factories.organization(runtime)
     for pair in permutations(STATUSES, 2):
         email = address()
-        await tell(runtime, actor, [fact(email, reason) for reason in pair], together=False)
+        await apply_facts(runtime, actor, [fact(email, reason) for reason in pair], together=False)
         async with runtime.work.begin(actor) as uow:
             made = await changing.create(uow, {"email": email})
         assert made.status == STATUSES[min(pair, key=weight.index)]
         assert made.unsubscribed_at == (FIRST if made.status == ContactStatus.UNSUBSCRIBED else None)
     lifted = [fact(address(), HARD_BOUNCE) for _ in range(2)]
-    await tell(runtime, actor, lifted, together=True)
-    await tell(runtime, actor, [reactivation(one.email_norm, FIRST + HOUR) for one in lifted], together=True)
+    await apply_facts(runtime, actor, lifted, together=True)
+    await apply_facts(runtime, actor, [reactivation(one.email_norm, FIRST + HOUR) for one in lifted], together=True)
     async with runtime.work.begin(actor) as uow:
         made = await changing.create(uow, {"email": lifted[0].email_norm})
         (upserted,) = await upserting.upsert(uow, [{"email": lifted[1].email_norm}])
@@ -230,10 +230,10 @@ async def test_a_new_contact_shows_the_weightiest_reason_that_holds(runtime: Run
 async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """It is counted, frozen into the audience as one to be mailed, and passes the point of no return."""
+    """It counts as mailable, is pending in a new campaign, and can be submitted."""
     email = address()
     actor, _ = await with_contact(runtime, email)
-    await tell(runtime, actor, [fact(email, HARD_BOUNCE), reactivation(email, FIRST + HOUR)], together=False)
+    await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE), reactivation(email, FIRST + HOUR)], together=False)
     campaign_id = await factories.campaign(runtime, actor)
     assert await count_mailable(runtime.reads(actor.tenant), campaign_id) == 1
     assert await has_mailable(runtime.reads(actor.tenant), campaign_id)
@@ -242,30 +242,30 @@ async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
     assert recipients(await provider.messages(campaign_id)) == [email]
 
 
-async def test_each_lift_is_in_the_history_of_its_own_address(runtime: Runtime) -> None:
-    """Told of two addresses at once; a repeat that changed nothing is not recorded, one that did is."""
+async def test_each_reactivation_is_in_the_history_of_its_address(runtime: Runtime) -> None:
+    """Of two addresses at once; a repeat is recorded only if it had an effect."""
     emails = [address() for _ in range(3)]
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         made = [(await changing.create(uow, {"email": email})).id for email in emails]
-    await tell(runtime, actor, [fact(email, HARD_BOUNCE) for email in emails[:2]], together=True)
+    await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE) for email in emails[:2]], together=True)
     lifts = [reactivation(email, FIRST + HOUR) for email in emails]
     repeated = [replace(one, line=replace(one.line, only_if_new=True)) for one in (lifts[1], lifts[2])]
-    await tell(runtime, actor, [lifts[0], *repeated], together=True)
+    await apply_facts(runtime, actor, [lifts[0], *repeated], together=True)
     lines = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id).where(ContactEvent.kind == "reactivated")
     )
     assert sorted(line.contact_id for line in lines) == sorted(made[:2])
 
 
-async def test_a_bounce_is_in_the_history_of_everybody_it_is_about(runtime: Runtime) -> None:
-    """Of the contact whose message it was, who has another address by now, and of the one who has the address."""
+async def test_a_bounce_is_in_the_history_of_every_contact_concerned(runtime: Runtime) -> None:
+    """Of the contact that got the message, which has another address now, and of the one that has the address."""
     email = address()
     actor, first = await with_contact(runtime, email)
     async with runtime.work.begin(actor) as uow:
         await changing.change(uow, first, {"email": address()})
         second = (await changing.create(uow, {"email": email})).id
-    await tell(runtime, actor, [fact(email, HARD_BOUNCE, contact_id=first)], together=True)
+    await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE, contact_id=first)], together=True)
     lines = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id).where(ContactEvent.kind == "bounced")
     )
@@ -274,8 +274,8 @@ async def test_a_bounce_is_in_the_history_of_everybody_it_is_about(runtime: Runt
     assert (await row_of(runtime, actor, second)).status == ContactStatus.BOUNCED
 
 
-async def test_a_link_unsubscribes_the_address_that_the_message_went_to(runtime: Runtime) -> None:
-    """Also when the contact has another one by now, which is not suppressed itself; the person is unsubscribed."""
+async def test_a_link_unsubscribes_the_address_of_the_message(runtime: Runtime) -> None:
+    """Also if the contact has another address now, which is not suppressed itself; the contact is unsubscribed."""
     actor, [contact_id], campaign_id = await sending(runtime, 1)
     (row,) = await runtime.reads(actor.tenant).rows(select(EmailDelivery.id, EmailDelivery.email_norm))
     async with runtime.work.begin(actor) as uow:
@@ -287,23 +287,23 @@ async def test_a_link_unsubscribes_the_address_that_the_message_went_to(runtime:
 
 
 @pytest.mark.parametrize("of_test", [False, True])
-async def test_each_recipient_s_link_is_their_own(runtime: Runtime, *, of_test: bool) -> None:
-    """Of a campaign to several, and of a test message, which has no row in the ledger: it is the contact's then."""
+async def test_each_recipient_has_a_separate_link(runtime: Runtime, *, of_test: bool) -> None:
+    """Of a campaign to several contacts, and of a test message without a delivery: the link is for the contact."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm)
     )
-    gone = max(rows, key=lambda row: row.id)
-    link = UnsubscribeLink(actor.organization_id, campaign_id, new_id() if of_test else gone.id, gone.contact_id)
+    chosen = max(rows, key=lambda row: row.id)
+    link = UnsubscribeLink(actor.organization_id, campaign_id, new_id() if of_test else chosen.id, chosen.contact_id)
     assert await unsubscribe(runtime.work, link)
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
-    assert [row.email_norm for row in suppressed] == [gone.email_norm]
+    assert [row.email_norm for row in suppressed] == [chosen.email_norm]
     found = {one: (await row_of(runtime, actor, one)).status for one in contacts}
-    assert found == dict.fromkeys(contacts, "subscribed") | {gone.contact_id: "unsubscribed"}
+    assert found == dict.fromkeys(contacts, "subscribed") | {chosen.contact_id: "unsubscribed"}
 
 
-async def test_only_what_is_told_better_is_removed_from_the_history(runtime: Runtime) -> None:
-    """The repeat of the same message, contact and kind, within a day of it; all other lines stay."""
+async def test_only_repeats_are_removed_from_the_history(runtime: Runtime) -> None:
+    """The repeat of the same message, contact and kind within a day; all other lines stay."""
     actor = await factories.organization(runtime)
     contact, other, delivery, another = (new_id() for _ in range(4))
     bounced, complained = ContactEventKind.BOUNCED, ContactEventKind.COMPLAINED

@@ -1,4 +1,4 @@
-"""The public way out, as mail programs and people use it."""
+"""The public unsubscribe page and one-click unsubscribe."""
 
 from html import escape
 from uuid import UUID
@@ -50,7 +50,7 @@ async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
 async def test_get_shows_a_page_and_changes_nothing(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """UnsubscribeLink scanners GET everything: a GET shows a button, sets no cookie, and unsubscribes nobody."""
+    """Link scanners follow every link: a GET shows a button, sets no cookie, and unsubscribes nobody."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
@@ -68,19 +68,19 @@ async def test_get_shows_a_page_and_changes_nothing(
 async def test_one_click_unsubscribes(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """A POST as RFC 8058 has it suppresses the address, marks the contact, and counts once however often it comes."""
+    """A POST of RFC 8058 suppresses the address, changes the contact, and counts once, however often it is sent."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     url = door + await link_in_mail(provider, campaign_id)
-    told = ""
+    text = ""
     for _ in range(2):
         async with http.post(url, data=ONE_CLICK, headers=FORM, allow_redirects=False) as answer:
             assert answer.status == 200
             assert "set-cookie" not in answer.headers
-            told = await answer.text()
+            text = await answer.text()
     reads = runtime.reads(actor.tenant)
     [[name]] = await reads.rows(select(Organization.name))
-    assert f"You will get no more e-mail from {escape(name)}." in told
+    assert f"You will get no more e-mail from {escape(name)}." in text
     assert await contact_status(runtime, actor) == [ContactStatus.UNSUBSCRIBED]
     assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ["unsubscribed"]
     assert [row.kind for row in await reads.rows(select(ContactEvent.kind))] == ["unsubscribed"]
@@ -91,10 +91,10 @@ async def test_one_click_unsubscribes(
         assert "<button" not in await answer.text()
 
 
-async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
+async def test_unsubscribing_after_the_claim_prevents_the_message(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """Unsubscribing after the claim and before the point of no return still counts."""
+    """It counts until the message is submitted."""
     actor, contacts, campaign_id = await sending(runtime, 2)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -109,8 +109,8 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_an_unsubscription_is_announced_to_the_campaigns_viewers(runtime: Runtime) -> None:
-    """Its figure moves, though nothing comes from the provider."""
+async def test_unsubscribing_publishes_the_campaign_s_progress(runtime: Runtime) -> None:
+    """Its counter changes without an event of the provider."""
     actor, [contact_id], campaign_id = await sending(runtime, 1)
     async with runtime.work.begin(actor) as uow:
         [row] = await uow.rows(
@@ -131,10 +131,10 @@ async def test_an_unsubscription_is_announced_to_the_campaigns_viewers(runtime: 
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
-async def test_a_link_that_is_not_ours_is_a_clear_404(
+async def test_an_invalid_link_is_answered_with_404(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """Tampered, cut, foreign and made-up tokens answer alike, and change nothing."""
+    """Changed, cut, foreign and invented tokens get the same answer, and change nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     good = (await link_in_mail(provider, campaign_id)).removeprefix("/u/")
@@ -148,8 +148,8 @@ async def test_a_link_that_is_not_ours_is_a_clear_404(
     assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
 
 
-async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender: Sender) -> None:
-    """No two messages share an unsubscribe link."""
+async def test_every_message_has_its_own_link(runtime: Runtime, sender: Sender) -> None:
+    """No two messages have the same unsubscribe link."""
     actor, _, campaign_id = await sending(runtime, 20)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None

@@ -1,4 +1,4 @@
-"""A mail provider that is nothing like the first: small requests, signed webhooks, many events in one."""
+"""A second mail provider, unlike the first: small requests, signed webhooks, many events in one request."""
 
 import hashlib
 import hmac
@@ -13,86 +13,86 @@ from integrations.recording import RecordingMailer
 
 LIMITS = ProviderLimits(max_messages=2, max_bytes=100_000, max_from_bytes=40)
 KINDS = {
-    "landed": MailEventKind.DELIVERED,
-    "lost": MailEventKind.BOUNCED,
-    "angry": MailEventKind.COMPLAINED,
+    "delivered": MailEventKind.DELIVERED,
+    "hard_bounce": MailEventKind.BOUNCED,
+    "complaint": MailEventKind.COMPLAINED,
 }
 
 
-class PigeonMailer(RecordingMailer):
-    """Accepts every message, in requests of two at most; `requests` counts the messages of each."""
+class OtherMailer(RecordingMailer):
+    """Accepts every message, in requests of at most two; `requests` has the number of messages of each."""
 
-    name = "Pigeon"
-    account = "pigeon:1"
-    sender = "post@pigeon.example"
+    name = "Other Mail"
+    account = "other:1"
+    sender = "news@other.example"
 
     def __init__(self) -> None:
         super().__init__(limits=LIMITS)
         self.requests: list[int] = []
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Take a request that is within the limits."""
+        """Accept a request within the limits."""
         assert len(messages) <= LIMITS.max_messages
         self.requests.append(len(messages))
         return await super().send(envelope, messages, not_after=not_after)
 
 
-class PigeonWebhooks:
-    """Webhooks that are signed with a secret instead of carrying a password."""
+class OtherWebhooks:
+    """Webhooks that are signed with a secret, without a password."""
 
-    provider = "pigeon"
+    provider = "other"
     stream = None
     unauthorized_message = "The signature is not the body's."
     challenge_headers: Mapping[str, str] = {}
 
-    def __init__(self, secret: bytes = b"of the pigeons") -> None:
+    def __init__(self, secret: bytes = b"a signing secret") -> None:
         self.secret = secret
 
     def sign(self, body: bytes) -> dict[str, str]:
         """The headers of a request with this body."""
-        return {"x-pigeon-signature": hmac.new(self.secret, body, hashlib.sha256).hexdigest()}
+        return {"x-other-signature": hmac.new(self.secret, body, hashlib.sha256).hexdigest()}
 
     def has_credentials(self, headers: Mapping[str, str]) -> bool:
-        """Whether there is a signature at all."""
-        return "x-pigeon-signature" in headers
+        """Whether there is a signature."""
+        return "x-other-signature" in headers
 
     def has_signature(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the signature is the body's."""
-        return hmac.compare_digest(headers["x-pigeon-signature"], self.sign(body)["x-pigeon-signature"])
+        """Whether the signature is that of the body."""
+        return hmac.compare_digest(headers["x-other-signature"], self.sign(body)["x-other-signature"])
 
     def events_of(self, document: object) -> Sequence[Payload]:
         """The events of a request."""
         if not isinstance(document, list):
-            raise WebhookUnreadable("The body must be a list of letters.")
+            raise WebhookUnreadable("The body must be a list of events.")
         return document
 
     def reference_of(self, payload: Payload) -> MessageReference:
-        """What a letter is about."""
-        campaign = str(payload.get("ours") or "").partition("/")[0]
-        return MessageReference(UUID(campaign) if campaign else None, payload.get("letter"))
+        """The message that an event refers to."""
+        campaign = str(payload.get("reference") or "").partition("/")[0]
+        return MessageReference(UUID(campaign) if campaign else None, payload.get("message"))
 
     def read(self, payload: Payload) -> MailEvent:
-        """What a letter's fate means."""
-        if payload.get("what") not in KINDS:
-            raise ValueError("no fate that we know")
-        campaign, _, delivery = str(payload.get("ours") or "").partition("/")
+        """Parse an event."""
+        if payload.get("event") not in KINDS:
+            raise ValueError("unknown event")
+        campaign, _, delivery = str(payload.get("reference") or "").partition("/")
         return MailEvent(
-            kind=KINDS[payload["what"]],
-            is_permanent=payload["what"] == "lost",
-            is_inactive=True if payload["what"] == "lost" else None,
-            at=datetime.fromtimestamp(payload["when"] / 1000, UTC),
-            message_id=payload.get("letter"),
+            kind=KINDS[payload["event"]],
+            is_permanent=payload["event"] == "hard_bounce",
+            is_inactive=True if payload["event"] == "hard_bounce" else None,
+            at=datetime.fromtimestamp(payload["time"] / 1000, UTC),
+            message_id=payload.get("message"),
             campaign_id=UUID(campaign) if campaign else None,
             delivery_id=UUID(delivery) if delivery else None,
-            recipient=payload["whom"],
+            recipient=payload["recipient"],
             stream=None,
-            details={"what": payload["what"]},
+            details={"event": payload["event"]},
         )
 
     def dedupe_key(self, payload: Payload) -> str:
-        """Each fate of a letter has a number; an event that is none is told apart by its text."""
-        return f"{payload.get('what')}:{payload.get('number')}"[:120]
+        """Each event of a message has a number; one without is identified by its text."""
+        return f"{payload.get('event')}:{payload.get('number')}"[:120]
 
     def without_message(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
-        """The fate without the letter."""
-        return {name: payload[name] for name in ("what", "number", "when", "whom")} | {"again": is_repeat}
+        """The event without the message."""
+        return {name: payload[name] for name in ("event", "number", "time", "recipient")} | {"again": is_repeat}

@@ -1,7 +1,7 @@
-"""What must become of a message, its recipient and their history, by what Postmark tells of it.
+"""The expected effects of Postmark's events on a delivery, a contact and its history.
 
-Written from Postmark's documentation (the bounce types of its bounce API, its webhooks for each record type) and the
-design's rules, not from the code: the judge of `test_outcomes.py`.
+Written from Postmark's documentation (the bounce types of its bounce API, its webhooks for each record type) and
+from the design's rules, and not from the code: the reference of `test_outcomes.py`.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ LEFT_OUT = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The delivery's status, the contact's, the reasons on the suppression list, and the lines of the history."""
+    """The statuses of the delivery and the contact, the reasons of suppressions, and the lines of the history."""
 
     delivery: str = "accepted"
     contact: str = "subscribed"
@@ -43,7 +43,7 @@ CLICKED = Outcome(history=("clicked",))
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An event about a message, without what `about` adds, and its outcome."""
+    """An event about a message, without what `about` adds, and its expected outcome."""
 
     event: Json
     outcome: Outcome
@@ -51,8 +51,8 @@ class Case:
 
 
 def bounce(kind: str, code: int, *, inactive: bool = False, **changes: object) -> Json:
-    """A bounce as Postmark documents it."""
-    return made(
+    """A bounce, as Postmark documents it."""
+    return with_changes(
         {
             "RecordType": "Bounce",
             "Type": kind,
@@ -73,13 +73,13 @@ def bounce(kind: str, code: int, *, inactive: bool = False, **changes: object) -
 
 
 def complaint(**changes: object) -> Json:
-    """A spam complaint as Postmark documents it."""
+    """A spam complaint, as Postmark documents it."""
     return bounce("SpamComplaint", 100_001, inactive=True, **{"RecordType": "SpamComplaint", **changes})
 
 
 def change(*, suppress: object, reason: object, origin: object, **changes: object) -> Json:
-    """A change of the suppression list as Postmark documents it."""
-    return made(
+    """A change of the suppression list, as Postmark documents it."""
+    return with_changes(
         {
             "RecordType": "SubscriptionChange",
             "ChangedAt": AT,
@@ -92,13 +92,15 @@ def change(*, suppress: object, reason: object, origin: object, **changes: objec
 
 
 def delivery(**changes: object) -> Json:
-    """A delivery as Postmark documents it."""
-    return made({"RecordType": "Delivery", "DeliveredAt": AT, "Details": "Test delivery webhook details"}, changes)
+    """A delivery, as Postmark documents it."""
+    return with_changes(
+        {"RecordType": "Delivery", "DeliveredAt": AT, "Details": "Test delivery webhook details"}, changes
+    )
 
 
-def opening(**changes: object) -> Json:
-    """An open as Postmark documents it."""
-    return made(
+def open_event(**changes: object) -> Json:
+    """An open, as Postmark documents it."""
+    return with_changes(
         {
             "RecordType": "Open",
             "FirstOpen": True,
@@ -114,8 +116,8 @@ def opening(**changes: object) -> Json:
 
 
 def click(**changes: object) -> Json:
-    """A click as Postmark documents it."""
-    return made(
+    """A click, as Postmark documents it."""
+    return with_changes(
         {
             "RecordType": "Click",
             "ReceivedAt": AT,
@@ -127,8 +129,8 @@ def click(**changes: object) -> Json:
     )
 
 
-def made(event: Json, changes: Json) -> Json:
-    """The event with other values, and without those left out."""
+def with_changes(event: Json, changes: Json) -> Json:
+    """The event with other values, and without some."""
     return {name: value for name, value in {**event, **changes}.items() if value is not LEFT_OUT}
 
 
@@ -211,7 +213,7 @@ CASES: dict[str, Case] = {
     "reactivated by the recipient": Case(event=change(suppress=False, reason=None, origin="Recipient"), outcome=BACK),
     "a change that says nothing": Case(event=change(suppress=None, reason=None, origin="Recipient"), outcome=NOTICE),
     "delivery": Case(event=delivery(), outcome=DELIVERED),
-    "open": Case(event=opening(), outcome=OPENED),
+    "open": Case(event=open_event(), outcome=OPENED),
     "click": Case(event=click(), outcome=CLICKED),
     "inbound": Case(event={"RecordType": "Inbound", "FromFull": {"Email": "a@example.com"}}, outcome=NOTHING),
     "a record type that does not exist yet": Case(

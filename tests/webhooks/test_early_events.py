@@ -1,4 +1,4 @@
-"""Events that are applied while the worker still waits for the provider's reply, or has yet to record it."""
+"""Events that are applied before the worker gets the provider's response, or before it is recorded."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from sandbox.ledger import Message as Entry
 from services.deliveries.sending import Sender
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, expire_leases, progress, sending, sweep
-from tests.webhooks.test_events import event, messages_of, only_status, tell
+from tests.webhooks.test_events import deliver_events, event, messages_of, only_status
 
 TOLD = {
     "Delivery": DeliveryStatus.DELIVERED,
@@ -43,8 +43,8 @@ REPLIES: dict[str, Outcome | None] = {
 
 
 @dataclass
-class Overtaken:
-    """The provider, whose event (if any) is applied before its reply arrives, or another reply in its place."""
+class EarlyEventsMailer:
+    """The provider, whose events are applied before its response is returned, or another response in its place."""
 
     provider: Provider
     runtime: Runtime
@@ -68,22 +68,22 @@ class Overtaken:
 
     @property
     def timeout_seconds(self) -> float:
-        """The provider's patience."""
+        """The provider's timeout."""
         return self.provider.mailer.timeout_seconds
 
     @property
     def sender(self) -> str:
-        """The installation's own address."""
+        """The installation's sender address."""
         return self.provider.mailer.sender
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], **times: float) -> Outcome:
-        """Send, let the events overtake the reply, and give it back."""
+        """Send, apply the events, and return the response."""
         outcome = await self.provider.mailer.send(envelope, messages, **times)
         assert isinstance(outcome, Answered)
         if self.kind is None:
             return self.reply or outcome
         entries = [Entry(**entry) for entry in await self.provider.messages(envelope.campaign_id)]  # type: ignore[arg-type]
-        await tell(self.runtime, *(event(self.kind, entry) for entry in entries))
+        await deliver_events(self.runtime, *(event(self.kind, entry) for entry in entries))
         return self.reply or outcome
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
@@ -96,12 +96,12 @@ class Overtaken:
 
 @pytest.mark.parametrize("reply", REPLIES)
 @pytest.mark.parametrize("kind", TOLD)
-async def test_an_event_before_the_record_is_not_undone(
+async def test_recording_does_not_lower_a_status(
     runtime: Runtime, provider: Provider, sender: Sender, kind: str, reply: str
 ) -> None:
-    """Whatever the worker then records of its batch, a status that an event has raised stays where it is."""
+    """Whatever the worker records of its batch afterwards, a status that an event has advanced stays."""
     actor, _, campaign_id = await sending(runtime, 1)
-    overtaken: Mailer = Overtaken(provider, runtime, kind, REPLIES[reply])
+    overtaken: Mailer = EarlyEventsMailer(provider, runtime, kind, REPLIES[reply])
     sender.mailer = overtaken
     await sender.send_batch(actor, campaign_id)
     assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
@@ -112,11 +112,13 @@ async def test_an_event_before_the_record_is_not_undone(
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A reply that the database will never take is not tried over and over: the lease ends, the provider is asked."""
+async def test_a_response_that_cannot_be_recorded_is_looked_up(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Recording is not retried for ever: the lease expires, and the message is looked up."""
     actor, _, campaign_id = await sending(runtime, 1)
     unstorable = Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "a\x00b")])
-    sender.mailer = Overtaken(provider, runtime, None, unstorable)
+    sender.mailer = EarlyEventsMailer(provider, runtime, None, unstorable)
     async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
             await sender.send_batch(actor, campaign_id)
@@ -127,13 +129,13 @@ async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provide
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_an_event_before_the_search_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A delivery in doubt that an event has raised is not asked about, and stays delivered."""
+async def test_a_lookup_does_not_lower_a_status(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A delivery in doubt that an event has advanced is not looked up, and stays delivered."""
     actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
     await drain(sender, actor, campaign_id)
     [message] = await messages_of(provider, campaign_id)
-    await tell(runtime, event("Delivery", message))
+    await deliver_events(runtime, event("Delivery", message))
     await expire_leases(runtime, actor, campaign_id)
     await sweep(runtime, sender.mailer, actor, campaign_id)
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED

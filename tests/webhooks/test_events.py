@@ -1,4 +1,4 @@
-"""What the provider tells afterwards: stored, attributed, applied once, in any order."""
+"""Events of the provider: stored, attributed, and applied once, in any order."""
 
 import io
 from datetime import timedelta
@@ -42,14 +42,14 @@ async def post(http: aiohttp.ClientSession, door: str, body: bytes, auth: str | 
         return answer.status
 
 
-async def tell(runtime: Runtime, *events: Json) -> None:
-    """Let the provider tell events, and apply what waits."""
+async def deliver_events(runtime: Runtime, *events: Json) -> None:
+    """Let the provider send events, and apply them."""
     for event in events:
         await deliver(runtime, event)
     await apply_inbox(runtime)
 
 
-async def accepted(
+async def send_campaign(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
 ) -> tuple[Actor, UUID, list[Message]]:
     """A campaign whose messages the provider has accepted."""
@@ -64,7 +64,7 @@ async def messages_of(provider: Provider, campaign_id: UUID) -> list[Message]:
 
 
 def event(kind: str, message: Message, **changes: object) -> Json:
-    """An event as Postmark tells it."""
+    """An event, as Postmark sends it."""
     return {**payload(Happening(kind=kind, message=message, recipient=message.recipients[0])), **changes}
 
 
@@ -75,7 +75,7 @@ async def only_status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Deli
 
 
 async def outcome(runtime: Runtime, actor: Actor) -> list[str | None]:
-    """What became of the events about an organization's messages."""
+    """The outcomes of the events about an organization's messages."""
     rows = await runtime.reads(actor.tenant).rows(
         select(WebhookInbox.outcome)
         .where(WebhookInbox.organization_id == actor.organization_id, WebhookInbox.email_norm.is_(None))
@@ -85,7 +85,7 @@ async def outcome(runtime: Runtime, actor: Actor) -> list[str | None]:
 
 
 async def test_wrong_credentials_store_nothing(runtime: Runtime, door: str, http: aiohttp.ClientSession) -> None:
-    """No, wrong, or malformed credentials answer 401 and never 403, at which Postmark stops for good."""
+    """Missing, wrong, or malformed credentials get a 401, and never a 403, after which Postmark stops sending."""
     body = b'{"RecordType": "Delivery", "MessageID": "never-stored"}'
     wrong = aiohttp.encode_basic_auth("postmark", "wrong"), aiohttp.encode_basic_auth("x", "test-webhook-password")
     for auth in (None, *wrong, "Basic %%%", "Bearer token"):
@@ -94,7 +94,7 @@ async def test_wrong_credentials_store_nothing(runtime: Runtime, door: str, http
 
 
 async def stored(runtime: Runtime, message_id: str) -> int:
-    """How many events of a message stand in the inbox, attributed or not."""
+    """How many events of a message are in the inbox, attributed or not."""
     url = runtime.settings.database.migrator_url
     assert url is not None
     connection = await asyncpg.connect(url.get_secret_value().replace("postgresql+asyncpg", "postgresql"))
@@ -116,33 +116,33 @@ async def stored(runtime: Runtime, message_id: str) -> int:
 async def test_a_body_that_is_no_event_is_refused(
     door: str, http: aiohttp.ClientSession, body: bytes, status: int
 ) -> None:
-    """What is not one JSON object, or larger than 1 MiB, is refused with a reason."""
+    """Anything but one JSON object, or more than 1 MiB, is refused with a reason."""
     assert await post(http, door, body) == status
 
 
 async def test_an_event_with_nul_characters_is_stored(
     runtime: Runtime, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """PostgreSQL's jsonb cannot hold NUL; the rest of the event is worth keeping."""
+    """PostgreSQL's jsonb cannot store NUL; the rest of the event is stored."""
     body = b'{"RecordType": "Open", "MessageID": "nul-1", "UserAgent": "a\\u0000b"}'
     assert await post(http, door, body) == 200
     assert await stored(runtime, "nul-1") == 1
 
 
 async def test_a_deeply_nested_event_is_refused(door: str, http: aiohttp.ClientSession) -> None:
-    """Nesting beyond reason is a clear refusal, not a crash."""
+    """With a reason, and not with an internal error."""
     assert await post(http, door, b'{"a":' * 900 + b"1" + b"}" * 900) == 400
 
 
 async def test_a_repeated_event_counts_once(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """The same delivery and open told three times give one row each; a second open is another event."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    """The same delivery and open three times give one row each; a second open is another event."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     first = event("Open", message)
     second = {**first, "ReceivedAt": "2026-01-02T03:04:05.1234567Z"}
-    for told in [event("Delivery", message), first, second] * 3:
-        assert await post(http, door, orjson.dumps(told)) == 200
+    for sent in [event("Delivery", message), first, second] * 3:
+        assert await post(http, door, orjson.dumps(sent)) == 200
     await apply_inbox(runtime)
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind))
     assert sorted(row.kind for row in rows) == ["delivered", "opened", "opened"]
@@ -155,12 +155,12 @@ async def test_a_repeated_event_counts_once(
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"]
 )
-async def test_a_time_that_cannot_be_is_when_we_heard_of_it(
+async def test_an_impossible_time_is_replaced_by_the_time_of_receipt(
     runtime: Runtime, provider: Provider, sender: Sender, time: str
 ) -> None:
-    """A date that stands for none, or cannot even be stored, costs no event, and can be read afterwards."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
-    await tell(runtime, {**event("Open", message), "ReceivedAt": time})
+    """A date that stands for none, or cannot be stored, does not prevent the event."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
+    await deliver_events(runtime, {**event("Open", message), "ReceivedAt": time})
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
     assert [row.kind for row in rows] == ["opened"]
     assert abs(rows[0].occurred_at - clock.now()) < timedelta(hours=1)
@@ -169,27 +169,25 @@ async def test_a_time_that_cannot_be_is_when_we_heard_of_it(
     assert stats.opened == 1
 
 
-async def test_a_clock_that_is_a_little_ahead_of_ours_is_believed(
-    runtime: Runtime, provider: Provider, sender: Sender
-) -> None:
-    """What the provider says of the next minutes stands as it was told; later, it is when we heard of it."""
-    actor, _, [message] = await accepted(runtime, provider, sender)
+async def test_a_clock_may_be_a_few_minutes_ahead(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A time within the next minutes is stored as it is; a later one is replaced by the time of receipt."""
+    actor, _, [message] = await send_campaign(runtime, provider, sender)
     now = clock.now().replace(microsecond=0)
-    told = [now + timedelta(minutes=minutes) for minutes in (3, 8)]
-    for number, time in enumerate(told):
+    sent = [now + timedelta(minutes=minutes) for minutes in (3, 8)]
+    for number, time in enumerate(sent):
         link = f"https://shop.example/{number}"
-        await tell(runtime, event("Click", message, ReceivedAt=time.isoformat(), OriginalLink=link))
+        await deliver_events(runtime, event("Click", message, ReceivedAt=time.isoformat(), OriginalLink=link))
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.occurred_at).order_by(ContactEvent.occurred_at))
     heard, believed = [row.occurred_at for row in rows]
-    assert believed == told[0]
+    assert believed == sent[0]
     assert abs(heard - now) < timedelta(minutes=1)
 
 
-async def test_status_only_rises(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Events out of order leave the highest status, with the times of all."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+async def test_a_status_only_advances(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events out of order leave the furthest status, with the times of all."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     for kind in ("SpamComplaint", "HardBounce", "Delivery", "Open", "Click"):
-        await tell(runtime, event(kind, message))
+        await deliver_events(runtime, event(kind, message))
         assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.COMPLAINED
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
@@ -210,11 +208,13 @@ EFFECTS: dict[str, tuple[Json, SuppressionReason | None, ContactStatus]] = {
 
 
 @pytest.mark.parametrize("kind", EFFECTS)
-async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
-    """Hard bounces, complaints and farewells suppress the address and mark the contact; nothing else does."""
+async def test_which_events_suppress_an_address(
+    runtime: Runtime, provider: Provider, sender: Sender, kind: str
+) -> None:
+    """Hard bounces, complaints and unsubscribing suppress the address and change the contact; others do not."""
     changes, reason, contact = EFFECTS[kind]
-    actor, _, [message] = await accepted(runtime, provider, sender)
-    await tell(runtime, event(kind, message, **changes))
+    actor, _, [message] = await send_campaign(runtime, provider, sender)
+    await deliver_events(runtime, event(kind, message, **changes))
     reads = runtime.reads(actor.tenant)
     assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ([reason] if reason else [])
     assert [row.status for row in await reads.rows(select(Contact.status))] == [contact]
@@ -229,41 +229,41 @@ async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, 
         ("SubscriptionChange", ContactStatus.UNSUBSCRIBED),
     ],
 )
-async def test_a_bounce_of_an_address_left_behind(
+async def test_a_bounce_of_a_former_address(
     runtime: Runtime, provider: Provider, sender: Sender, kind: str, status: ContactStatus
 ) -> None:
-    """A contact with a new address is not marked for the old one's bounce; a complaint is the person's own."""
-    actor, _, [message] = await accepted(runtime, provider, sender)
+    """It does not affect a contact with a new address; a complaint does, as it is the person's decision."""
+    actor, _, [message] = await send_campaign(runtime, provider, sender)
     moved = f"moved-{actor.organization_id}@example.com"
     async with runtime.work.begin(actor) as uow:
         [before] = await uow.rows(select(Contact.email_norm))
         await uow.execute(update(Contact).values(email=moved, email_norm=moved))
-    await tell(runtime, event(kind, message))
+    await deliver_events(runtime, event(kind, message))
     reads = runtime.reads(actor.tenant)
     assert [row.email_norm for row in await reads.rows(select(Suppression.email_norm))] == [before.email_norm]
     assert [row.status for row in await reads.rows(select(Contact.status))] == [status]
 
 
-async def test_events_without_our_metadata_are_found_by_message(
+async def test_events_without_metadata_are_attributed_by_message_id(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """Postmark sometimes leaves out Metadata and Tag, and spells ServerID as ServerId."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    """Postmark sometimes omits Metadata and Tag, and writes ServerId instead of ServerID."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     bare = event("Delivery", message)
     for name in ("Metadata", "Tag", "ServerID"):
         del bare[name]
-    await tell(runtime, {**bare, "ServerId": 1})
+    await deliver_events(runtime, {**bare, "ServerId": 1})
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
 
 
-async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """An event that names a delivery in doubt proves that it was accepted, with the provider's id."""
+async def test_an_event_accepts_a_delivery_in_doubt(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """It proves that the provider accepted the message, and has its message id."""
     actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
     await drain(sender, actor, campaign_id)
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.UNKNOWN
     [message] = await messages_of(provider, campaign_id)
-    await tell(runtime, event("Open", message))
+    await deliver_events(runtime, event("Open", message))
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.ACCEPTED
     await sweep(runtime, sender.mailer, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)
@@ -271,9 +271,9 @@ async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, se
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Events that mean nothing, or that the database refuses, are noted with an outcome; the others are applied."""
-    actor, campaign_id, messages = await accepted(runtime, provider, sender, 3)
+async def test_an_invalid_event_does_not_block_others(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events that are not known, or that the database refuses, get an outcome; the others are applied."""
+    actor, campaign_id, messages = await send_campaign(runtime, provider, sender, 3)
     taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
     taken["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
     async with runtime.work.begin(actor) as uow:
@@ -281,7 +281,7 @@ async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider,
             text("UPDATE email_deliveries SET message_id = NULL WHERE message_id = :one"),
             {"one": messages[2].message_id},
         )
-    await tell(
+    await deliver_events(
         runtime,
         event("Delivery", messages[0], RecordType="Gossip", MessageID="gossip"),
         taken,
@@ -308,42 +308,42 @@ POISONS: list[Json] = [
 
 
 @pytest.mark.parametrize("poison", POISONS)
-async def test_an_event_of_the_wrong_shape_blocks_no_other(
+async def test_an_event_with_wrong_types_does_not_block_others(
     runtime: Runtime, provider: Provider, sender: Sender, poison: Json
 ) -> None:
-    """Fields that hold what they never should spoil neither the other events nor the errand."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    """Fields of wrong types affect neither other events nor the job."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     bad = {**event("Open", message, MessageID="bad"), **poison}
-    await tell(runtime, bad, event("SpamComplaint", message))
+    await deliver_events(runtime, bad, event("SpamComplaint", message))
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.COMPLAINED
     assert "applied" in await outcome(runtime, actor)
     assert None not in await outcome(runtime, actor)
 
 
-async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A stored event that fails in a way of its own is noted as failed, and the organization's others applied."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+async def test_an_unexpected_error_is_recorded(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A stored event that fails with any other error is recorded as failed, and the others are applied."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
     await attribute_events(runtime.system)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
-    await tell(runtime, event("Delivery", message))
+    await deliver_events(runtime, event("Delivery", message))
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
     assert await outcome(runtime, actor) == ["failed: AttributeError", "applied"]
 
 
-async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """An event with a stranger's campaign or a made-up delivery changes no delivery of anybody."""
-    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
-    stranger, other_id, [other] = await accepted(runtime, provider, sender)
-    await tell(
+async def test_events_of_another_tenant_change_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """An event with another tenant's campaign, or an unknown delivery, changes no delivery."""
+    actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
+    other_owner, other_id, [other] = await send_campaign(runtime, provider, sender)
+    await deliver_events(
         runtime,
         event("HardBounce", message, MessageID="x", Metadata={**message.metadata, "campaign": str(other_id)}),
         event("HardBounce", other, MessageID="y", Metadata={**other.metadata, "delivery": "no uuid"}),
     )
-    for who, campaign in ((actor, campaign_id), (stranger, other_id)):
+    for who, campaign in ((actor, campaign_id), (other_owner, other_id)):
         assert await only_status(runtime, who, campaign) is DeliveryStatus.ACCEPTED
-    assert await outcome(runtime, stranger) == ["no such delivery", "no such delivery"]
+    assert await outcome(runtime, other_owner) == ["no such delivery", "no such delivery"]
 
 
 TIMES = {
@@ -357,15 +357,17 @@ TIMES = {
 
 
 @pytest.mark.parametrize("kind", TIMES)
-async def test_the_earliest_time_told_stays(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
-    """The delivery's time is the event's, not ours; of several, in whatever order they come, the earliest."""
-    actor, _, [message] = await accepted(runtime, provider, sender)
+async def test_the_earliest_time_of_several_events_stays(
+    runtime: Runtime, provider: Provider, sender: Sender, kind: str
+) -> None:
+    """The delivery's time is that of the event; of several the earliest, in any order."""
+    actor, _, [message] = await send_campaign(runtime, provider, sender)
     column, name = TIMES[kind]
     days = [3, 1, 2]
     for day in days:
-        told = {**event(kind, message), name: f"2024-05-0{day}T10:00:00.1234567+02:00"}
-        # A delivery is told once for each recipient: the others are told of messages with other ids.
-        told = {**told, "MessageID": f"{message.message_id}-{day}"} if kind == "Delivery" else {**told, "ID": day}
-        await tell(runtime, told)
+        sent = {**event(kind, message), name: f"2024-05-0{day}T10:00:00.1234567+02:00"}
+        # There is one Delivery event for each recipient, so the others are about messages with other ids.
+        sent = {**sent, "MessageID": f"{message.message_id}-{day}"} if kind == "Delivery" else {**sent, "ID": day}
+        await deliver_events(runtime, sent)
     [row] = await runtime.reads(actor.tenant).rows(select(getattr(EmailDelivery, column)))
     assert row[0].isoformat() == "2024-05-01T08:00:00.123456+00:00"

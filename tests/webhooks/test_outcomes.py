@@ -1,4 +1,4 @@
-"""Every record type and every type of bounce, as documented and as seen in the wild, against their outcomes."""
+"""Every record type and bounce type, as documented and as observed, compared with its expected outcome."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import progress
 from tests.inbox import apply_inbox, deliver
 from tests.properties import is_long
-from tests.webhooks.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
-from tests.webhooks.test_events import accepted
+from tests.webhooks.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, with_changes
+from tests.webhooks.test_events import send_campaign
 
-TOLD_AT = datetime(2022, 6, 5, 17, 17, 32, 123_456, UTC)
+EVENT_TIME = datetime(2022, 6, 5, 17, 17, 32, 123_456, UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What became of each case, and the campaign's figures before and after all of them."""
+class Results:
+    """The outcome of each case, and the campaign's counters before and after all of them."""
 
     outcomes: dict[str, Outcome]
     times: dict[str, list[datetime]]
@@ -41,8 +41,8 @@ class Told:
 
 
 def about(message: Message, number: int, changes: Json) -> Json:
-    """What ties an event to a message: both of its own ids and the provider's, unless the case takes them away."""
-    return made(
+    """The ids that refer to a message: both of ours and the provider's, unless the case removes them."""
+    return with_changes(
         {
             "ID": 900_000_000_000 + number,
             "MessageID": message.message_id,
@@ -57,25 +57,25 @@ def about(message: Message, number: int, changes: Json) -> Json:
     )
 
 
-async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case], start: int) -> Told:
-    """Let a campaign with a message for each case be told of all of them at once, and look."""
+async def apply_all(runtime: Runtime, provider: Provider, cases: dict[str, Case], start: int) -> Results:
+    """Apply the events of all cases to a campaign with a message for each, and read the results."""
     sender = sender_for(runtime, provider)
-    actor, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
+    actor, campaign_id, messages = await send_campaign(runtime, provider, sender, len(cases))
     by_case = dict(zip(cases, messages, strict=True))
-    other = await knowing(runtime, [message.recipients[0] for message in messages])
+    other = await organization_with_contacts(runtime, [message.recipients[0] for message in messages])
     for number, (name, case) in enumerate(cases.items(), start):
-        await deliver(runtime, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
+        await deliver(runtime, {**about(by_case[name], number, case.about), **with_changes(case.event, case.about)})
     await apply_inbox(runtime)
     await progress(runtime, actor, campaign_id)
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
-    found = await look(runtime, actor, campaign_id)
-    others = await look_at_contacts(runtime, other)
+    found = await read_deliveries(runtime, actor, campaign_id)
+    others = await read_contacts(runtime, other)
     ids = {name: UUID(message.metadata["delivery"]) for name, message in by_case.items()}
     expected = Counter(case.outcome.delivery for case in cases.values())
     expected["unsubscribed"] = sum(case.outcome.unsubscribed for case in cases.values())
     counts = stats.counts
-    return Told(
+    return Results(
         outcomes={name: found[ids[name]][0] for name in cases},
         times={name: found[ids[name]][1] for name in cases},
         expected=expected,
@@ -90,7 +90,7 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     )
 
 
-async def knowing(runtime: Runtime, emails: list[str]) -> Actor:
+async def organization_with_contacts(runtime: Runtime, emails: list[str]) -> Actor:
     """Another organization, with a contact at each of the addresses."""
     actor = await factories.organization(runtime)
     columns = {"organization_id": actor.organization_id}
@@ -101,7 +101,7 @@ async def knowing(runtime: Runtime, emails: list[str]) -> Actor:
     return actor
 
 
-async def look_at_contacts(runtime: Runtime, actor: Actor) -> dict[str, tuple[str, frozenset[str]]]:
+async def read_contacts(runtime: Runtime, actor: Actor) -> dict[str, tuple[str, frozenset[str]]]:
     """The status of every contact and the active reasons of its address, by address."""
     reads = runtime.reads(actor.tenant)
     reasons = await reads.rows(select(Suppression.email_norm, Suppression.reason).where(Suppression.is_active))
@@ -111,8 +111,10 @@ async def look_at_contacts(runtime: Runtime, actor: Actor) -> dict[str, tuple[st
     }
 
 
-async def look(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, tuple[Outcome, list[datetime]]]:
-    """What became of every delivery, and the times in its contact's history and row."""
+async def read_deliveries(
+    runtime: Runtime, actor: Actor, campaign_id: UUID
+) -> dict[UUID, tuple[Outcome, list[datetime]]]:
+    """The outcome of every delivery, and the times in its contact's history and row."""
     reads = runtime.reads(actor.tenant)
     deliveries = await reads.rows(
         select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, EmailDelivery.status).where(
@@ -143,40 +145,40 @@ async def look(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, 
 
 
 @pytest.fixture(scope="module")
-async def told(runtime: Runtime, shared_provider: Provider) -> Told:
-    return await tell_all(runtime, shared_provider, CASES, 0)
+async def results(runtime: Runtime, shared_provider: Provider) -> Results:
+    return await apply_all(runtime, shared_provider, CASES, 0)
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_every_kind_of_event_has_its_own_outcome(told: Told, name: str) -> None:
-    """Delivery, contact, suppression list, history and the mark of unsubscribing are as the table has them."""
-    assert told.outcomes[name] == CASES[name].outcome
+async def test_every_kind_of_event_has_the_expected_outcome(results: Results, name: str) -> None:
+    """Delivery, contact, suppressions, history and the time of unsubscribing are as in the table."""
+    assert results.outcomes[name] == CASES[name].outcome
 
 
-async def test_the_figures_of_the_campaign_follow(told: Told) -> None:
-    """Bounced, complained, delivered and unsubscribed count what the table says, each recipient once."""
-    assert told.figures == {name: told.expected[name] for name in told.figures}
+async def test_the_campaign_s_counters_are_as_expected(results: Results) -> None:
+    """Bounced, complained, delivered and unsubscribed are the numbers of the table, each recipient once."""
+    assert results.figures == {name: results.expected[name] for name in results.figures}
 
 
 OF_ADDRESS = frozenset({"hard_bounce", "provider"})
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_the_others_on_the_stream_learn_what_is_told_of_the_address(told: Told, name: str) -> None:
-    """A dead mailbox and an entry of the provider's list; not what a person told, nor what is still mailed."""
+async def test_other_organizations_get_the_facts_about_the_address(results: Results, name: str) -> None:
+    """A hard bounce and an entry of the provider's list; not decisions of a person, nor soft bounces."""
     case = CASES[name]
     reasons = case.outcome.suppressed & OF_ADDRESS if case.event.get("Inactive") is not False else frozenset()
-    assert told.others[name] == ("bounced" if reasons else "subscribed", reasons)
+    assert results.others[name] == ("bounced" if reasons else "subscribed", reasons)
 
 
 TIMED = [name for name, case in CASES.items() if AT in case.event.values()]
 
 
 @pytest.mark.parametrize("name", TIMED)
-async def test_times_are_those_of_the_event(told: Told, name: str) -> None:
-    """The history and the contact's time of unsubscribing have the provider's time, seven digits and all."""
-    assert set(told.times[name]) <= {TOLD_AT}
-    assert len(told.times[name]) >= len(CASES[name].outcome.history)
+async def test_times_are_those_of_the_event(results: Results, name: str) -> None:
+    """The history and the contact's time of unsubscribing have the provider's time, with seven digits."""
+    assert set(results.times[name]) <= {EVENT_TIME}
+    assert len(results.times[name]) >= len(CASES[name].outcome.history)
 
 
 SHARE = 7
@@ -185,9 +187,9 @@ SHARE = 7
 
 @pytest.mark.differential
 async def test_odd_values_in_other_fields_change_no_outcome(runtime: Runtime, shared_provider: Provider) -> None:
-    """Any other field missing, null, of another type, huge, long, or with what PostgreSQL cannot store."""
+    """Any other field missing, null, of another type, huge, long, or with characters that PostgreSQL cannot store."""
     cases = ODD_FIELDS if is_long() else dict(list(ODD_FIELDS.items())[::SHARE])
-    odd = await tell_all(runtime, shared_provider, cases, len(CASES))
+    odd = await apply_all(runtime, shared_provider, cases, len(CASES))
     wrong = {name: found for name, found in odd.outcomes.items() if found != cases[name].outcome}
     assert wrong == {}
     assert odd.figures == {name: odd.expected[name] for name in odd.figures}

@@ -1,4 +1,4 @@
-"""Events that cannot be applied yet: tried again after a pause, given up after days, in nobody's way."""
+"""Events that cannot be applied yet: retried after a pause, abandoned after days, and delaying no others."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ from tests.inbox import deliver
 FIRST = UUID(int=0)
 
 
-async def told(runtime: Runtime, *kinds: str) -> tuple[Actor, UUID]:
+async def waiting_events(runtime: Runtime, *kinds: str) -> tuple[Actor, UUID]:
     """An organization with a campaign's accepted delivery, and events of it that wait to be applied."""
     owner = await factories.organization(runtime)
     [contact_id] = await factories.contacts(runtime, owner, 1)
@@ -57,9 +57,9 @@ async def change(runtime: Runtime, owner: Actor, **values: object) -> None:
         await uow.execute(update(WebhookInbox).values(**values))
 
 
-async def test_what_fails_is_tried_again_after_a_pause(runtime: Runtime) -> None:
-    """However often the inbox is applied: a short trouble uses up one attempt, and none is made before it is due."""
-    owner, campaign_id = await told(runtime, "Delivery")
+async def test_a_failed_event_is_retried_after_a_pause(runtime: Runtime) -> None:
+    """However often the inbox is applied, there is no attempt before it is due."""
+    owner, campaign_id = await waiting_events(runtime, "Delivery")
     for _ in range(3):
         assert await apply_pages(runtime.work, owner, {}) == 0
     [event] = await inbox(runtime, owner)
@@ -71,11 +71,11 @@ async def test_what_fails_is_tried_again_after_a_pause(runtime: Runtime) -> None
     assert list((await statuses(runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
 
 
-async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> None:
-    """The attempts before the last take over two days at the least; the last is an error in the log."""
+async def test_an_event_is_abandoned_after_days_with_a_log_line(runtime: Runtime) -> None:
+    """The attempts before the last take more than two days; the last is logged as an error."""
     shortest = sum(min(BACKOFF.maximum, BACKOFF.initial * 2.0**number) / 2 for number in range(MAX_ATTEMPTS - 1))
     assert shortest > 2 * 86_400
-    owner, _ = await told(runtime, "Delivery")
+    owner, _ = await waiting_events(runtime, "Delivery")
     await change(runtime, owner, attempts=MAX_ATTEMPTS - 2)
     with capture_logs() as logs:
         await apply_pages(runtime.work, owner, {})
@@ -91,31 +91,31 @@ async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> 
     assert (line["log_level"], line["organization_id"]) == ("error", str(owner.organization_id))
 
 
-class SlowReader(PostmarkWebhooks):
-    """Postmark's events, of which one kind ends as a statement does that took too long."""
+class SlowWebhooks(PostmarkWebhooks):
+    """Postmark's events, of which one kind ends like a statement timeout."""
 
     def read(self, payload: Payload) -> MailEvent:
-        """The event, or `TimeoutError` for an open."""
+        """Parse an event, or raise `TimeoutError` for an open."""
         if payload["RecordType"] == "Open":
             raise TimeoutError
         return super().read(payload)
 
 
-async def test_an_event_that_takes_too_long_holds_up_no_other(runtime: Runtime) -> None:
-    """Its time-out counts as its own failure; the events behind it are applied in the same run."""
-    owner, campaign_id = await told(runtime, "Open", "Delivery")
+async def test_an_event_that_takes_too_long_does_not_delay_others(runtime: Runtime) -> None:
+    """Its timeout counts as its own failure; the events after it are applied in the same run."""
+    owner, campaign_id = await waiting_events(runtime, "Open", "Delivery")
     postmark = runtime.webhooks["postmark"]
     assert isinstance(postmark, PostmarkWebhooks)
     await apply_pages(
-        runtime.work, owner, {"postmark": SlowReader(username="", password=None, stream=postmark.stream)}
+        runtime.work, owner, {"postmark": SlowWebhooks(username="", password=None, stream=postmark.stream)}
     )
     assert [event.outcome for event in await inbox(runtime, owner)] == ["failed: TimeoutError", "applied"]
     assert list((await statuses(runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
 
 
-async def test_an_event_that_fails_costs_no_other_an_attempt(runtime: Runtime) -> None:
-    """Nor one that is not due yet, which nobody has tried to apply; nor one that was applied before."""
-    owner, campaign_id = await told(runtime, "Delivery")
+async def test_a_failed_event_counts_no_attempt_of_others(runtime: Runtime) -> None:
+    """Nor of an event that is not due yet, nor of one that was applied before."""
+    owner, campaign_id = await waiting_events(runtime, "Delivery")
     await apply_pages(runtime.work, owner, runtime.webhooks)
     columns = WebhookInbox.__table__.c
     events = select(*columns).order_by(columns.id)
@@ -132,7 +132,7 @@ async def test_an_event_that_fails_costs_no_other_an_attempt(runtime: Runtime) -
     before = await reads.rows(events)
     postmark = runtime.webhooks["postmark"]
     assert isinstance(postmark, PostmarkWebhooks)
-    slow = SlowReader(username="", password=None, stream=postmark.stream)
+    slow = SlowWebhooks(username="", password=None, stream=postmark.stream)
     await apply_pages(runtime.work, owner, {"postmark": slow})
     after = await reads.rows(events)
     assert after[:2] == before[:2]
@@ -146,9 +146,9 @@ async def test_an_event_that_fails_costs_no_other_an_attempt(runtime: Runtime) -
 
 
 async def test_the_longest_due_are_applied_first(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Page by page until nothing is due: what was put off goes behind what came later."""
+    """Page by page until nothing is due: postponed events come after newer ones."""
     monkeypatch.setattr(applying, "PAGE", 1)
-    owner, _ = await told(runtime, "Delivery", "Open", "Click")
+    owner, _ = await waiting_events(runtime, "Delivery", "Open", "Click")
     earlier = func.now() - timedelta(hours=1)
     async with runtime.work.begin(owner) as uow:
         last = select(WebhookInbox.id).order_by(WebhookInbox.id.desc()).limit(1).scalar_subquery()
@@ -159,9 +159,9 @@ async def test_the_longest_due_are_applied_first(runtime: Runtime, monkeypatch: 
 
 
 async def test_each_organization_has_a_job_of_its_own(fresh_runtime: Runtime) -> None:
-    """The search finds those with events that are due, page by page in the order of their ids."""
+    """The search finds those with due events, page by page in the order of their ids."""
     owners = sorted(
-        [(await told(fresh_runtime, "Delivery"))[0] for _ in range(3)], key=lambda one: one.organization_id
+        [(await waiting_events(fresh_runtime, "Delivery"))[0] for _ in range(3)], key=lambda one: one.organization_id
     )
     ids = [owner.organization_id for owner in owners]
     page = await find_events(fresh_runtime.system, FIRST)
@@ -172,9 +172,9 @@ async def test_each_organization_has_a_job_of_its_own(fresh_runtime: Runtime) ->
     assert await organizations_with_events(fresh_runtime.system, FIRST, 10) == ids[1:]
 
 
-async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> None:
-    """A run whose time is up applies nothing more: the others have their turn, and then it goes on."""
-    owner, _ = await told(runtime, "Delivery")
+async def test_the_rest_of_a_long_run_is_enqueued(runtime: Runtime) -> None:
+    """A run whose time is up applies nothing more: other organizations get their turn, and then it continues."""
+    owner, _ = await waiting_events(runtime, "Delivery")
     outbox = Outbox()
     work = Work(runtime.engine, outbox, outbox)
     assert await apply_pages(work, owner, runtime.webhooks, within_seconds=0) == 0
@@ -183,12 +183,12 @@ async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> 
     assert owner.organization_id in await organizations_with_events(runtime.system, FIRST, 10_000)
 
 
-async def test_tries_to_find_whose_an_event_is_do_not_count_afterwards(
+async def test_attempts_to_attribute_an_event_do_not_count_for_applying(
     fresh_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once it is known, the event has all of its tries to be applied."""
+    """Once it is attributed, the event has all its attempts to be applied."""
     monkeypatch.setattr("services.webhooks.attributing.BACKOFF", Backoff(initial=0.0, maximum=0.0))
-    owner, campaign_id = await told(fresh_runtime)
+    owner, campaign_id = await waiting_events(fresh_runtime)
     await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
     for _ in range(3):
         assert await attribute_events(fresh_runtime.system) == set()
@@ -200,9 +200,9 @@ async def test_tries_to_find_whose_an_event_is_do_not_count_afterwards(
     assert [event.attempts for event in await inbox(fresh_runtime, owner)] == [0]
 
 
-async def test_an_event_of_nobody_is_looked_at_when_it_is_due(fresh_runtime: Runtime) -> None:
-    """An event whose message nobody has yet waits for its next attempt, though the message is there by then."""
-    owner, campaign_id = await told(fresh_runtime)
+async def test_an_unattributed_event_waits_until_it_is_due(fresh_runtime: Runtime) -> None:
+    """It waits for its next attempt, although its message is there by then."""
+    owner, campaign_id = await waiting_events(fresh_runtime)
     await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
     assert await attribute_events(fresh_runtime.system) == set()
     async with fresh_runtime.work.begin(owner) as uow:

@@ -1,4 +1,4 @@
-"""The webhook and the recipients' page over HTTP: any JSON, any form of the link, and the database away."""
+"""The webhook and the unsubscribe page over HTTP: any JSON, any form of the link, and without the database."""
 
 import aiohttp
 import pytest
@@ -41,8 +41,8 @@ KEPT: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-async def test_odd_json_is_kept(runtime: Runtime, door: str, http: aiohttp.ClientSession, name: str) -> None:
-    """What PostgreSQL cannot hold is left out or replaced; the event is stored once, however often it comes."""
+async def test_unusual_json_is_stored(runtime: Runtime, door: str, http: aiohttp.ClientSession, name: str) -> None:
+    """What PostgreSQL cannot store is removed or replaced; the event is stored once, however often it is sent."""
     message = new_id().hex
     body = KEPT[name].replace(b"%s", message.encode())
     for _ in range(2):
@@ -66,8 +66,8 @@ async def test_odd_json_is_kept(runtime: Runtime, door: str, http: aiohttp.Clien
     ],
     ids=lambda body: body[:12],
 )
-async def test_what_is_no_event_is_a_clear_400(door: str, http: aiohttp.ClientSession, body: bytes) -> None:
-    """Nested beyond reason, not JSON, or no object: refused with a reason, never an error of ours."""
+async def test_an_invalid_body_is_refused_with_a_reason(door: str, http: aiohttp.ClientSession, body: bytes) -> None:
+    """Nested too deeply, not JSON, or not an object: a 400, and never an internal error."""
     async with http.post(f"{door}/webhooks/postmark", data=body, headers={"authorization": GOOD}) as answer:
         assert answer.status in {200, 400}
         if answer.status == 400:
@@ -77,7 +77,7 @@ async def test_what_is_no_event_is_a_clear_400(door: str, http: aiohttp.ClientSe
 async def test_a_link_with_a_slash_is_the_same_link(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """RFC 8058, section 3.1: a POST is answered, not redirected; the page is there as well, and HEAD of both."""
+    """RFC 8058, section 3.1: a POST is answered, not redirected; so are GET and HEAD."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     url = door + await link_in_mail(provider, campaign_id) + "/"
@@ -92,17 +92,17 @@ async def test_a_link_with_a_slash_is_the_same_link(
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("PUT", 405), ("DELETE", 405), ("PATCH", 405)])
-async def test_allow_lists_what_is_allowed(
+async def test_allow_lists_the_methods(
     door: str, http: aiohttp.ClientSession, slash: str, method: str, status: int
 ) -> None:
-    """Asked, or refused: the methods of the link, all of them."""
+    """For OPTIONS, and for a refused method."""
     async with http.request(method, f"{door}/u/some-token{slash}") as answer:
         allowed = {one.strip() for one in answer.headers["allow"].split(",")}
         assert (answer.status, allowed) == (status, {"GET", "HEAD", "OPTIONS", "POST"})
 
 
-async def test_with_the_database_away_everybody_is_asked_to_come_back(servers: Servers) -> None:
-    """503 and when to come back: for the vendor in JSON, for a recipient on a page; nothing was changed."""
+async def test_an_outage_is_answered_with_retry_after(servers: Servers) -> None:
+    """503: in JSON for the vendor, as a page for a recipient; nothing was changed."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
         actor, [contact_id], campaign_id = await sending(runtime, 1)
         link = UnsubscribeLink(actor.organization_id, campaign_id, new_id(), contact_id)
