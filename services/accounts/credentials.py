@@ -43,7 +43,7 @@ async def check_credentials(
     network = client_key(client)
     key = f"{norm or email}|{network}"
     async with admission.passwords.slot(network):
-        # Counted and taken back within one turn, so that concurrent log-ins with the right password do not add up.
+        # Counted and undone while holding the slot, so that concurrent log-ins with the right password do not add up.
         await admission.failures_of_client.count(network)
         await admission.failures.count(key)
         try:
