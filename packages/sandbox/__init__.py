@@ -1,6 +1,6 @@
-"""Local stand-ins of the vendors: strict, seedable, and with a ledger of what they accepted.
+"""Local simulations of the vendors: strict, with a seed, and with a ledger of the accepted messages.
 
-Simulated for `nudge dev` and the tests; knows nothing of the product's rooms.
+For `nudge dev` and the tests; independent of the product.
 """
 
 from sandbox.app import build

@@ -12,11 +12,11 @@ from sandbox.faults import Faults
 from sandbox.ledger import Ledger
 from sandbox.state import Sandbox
 from sandbox.webhooks import Webhooks
-from sandbox.wire import Refused, reply
+from sandbox.wire import HttpError, reply
 
 
 def build(config: SandboxConfig) -> Starlette:
-    """The vendors on one port; serve it with one process, since what it remembers is in memory."""
+    """All vendors on one port. Serve it with one process: its state is in memory."""
     ledger, faults = Ledger(config.ledger_path), Faults(config.seed)
     webhooks = Webhooks(config, ledger, faults)
     sandbox = Sandbox(config=config, ledger=ledger, faults=faults, webhooks=webhooks, calls=Calls())
@@ -33,18 +33,18 @@ def build(config: SandboxConfig) -> Starlette:
     app = Starlette(
         routes=[*postmark.routes, *openrouter.routes, *control.routes],
         lifespan=lifespan,
-        exception_handlers={Refused: _refuse, ClientDisconnect: _gone},
+        exception_handlers={HttpError: _error_response, ClientDisconnect: _disconnected},
     )
     app.state.sandbox = sandbox
     return app
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    if not isinstance(error, Refused):
+async def _error_response(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HttpError):
         raise error
     return reply(error.body, error.status, error.headers)
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    """The client went away while it was sending; nobody reads this."""
+async def _disconnected(_: Request, __: Exception) -> Response:
+    """The client has disconnected, so nobody reads this response."""
     return Response(status_code=400)

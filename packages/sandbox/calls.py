@@ -1,4 +1,4 @@
-"""What the model was asked lately, so that a test can see what reached it."""
+"""The latest chat completion requests, for tests."""
 
 import time
 from collections import deque
@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 
 from sandbox.wire import JsonObject
 
-KEPT = 200
+MAX_CALLS = 200
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One chat completion. `ended` is open, finished, failed, cut, or aborted (the client closed the stream)."""
+    """A chat completion. `ended` is open, finished, failed, cut, or aborted (the client closed the stream)."""
 
     generation_id: str
     at: float
@@ -25,10 +25,10 @@ class Calls:
     """The latest chat completions."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque(maxlen=KEPT)
+        self._calls: deque[Call] = deque(maxlen=MAX_CALLS)
 
     def add(self, generation_id: str, model: str, request: JsonObject) -> Call:
-        """Remember a request."""
+        """Store a request."""
         call = Call(
             generation_id=generation_id,
             at=time.time(),
@@ -40,9 +40,9 @@ class Calls:
         return call
 
     def show(self) -> list[JsonObject]:
-        """All that is remembered, oldest first."""
+        """The stored requests, oldest first."""
         return [asdict(call) for call in self._calls]
 
     def reset(self) -> None:
-        """Forget them."""
+        """Delete all."""
         self._calls.clear()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngagementRates:
-    """Shares of the addresses, 0 to 1; clicks and second opens are shares of the openers."""
+    """Fractions of the addresses, 0 to 1; clicks and second opens are fractions of those that open."""
 
     hard_bounce: float = 0.01
     soft_bounce: float = 0.005
@@ -17,12 +17,12 @@ class EngagementRates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
-    """How the sandbox plays its vendors.
+    """The configuration of a sandbox.
 
-    An unset (or empty) `server_token` or `llm_api_key` accepts any credential that is not empty. `pace`
-    multiplies every simulated delay (0 answers at once; 1 squeezes a vendor's minute into a second).
-    `broadcast_streams` says which of the streams are for bulk mail; the others are for transactional mail.
-    `default_search_stream` restricts a message search that names no stream; None searches them all.
+    Without a `server_token` or `llm_api_key` any credential that is not empty is accepted. `pace` multiplies all
+    simulated delays (0: no delays; 1: a minute of a vendor takes a second). `broadcast_streams` are the streams for
+    bulk mail; the others are for transactional mail. `default_search_stream` is searched if a message search names no
+    stream; None means all streams.
     """
 
     server_token: str | None = None

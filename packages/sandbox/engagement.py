@@ -1,4 +1,4 @@
-"""What becomes of an accepted message: the same seed and address always lead the same life."""
+"""The simulated events of an accepted message: the same for the same seed and address."""
 
 import hashlib
 import math
@@ -9,7 +9,7 @@ from sandbox.config import EngagementRates
 
 BOUNCE_TESTING = "@bounce-testing.postmarkapp.com"
 BLACK_HOLE = "@blackhole.postmarkapp.com"
-PROBES = {
+TEST_BOUNCES = {
     "hardbounce": "HardBounce",
     "softbounce": "SoftBounce",
     "transient": "Transient",
@@ -24,54 +24,54 @@ MEAN_CLICK_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One event to come, `delay` seconds (at pace 1) after the one before."""
+class PlannedEvent:
+    """An event `delay` seconds (at pace 1) after the one before."""
 
     delay: float
     kind: str
     first: bool = True
 
 
-def plan(address: str, seed: int, rates: EngagementRates, *, opens: bool, clicks: bool) -> tuple[Turn, ...]:
-    """The events of one message to one address, in order. Kinds are bounce types or record types."""
+def plan(address: str, seed: int, rates: EngagementRates, *, opens: bool, clicks: bool) -> tuple[PlannedEvent, ...]:
+    """The events of a message to an address, in order. Kinds are bounce types or record types."""
     address = address.lower()
     rolls = _rolls(address, seed)
-    delivery = Turn(0.3 + 2.7 * rolls[0], "Delivery")
+    delivery = PlannedEvent(0.3 + 2.7 * rolls[0], "Delivery")
     if address.endswith(BLACK_HOLE):
         return (delivery,)
     if address.endswith(BOUNCE_TESTING):
-        return _probe(address.removesuffix(BOUNCE_TESTING), delivery)
+        return _test_events(address.removesuffix(BOUNCE_TESTING), delivery)
     if rolls[1] < rates.hard_bounce:
-        return (Turn(delivery.delay, "HardBounce"),)
+        return (PlannedEvent(delivery.delay, "HardBounce"),)
     if rolls[1] < rates.hard_bounce + rates.soft_bounce:
-        return (Turn(delivery.delay * 2, "SoftBounce"),)
-    return (delivery, *_reading(rolls, rates, opens=opens, clicks=clicks), *_leaving(rolls, rates))
+        return (PlannedEvent(delivery.delay * 2, "SoftBounce"),)
+    return (delivery, *_engagement(rolls, rates, opens=opens, clicks=clicks), *_complaint(rolls, rates))
 
 
-def _probe(local: str, delivery: Turn) -> tuple[Turn, ...]:
+def _test_events(local: str, delivery: PlannedEvent) -> tuple[PlannedEvent, ...]:
     if local == "spamcomplaint":
-        return (delivery, Turn(1.0, "SpamComplaint"))
+        return (delivery, PlannedEvent(1.0, "SpamComplaint"))
     if local == "unsubscribe":
-        return (delivery, Turn(1.0, "SubscriptionChange"))
-    return (Turn(delivery.delay, PROBES.get(local, "HardBounce")),)
+        return (delivery, PlannedEvent(1.0, "SubscriptionChange"))
+    return (PlannedEvent(delivery.delay, TEST_BOUNCES.get(local, "HardBounce")),)
 
 
-def _reading(rolls: tuple[float, ...], rates: EngagementRates, *, opens: bool, clicks: bool) -> list[Turn]:
+def _engagement(rolls: tuple[float, ...], rates: EngagementRates, *, opens: bool, clicks: bool) -> list[PlannedEvent]:
     if rolls[2] >= rates.open:
         return []
-    turns = [Turn(_wait(MEAN_OPEN_SECONDS, rolls[3]), "Open")] if opens else []
+    events = [PlannedEvent(_wait(MEAN_OPEN_SECONDS, rolls[3]), "Open")] if opens else []
     if clicks and rolls[4] < rates.click:
-        turns.append(Turn(_wait(MEAN_CLICK_SECONDS, rolls[5]), "Click"))
+        events.append(PlannedEvent(_wait(MEAN_CLICK_SECONDS, rolls[5]), "Click"))
     if opens and rolls[6] < rates.second_open:
-        turns.append(Turn(_wait(MEAN_OPEN_SECONDS, rolls[7]), "Open", first=False))
-    return turns
+        events.append(PlannedEvent(_wait(MEAN_OPEN_SECONDS, rolls[7]), "Open", first=False))
+    return events
 
 
-def _leaving(rolls: tuple[float, ...], rates: EngagementRates) -> list[Turn]:
+def _complaint(rolls: tuple[float, ...], rates: EngagementRates) -> list[PlannedEvent]:
     if rolls[8] < rates.complaint:
-        return [Turn(_wait(MEAN_OPEN_SECONDS, rolls[9]), "SpamComplaint")]
+        return [PlannedEvent(_wait(MEAN_OPEN_SECONDS, rolls[9]), "SpamComplaint")]
     if rolls[8] < rates.complaint + rates.unsubscribe:
-        return [Turn(_wait(MEAN_OPEN_SECONDS, rolls[9]), "SubscriptionChange")]
+        return [PlannedEvent(_wait(MEAN_OPEN_SECONDS, rolls[9]), "SubscriptionChange")]
     return []
 
 

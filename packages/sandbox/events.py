@@ -1,11 +1,11 @@
-"""The JSON of Postmark's webhooks, one function per record type."""
+"""The JSON of Postmark's webhooks."""
 
 from dataclasses import dataclass
 from itertools import count
 from time import time
 
-from sandbox.ledger import Message
-from sandbox.wire import JsonObject, Refused, timestamp
+from sandbox.ledger import AcceptedMessage
+from sandbox.wire import HttpError, JsonObject, timestamp
 
 SERVER_ID = 23
 BOUNCES: dict[str, tuple[int, str, bool]] = {
@@ -42,52 +42,52 @@ _ids = count(int(time() * 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """An event about to be told: a record type or a bounce type, for one recipient of a message."""
+class WebhookEvent:
+    """An event for one recipient of a message; `kind` is a record type or a bounce type."""
 
     kind: str
-    message: Message
+    message: AcceptedMessage
     recipient: str
     first: bool = True
     link: str | None = None
     reason: str = "ManualSuppression"
 
 
-def payload(happening: Happening) -> JsonObject:
-    """The webhook's JSON; 400 for a kind that Postmark does not know."""
-    kind = happening.kind
+def payload(event: WebhookEvent) -> JsonObject:
+    """The JSON of an event; raises a 400 for a kind that Postmark does not have."""
+    kind = event.kind
     if kind in BOUNCES:
-        return _bounce(happening)
+        return _bounce(event)
     if kind == "Delivery":
         return {
-            **_common(happening, "Delivery"),
-            "Recipient": happening.recipient,
+            **_common(event, "Delivery"),
+            "Recipient": event.recipient,
             "DeliveredAt": timestamp(),
             "Details": "smtp;250 2.0.0 OK",
         }
     if kind == "Open":
         return {
-            **_tracked(happening, "Open"),
-            "FirstOpen": happening.first,
-            "ReadSeconds": 5 + len(happening.recipient) % 20,
+            **_tracked(event, "Open"),
+            "FirstOpen": event.first,
+            "ReadSeconds": 5 + len(event.recipient) % 20,
         }
     if kind == "Click":
-        link = happening.link or happening.message.link or "https://example.com/"
-        return {**_tracked(happening, "Click"), "OriginalLink": link, "ClickLocation": "HTML"}
+        link = event.link or event.message.link or "https://example.com/"
+        return {**_tracked(event, "Click"), "OriginalLink": link, "ClickLocation": "HTML"}
     if kind == "SubscriptionChange":
         return {
-            **_common(happening, "SubscriptionChange"),
-            "Recipient": happening.recipient,
+            **_common(event, "SubscriptionChange"),
+            "Recipient": event.recipient,
             "ChangedAt": timestamp(),
             "Origin": "Recipient",
             "SuppressSending": True,
-            "SuppressionReason": happening.reason,
+            "SuppressionReason": event.reason,
         }
-    raise Refused(400, {"error": f"unknown record type {kind!r}", "known": [*RECORD_TYPES, *BOUNCES]})
+    raise HttpError(400, {"error": f"unknown record type {kind!r}", "known": [*RECORD_TYPES, *BOUNCES]})
 
 
 def list_change(stream: str, recipient: str, origin: str, reason: str | None) -> JsonObject:
-    """The webhook of a suppression, or of its end without a reason, that no message caused."""
+    """The webhook of a change of the suppression list by hand; without a reason it is a reactivation."""
     return {
         "RecordType": "SubscriptionChange",
         "MessageID": None,
@@ -103,8 +103,8 @@ def list_change(stream: str, recipient: str, origin: str, reason: str | None) ->
     }
 
 
-def _common(happening: Happening, record_type: str) -> JsonObject:
-    message = happening.message
+def _common(event: WebhookEvent, record_type: str) -> JsonObject:
+    message = event.message
     return {
         "RecordType": record_type,
         "MessageID": message.message_id,
@@ -115,10 +115,10 @@ def _common(happening: Happening, record_type: str) -> JsonObject:
     }
 
 
-def _tracked(happening: Happening, record_type: str) -> JsonObject:
+def _tracked(event: WebhookEvent, record_type: str) -> JsonObject:
     return {
-        **_common(happening, record_type),
-        "Recipient": happening.recipient,
+        **_common(event, record_type),
+        "Recipient": event.recipient,
         "ReceivedAt": timestamp(),
         "UserAgent": AGENT,
         "Platform": "Desktop",
@@ -128,23 +128,23 @@ def _tracked(happening: Happening, record_type: str) -> JsonObject:
     }
 
 
-def _bounce(happening: Happening) -> JsonObject:
-    code, name, inactive = BOUNCES[happening.kind]
-    record_type = "SpamComplaint" if happening.kind == "SpamComplaint" else "Bounce"
+def _bounce(event: WebhookEvent) -> JsonObject:
+    code, name, inactive = BOUNCES[event.kind]
+    record_type = "SpamComplaint" if event.kind == "SpamComplaint" else "Bounce"
     return {
-        **_common(happening, record_type),
+        **_common(event, record_type),
         "ID": next(_ids),
-        "Type": happening.kind,
+        "Type": event.kind,
         "TypeCode": code,
         "Name": name,
         "Description": f"{name} (simulated).",
         "Details": f"smtp;{'550 5.1.1 no such mailbox' if inactive else '451 4.2.0 try again later'}",
-        "Email": happening.recipient,
-        "From": happening.message.sender,
+        "Email": event.recipient,
+        "From": event.message.sender,
         "BouncedAt": timestamp(),
         "DumpAvailable": False,
         "Inactive": inactive,
-        "CanActivate": happening.kind != "SpamComplaint",
-        "Subject": happening.message.subject,
+        "CanActivate": event.kind != "SpamComplaint",
+        "Subject": event.message.subject,
         "Content": "",
     }

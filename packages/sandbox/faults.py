@@ -1,11 +1,11 @@
-"""Switches that make the stand-ins misbehave, each with an optional count, a number to skip, and a probability."""
+"""Fault switches of the simulated vendors, each with an optional count, a number to skip, and a probability."""
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.streams import SWITCHES
-from sandbox.wire import JsonObject, Refused
+from sandbox.wire import HttpError, JsonObject
 
 Number = (int, float)
 OptionTypes = dict[str, type | tuple[type, ...]]
@@ -49,7 +49,7 @@ SHORTHANDS: tuple[tuple[type, str], ...] = ((int, "seconds"), (float, "seconds")
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One switch that is on. `count` is how often it will still strike (None: always)."""
+    """An active switch. `count` is how often the fault will still occur (None: without a limit)."""
 
     count: int | None = None
     skip: int = 0
@@ -63,11 +63,11 @@ class Fault:
         return float(value) if isinstance(value, Number) else default
 
     def integer(self, name: str, default: int) -> int:
-        """A whole-number option."""
+        """An integer option."""
         return int(self.number(name, default))
 
     def text(self, name: str, default: str) -> str:
-        """A textual option."""
+        """A text option."""
         value = self.options.get(name, default)
         return value if isinstance(value, str) else default
 
@@ -76,11 +76,11 @@ class Faults:
     """The switches of one sandbox."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - a repeatable simulation, nothing secret
+        self._random = random.Random(seed)  # noqa: S311 - a repeatable simulation, not a secret
         self._active: dict[str, dict[str, Fault]] = {section: {} for section in KNOWN}
 
     def take(self, section: str, name: str) -> Fault | None:
-        """The fault, when it strikes this time; counts it as struck."""
+        """The fault if it occurs now, which is counted; otherwise None."""
         fault = self._active[section].get(name)
         if fault is None or fault.count == 0:
             return None
@@ -95,11 +95,11 @@ class Faults:
         return fault
 
     def peek(self, section: str, name: str) -> Fault | None:
-        """The fault when it is on, without counting."""
+        """The fault if its switch is active, without counting."""
         return self._active[section].get(name)
 
     def replace(self, document: Mapping[str, object]) -> None:
-        """Replace the sections that the document names; the others stay. 400 for anything unknown."""
+        """Replace the sections in the document; others stay. Raises a 400 for unknown names."""
         parsed = {section: _section(section, switches) for section, switches in document.items()}
         self._active.update(parsed)
 
@@ -108,7 +108,7 @@ class Faults:
         self._active = {section: {} for section in KNOWN}
 
     def show(self) -> JsonObject:
-        """What is on, what is left of it, and how often it struck."""
+        """The active faults, with their remaining counts and how often each occurred."""
         return {
             section: {name: _shown(fault) for name, fault in faults.items()}
             for section, faults in self._active.items()
@@ -116,7 +116,7 @@ class Faults:
 
 
 def every_switch() -> dict[str, list[str] | dict[str, str]]:
-    """The names of all switches by section, those of `stream` with what they do."""
+    """The names of all switches by section; those of `stream` with their descriptions."""
     return {**{section: sorted(known) for section, known in KNOWN.items()}, "stream": SWITCHES}
 
 
@@ -133,26 +133,26 @@ def _shown(fault: Fault) -> JsonObject:
 def _section(section: str, switches: object) -> dict[str, Fault]:
     known = KNOWN.get(section)
     if known is None:
-        raise Refused(400, {"error": f"unknown section {section!r}", "known": sorted(KNOWN)})
+        raise HttpError(400, {"error": f"unknown section {section!r}", "known": sorted(KNOWN)})
     if not isinstance(switches, dict):
-        raise Refused(400, {"error": f"{section} must be an object of switches"})
+        raise HttpError(400, {"error": f"{section} must be an object of switches"})
     faults: dict[str, Fault] = {}
     for name, value in switches.items():
         if name not in known:
-            raise Refused(400, {"error": f"unknown switch {section}.{name}", "known": every_switch()[section]})
+            raise HttpError(400, {"error": f"unknown switch {section}.{name}", "known": every_switch()[section]})
         if value is not False and value is not None:
             faults[name] = _fault(f"{section}.{name}", value, known[name])
     return faults
 
 
 def _fault(path: str, value: object, types: OptionTypes) -> Fault:
-    given = _spelled_out(path, value)
+    given = _options_of(path, value)
     count = _typed(path, given.pop("count", None), "count", (int, type(None)))
     skip = _typed(path, given.pop("skip", 0), "skip", int)
     probability = _typed(path, given.pop("probability", 1.0), "probability", Number)
     for name, option in given.items():
         if name not in types:
-            raise Refused(400, {"error": f"unknown option {path}.{name}", "known": sorted(types)})
+            raise HttpError(400, {"error": f"unknown option {path}.{name}", "known": sorted(types)})
         _typed(path, option, name, types[name])
     return Fault(
         count=count if isinstance(count, int) else None,
@@ -162,7 +162,7 @@ def _fault(path: str, value: object, types: OptionTypes) -> Fault:
     )
 
 
-def _spelled_out(path: str, value: object) -> JsonObject:
+def _options_of(path: str, value: object) -> JsonObject:
     if value is True:
         return {}
     if isinstance(value, dict):
@@ -170,10 +170,10 @@ def _spelled_out(path: str, value: object) -> JsonObject:
     for kind, option in SHORTHANDS:
         if isinstance(value, kind):
             return {option: value}
-    raise Refused(400, {"error": f"{path} must be an object, a number, a text, a list or true"})
+    raise HttpError(400, {"error": f"{path} must be an object, a number, a text, a list or true"})
 
 
 def _typed(path: str, value: object, name: str, kind: type | tuple[type, ...]) -> object:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise Refused(400, {"error": f"{path}.{name} has the wrong type"})
+        raise HttpError(400, {"error": f"{path}.{name} has the wrong type"})
     return value

@@ -1,4 +1,4 @@
-"""What the mail vendor accepted, in order: indexed in memory, and on disk before it is acknowledged."""
+"""The messages that the mail vendor has accepted: indexed in memory, and written to disk before the response."""
 
 import time
 from collections import Counter, OrderedDict
@@ -11,12 +11,12 @@ import orjson
 
 from sandbox.wire import JsonObject
 
-PREVIEWS = 200
+MAX_PREVIEWS = 200
 
 
 @dataclass(slots=True, kw_only=True)
-class Message:
-    """An accepted message without its bodies. `received_at` is Unix time in seconds, `size` bytes of both bodies."""
+class AcceptedMessage:
+    """An accepted message without its bodies. `received_at` is in Unix seconds, `size` in bytes of both bodies."""
 
     seq: int
     message_id: str
@@ -46,21 +46,21 @@ class Suppression:
 
 
 class Ledger:
-    """The accepted messages and the suppressed addresses of one sandbox."""
+    """The accepted messages and the suppressed addresses of a sandbox."""
 
     def __init__(self, path: Path | None) -> None:
-        self.messages: list[Message] = []
-        self.by_id: dict[str, Message] = {}
+        self.messages: list[AcceptedMessage] = []
+        self.by_id: dict[str, AcceptedMessage] = {}
         self.previews: OrderedDict[str, JsonObject] = OrderedDict()
         self.counters: Counter[str] = Counter()
         self.suppressions: dict[tuple[str, str], Suppression] = {}
-        self._by_metadata: dict[tuple[str, str], list[Message]] = {}
-        self._by_recipient: dict[str, list[Message]] = {}
+        self._by_metadata: dict[tuple[str, str], list[AcceptedMessage]] = {}
+        self._by_recipient: dict[str, list[AcceptedMessage]] = {}
         self._path = path
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
-        """Read what an earlier run acknowledged, and open the file for more. A half-written last line is dropped."""
+        """Read the file of earlier runs, and open it for appending. An incomplete last line is dropped."""
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +76,13 @@ class Ledger:
         self._file = file
 
     def close(self) -> None:
-        """Close the file; the memory stays readable."""
+        """Close the file; the ledger stays readable."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def reset(self) -> None:
-        """Forget everything, on disk too."""
+        """Delete everything, also on disk."""
         for index in (self.messages, self.by_id, self.previews, self.counters, self.suppressions):
             index.clear()
         self._by_metadata.clear()
@@ -90,26 +90,26 @@ class Ledger:
         if self._file is not None:
             self._file.truncate(0)
 
-    def accept(self, accepted: list[Message], bodies: list[JsonObject]) -> None:
-        """Write the messages to disk, then index them; `bodies` are the same messages as the client sent them."""
+    def accept(self, accepted: list[AcceptedMessage], bodies: list[JsonObject]) -> None:
+        """Write messages to disk, then index them; `bodies` are the messages as sent by the client."""
         self._write(accepted)
         for message in accepted:
             self._index(message)
-        for message, body in zip(accepted[-PREVIEWS:], bodies[-PREVIEWS:], strict=True):
+        for message, body in zip(accepted[-MAX_PREVIEWS:], bodies[-MAX_PREVIEWS:], strict=True):
             self.previews[message.message_id] = body
-        while len(self.previews) > PREVIEWS:
+        while len(self.previews) > MAX_PREVIEWS:
             self.previews.popitem(last=False)
 
-    def with_metadata(self, key: str, value: str) -> list[Message]:
-        """The messages that carry this metadata field, oldest first."""
+    def with_metadata(self, key: str, value: str) -> list[AcceptedMessage]:
+        """The messages with this metadata field, oldest first."""
         return self._by_metadata.get((key, value), [])
 
-    def for_recipient(self, email: str) -> list[Message]:
+    def for_recipient(self, email: str) -> list[AcceptedMessage]:
         """The messages to this mailbox, oldest first."""
         return self._by_recipient.get(email.lower(), [])
 
     def suppress(self, stream: str, email: str, reason: str, origin: str) -> Suppression:
-        """Make an address inactive on a stream."""
+        """Suppress an address on a stream."""
         key = (stream, email.lower())
         suppression = Suppression(
             stream=stream, email=email.lower(), reason=reason, origin=origin, created_at=time.time()
@@ -119,7 +119,7 @@ class Ledger:
         return suppression
 
     def reactivate(self, stream: str, email: str) -> bool:
-        """Make an address active again; False when it was not suppressed."""
+        """Reactivate an address; False if it was not suppressed."""
         key = (stream, email.lower())
         if key not in self.suppressions:
             return False
@@ -137,14 +137,14 @@ class Ledger:
     def _restore(self, entry: dict[str, object]) -> None:
         kind = entry.get("kind")
         if kind is None:
-            self._index(Message(**{**entry, "status": "Sent"}))  # type: ignore[arg-type]  # our own lines
+            self._index(AcceptedMessage(**{**entry, "status": "Sent"}))  # type: ignore[arg-type]  # our own lines
         elif kind == "suppression" and isinstance(stored := entry["entry"], dict):
             suppression = Suppression(**stored)
             self.suppressions[suppression.stream, suppression.email] = suppression
         elif kind == "reactivation":
             self.suppressions.pop((str(entry["stream"]), str(entry["email"])), None)
 
-    def _index(self, message: Message) -> None:
+    def _index(self, message: AcceptedMessage) -> None:
         self.messages.append(message)
         self.by_id[message.message_id] = message
         for pair in message.metadata.items():
@@ -153,8 +153,8 @@ class Ledger:
             self._by_recipient.setdefault(recipient.lower(), []).append(message)
 
 
-def summarise(messages: Iterable[Message], *, limit: int = 100) -> JsonObject:
-    """Totals of these messages and what was accepted more than once: by delivery, and by campaign and mailbox."""
+def summarize(messages: Iterable[AcceptedMessage], *, limit: int = 100) -> JsonObject:
+    """Totals of the messages, and duplicates by delivery and by campaign and mailbox."""
     deliveries: Counter[str] = Counter()
     mailboxes: Counter[tuple[str, str]] = Counter()
     recipients: set[str] = set()
@@ -170,25 +170,25 @@ def summarise(messages: Iterable[Message], *, limit: int = 100) -> JsonObject:
             recipients.add(mailbox)
             if campaign:
                 mailboxes[campaign, mailbox] += 1
-    twice = [(key, count) for key, count in deliveries.items() if count > 1]
-    crowded = [(key, count) for key, count in mailboxes.items() if count > 1]
+    repeated_deliveries = [(key, count) for key, count in deliveries.items() if count > 1]
+    repeated_mailboxes = [(key, count) for key, count in mailboxes.items() if count > 1]
     return {
         "accepted": accepted,
         "distinct_deliveries": len(deliveries),
         "distinct_recipients": len(recipients),
         "distinct_mailboxes": len(mailboxes),
         "duplicates": {
-            "deliveries": len(twice),
-            "mailboxes": len(crowded),
-            "by_delivery": [{"delivery": key, "count": count} for key, count in twice[:limit]],
+            "deliveries": len(repeated_deliveries),
+            "mailboxes": len(repeated_mailboxes),
+            "by_delivery": [{"delivery": key, "count": count} for key, count in repeated_deliveries[:limit]],
             "by_mailbox": [
                 {"campaign": campaign, "recipient": mailbox, "count": count}
-                for (campaign, mailbox), count in crowded[:limit]
+                for (campaign, mailbox), count in repeated_mailboxes[:limit]
             ],
         },
         "campaigns": dict(campaigns),
     }
 
 
-def _mailboxes(message: Message) -> Iterator[str]:
+def _mailboxes(message: AcceptedMessage) -> Iterator[str]:
     return (recipient.lower() for recipient in message.recipients)

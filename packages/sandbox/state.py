@@ -11,7 +11,7 @@ from sandbox.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """One running sandbox: its settings and all that it remembers."""
+    """The configuration and the state of a running sandbox."""
 
     config: SandboxConfig
     ledger: Ledger
@@ -24,5 +24,5 @@ def sandbox_of(request: Request) -> Sandbox:
     """The sandbox that serves this request."""
     sandbox = request.app.state.sandbox
     if not isinstance(sandbox, Sandbox):
-        raise TypeError("the application carries no sandbox")
+        raise TypeError("the application has no sandbox")
     return sandbox

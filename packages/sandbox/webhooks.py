@@ -1,4 +1,4 @@
-"""Time passes for accepted messages: events come due, change the ledger, and are posted to the client's webhook."""
+"""Events of accepted messages: when they are due they change the ledger and are posted to the client's webhook."""
 
 import asyncio
 import heapq
@@ -15,21 +15,21 @@ import aiohttp
 import orjson
 
 from sandbox.config import SandboxConfig
-from sandbox.engagement import Turn, plan
-from sandbox.events import BOUNCES, Happening, payload
+from sandbox.engagement import PlannedEvent, plan
+from sandbox.events import BOUNCES, WebhookEvent, payload
 from sandbox.faults import Faults
-from sandbox.ledger import Ledger, Message
-from sandbox.wire import JsonObject, Refused
+from sandbox.ledger import AcceptedMessage, Ledger
+from sandbox.wire import HttpError, JsonObject
 
 log = logging.getLogger("sandbox")
 
-POSTERS = 16
-OUTBOX = 1_000
-HISTORY = 2_000
-AT_ONCE = 500
-GRAIN = 0.01  # seconds: events that fall due within it are handled together
+SENDERS = 16
+MAX_QUEUED = 1_000
+MAX_HISTORY = 2_000
+MAX_PER_ROUND = 500
+TICK_SECONDS = 0.01  # events that are due within it are handled together
 FORBIDDEN = 403
-# Postmark's waits between attempts, in minutes; a minute lasts a second at pace 1.
+# Postmark's delays between attempts, in minutes; a minute takes a second at pace 1.
 RETRY_MINUTES = (1, 5, 10, 10, 10, 15, 30, 60, 120, 360)
 
 
@@ -40,31 +40,31 @@ class Target:
     password: str | None
 
     def credentials(self) -> dict[str, str]:
-        """The HTTP Basic header, when a user name is set."""
+        """The HTTP Basic header, if a user name is set."""
         if not self.username:
             return {}
         return {"authorization": aiohttp.encode_basic_auth(self.username, self.password or "")}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The next event of a message to one recipient, and those after it."""
+class PendingEvents:
+    """The remaining events of a message to one recipient."""
 
-    message: Message
+    message: AcceptedMessage
     recipient: str
-    turns: tuple[Turn, ...]
+    events: tuple[PlannedEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """A webhook on its way; `attempt` counts from 1."""
+class PendingWebhook:
+    """A webhook to be sent; `attempt` counts from 1."""
 
     body: bytes
     attempt: int = 1
 
 
 class Webhooks:
-    """The clock and the posters of one sandbox; they run while `running()` is entered."""
+    """Schedules and sends the webhooks of a sandbox, while `running()` is entered."""
 
     def __init__(self, config: SandboxConfig, ledger: Ledger, faults: Faults) -> None:
         self.target = (
@@ -76,24 +76,24 @@ class Webhooks:
         self._config = config
         self._ledger = ledger
         self._faults = faults
-        self._random = random.Random(config.seed)  # noqa: S311 - a repeatable simulation, nothing secret
+        self._random = random.Random(config.seed)  # noqa: S311 - a repeatable simulation, not a secret
         self._counts: Counter[str] = Counter()
-        self._incoming: deque[Message] = deque()
-        self._due: list[tuple[float, int, Step | Parcel]] = []
+        self._incoming: deque[AcceptedMessage] = deque()
+        self._due: list[tuple[float, int, PendingEvents | PendingWebhook]] = []
         self._order = count()
-        self._wake = asyncio.Event()
-        self._outbox: asyncio.Queue[Parcel] = asyncio.Queue(OUTBOX)
+        self._changed = asyncio.Event()
+        self._queue: asyncio.Queue[PendingWebhook] = asyncio.Queue(MAX_QUEUED)
         self._history: OrderedDict[str, list[bytes]] = OrderedDict()
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the clock and the posters; stop them, and drop what is still to come, on leaving."""
-        connector = aiohttp.TCPConnector(limit=POSTERS)
+        """Run the scheduler and the senders until the block ends; pending events are dropped."""
+        connector = aiohttp.TCPConnector(limit=SENDERS)
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
-            tasks = [asyncio.create_task(self._tick())]
-            tasks += [asyncio.create_task(self._post()) for _ in range(POSTERS)]
+            tasks = [asyncio.create_task(self._run_schedule())]
+            tasks += [asyncio.create_task(self._post()) for _ in range(SENDERS)]
             for task in tasks:
                 task.add_done_callback(_report)
             try:
@@ -103,142 +103,142 @@ class Webhooks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    def follow(self, messages: list[Message]) -> None:
-        """Start the simulated lives of accepted messages."""
+    def schedule(self, messages: list[AcceptedMessage]) -> None:
+        """Schedule the events of accepted messages."""
         self._incoming.extend(messages)
-        self._wake.set()
+        self._changed.set()
 
     def send(self, body: bytes) -> None:
-        """Post one event soon, with retries."""
-        self._push(0, Parcel(body))
-        self._wake.set()
+        """Send an event soon, with retries."""
+        self._push(0, PendingWebhook(body))
+        self._changed.set()
 
     async def send_now(self, body: bytes) -> int:
-        """Post one event at once and without retries; the receiver's HTTP status, 0 when it cannot be reached."""
+        """Send an event at once, without retries; returns the HTTP status, 0 if the receiver is unreachable."""
         if self.target is None:
-            raise Refused(409, {"error": "no webhook URL is set (PUT /sandbox/webhooks)"})
+            raise HttpError(409, {"error": "no webhook URL is set (PUT /sandbox/webhooks)"})
         if self.stopped:
-            raise Refused(409, {"error": "webhooks stopped after a 403 (DELETE /sandbox/webhooks starts them)"})
+            raise HttpError(409, {"error": "webhooks stopped after a 403 (DELETE /sandbox/webhooks starts them)"})
         return await self._attempt(self.target, body)
 
-    def happen(self, happening: Happening) -> list[Happening]:
-        """Let an event take place: change the ledger, and return all that is to be told of it."""
-        happening.message.status = "Sent"
-        told = [happening]
-        reason = _suppression_reason(happening)
+    def apply(self, event: WebhookEvent) -> list[WebhookEvent]:
+        """Apply an event to the ledger; returns the events to send: itself and those it causes."""
+        event.message.status = "Sent"
+        events = [event]
+        reason = _suppression_reason(event)
         if reason:
-            self._ledger.suppress(happening.message.stream, happening.recipient, reason, "Recipient")
-            if happening.kind != "SubscriptionChange":
-                told.append(replace(happening, kind="SubscriptionChange", reason=reason))
-        return told
+            self._ledger.suppress(event.message.stream, event.recipient, reason, "Recipient")
+            if event.kind != "SubscriptionChange":
+                events.append(replace(event, kind="SubscriptionChange", reason=reason))
+        return events
 
-    def write(self, happenings: list[Happening]) -> list[bytes]:
-        """The webhooks that tell of these happenings of one message, kept for a replay."""
-        bodies = [orjson.dumps(self._as_seen_in_the_wild(payload(each))) for each in happenings]
-        self._remember(happenings[0].message.message_id, bodies)
+    def encode(self, events: list[WebhookEvent]) -> list[bytes]:
+        """The bodies of the webhooks of one message's events, stored for a replay."""
+        bodies = [orjson.dumps(self._with_faults(payload(each))) for each in events]
+        self._store(events[0].message.message_id, bodies)
         return bodies
 
     def history(self, message_id: str) -> list[bytes]:
-        """The webhooks of a message so far; kept for the latest 2,000 messages."""
+        """The webhooks of a message so far; stored for the latest 2,000 messages."""
         return self._history.get(message_id, [])
 
-    def aim(self, target: Target | None) -> None:
-        """Change where webhooks go."""
+    def set_target(self, target: Target | None) -> None:
+        """Change the target of webhooks."""
         self.target = target
         self.stopped = False
 
     def reset(self) -> None:
-        """Drop everything still to come, forget the past, and start again after a 403."""
+        """Drop pending events and the history, and resume after a 403."""
         self._incoming.clear()
         self._due.clear()
         self._counts.clear()
         self._history.clear()
-        while not self._outbox.empty():
-            self._outbox.get_nowait()
+        while not self._queue.empty():
+            self._queue.get_nowait()
         self.stopped = False
 
     def show(self) -> JsonObject:
-        """Where webhooks go, what waits, and how the attempts went."""
+        """The target of webhooks, and the numbers of pending events and attempts."""
         return {
             "url": self.target.url if self.target else None,
             "stopped": self.stopped,
             "waiting": len(self._due) + len(self._incoming),
-            "queued": self._outbox.qsize(),
+            "queued": self._queue.qsize(),
             **{name: self._counts[name] for name in ("attempts", "delivered", "failed", "given_up", "discarded")},
         }
 
-    def _push(self, delay: float, entry: Step | Parcel) -> None:
+    def _push(self, delay: float, entry: PendingEvents | PendingWebhook) -> None:
         heapq.heappush(self._due, (monotonic() + delay, next(self._order), entry))
 
-    async def _tick(self) -> None:
+    async def _run_schedule(self) -> None:
         while True:
-            self._wake.clear()
+            self._changed.clear()
             self._plan_incoming()
-            for _ in range(AT_ONCE):
+            for _ in range(MAX_PER_ROUND):
                 if not self._due or self._due[0][0] > monotonic():
                     break
-                await self._come_due(heapq.heappop(self._due)[2])
+                await self._handle(heapq.heappop(self._due)[2])
             if self._incoming or (self._due and self._due[0][0] <= monotonic()):
                 await asyncio.sleep(0)
                 continue
-            wait = max(GRAIN, self._due[0][0] - monotonic()) if self._due else None
-            # Not `asyncio.timeout`: up to Python 3.11.2 it can let a cancellation out.
-            waking = asyncio.create_task(self._wake.wait())
+            wait = max(TICK_SECONDS, self._due[0][0] - monotonic()) if self._due else None
+            # Not `asyncio.timeout`: up to Python 3.11.2 it can raise `CancelledError`.
+            waiting = asyncio.create_task(self._changed.wait())
             try:
-                await asyncio.wait([waking], timeout=wait)
+                await asyncio.wait([waiting], timeout=wait)
             finally:
-                waking.cancel()
+                waiting.cancel()
 
     def _plan_incoming(self) -> None:
-        for _ in range(min(AT_ONCE, len(self._incoming))):
+        for _ in range(min(MAX_PER_ROUND, len(self._incoming))):
             message = self._incoming.popleft()
             for recipient in message.recipients:
-                turns = plan(
+                events = plan(
                     recipient,
                     self._config.seed,
                     self._config.rates,
                     opens=message.track_opens,
                     clicks=message.link is not None,
                 )
-                self._push(turns[0].delay * self._config.pace, Step(message, recipient, turns))
+                self._push(events[0].delay * self._config.pace, PendingEvents(message, recipient, events))
 
-    async def _come_due(self, entry: Step | Parcel) -> None:
-        if isinstance(entry, Parcel):
-            await self._outbox.put(entry)
+    async def _handle(self, entry: PendingEvents | PendingWebhook) -> None:
+        if isinstance(entry, PendingWebhook):
+            await self._queue.put(entry)
             return
-        turn, *rest = entry.turns
-        happening = Happening(kind=turn.kind, message=entry.message, recipient=entry.recipient, first=turn.first)
-        told = self.happen(happening)
+        planned, *rest = entry.events
+        event = WebhookEvent(kind=planned.kind, message=entry.message, recipient=entry.recipient, first=planned.first)
+        events = self.apply(event)
         if rest:
-            self._push(rest[0].delay * self._config.pace, replace(entry, turns=tuple(rest)))
+            self._push(rest[0].delay * self._config.pace, replace(entry, events=tuple(rest)))
         if self.target is not None:
-            for body in self.write(told):
+            for body in self.encode(events):
                 await self._dispatch(body)
 
     async def _dispatch(self, body: bytes) -> None:
         for _ in range(2 if self._faults.take("webhooks", "duplicate") else 1):
             if fault := self._faults.take("webhooks", "reorder"):
-                self._push(self._random.random() * fault.number("seconds", 1), Parcel(body))
+                self._push(self._random.random() * fault.number("seconds", 1), PendingWebhook(body))
             else:
-                await self._outbox.put(Parcel(body))
+                await self._queue.put(PendingWebhook(body))
 
     async def _post(self) -> None:
         while True:
-            parcel = await self._outbox.get()
+            pending = await self._queue.get()
             if self.target is None or self.stopped:
                 self._counts["discarded"] += 1
                 continue
-            status = await self._attempt(self.target, parcel.body)
+            status = await self._attempt(self.target, pending.body)
             if not _received(status) and status != FORBIDDEN:
-                self._try_again(parcel)
+                self._retry(pending)
 
-    def _try_again(self, parcel: Parcel) -> None:
-        if parcel.attempt > len(RETRY_MINUTES):
+    def _retry(self, pending: PendingWebhook) -> None:
+        if pending.attempt > len(RETRY_MINUTES):
             self._counts["given_up"] += 1
             return
-        wait = RETRY_MINUTES[parcel.attempt - 1] * self._config.pace
-        self._push(wait, replace(parcel, attempt=parcel.attempt + 1))
-        self._wake.set()
+        wait = RETRY_MINUTES[pending.attempt - 1] * self._config.pace
+        self._push(wait, replace(pending, attempt=pending.attempt + 1))
+        self._changed.set()
 
     async def _attempt(self, target: Target, body: bytes) -> int:
         if self._session is None:
@@ -255,7 +255,7 @@ class Webhooks:
         self.stopped = self.stopped or status == FORBIDDEN
         return status
 
-    def _as_seen_in_the_wild(self, event: JsonObject) -> JsonObject:
+    def _with_faults(self, event: JsonObject) -> JsonObject:
         if self._faults.take("webhooks", "server_id_spelling"):
             event["ServerId"] = event.pop("ServerID")
         if self._faults.take("webhooks", "missing_metadata"):
@@ -264,26 +264,26 @@ class Webhooks:
             del event["Tag"]
         return event
 
-    def _remember(self, message_id: str, bodies: list[bytes]) -> None:
+    def _store(self, message_id: str, bodies: list[bytes]) -> None:
         self._history.setdefault(message_id, []).extend(bodies)
-        while len(self._history) > HISTORY:
+        while len(self._history) > MAX_HISTORY:
             self._history.popitem(last=False)
 
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a task of the sandbox ended by an error", exc_info=error)
+        log.error("task of the sandbox failed", exc_info=error)
 
 
 def _received(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own figures
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's success codes
 
 
-def _suppression_reason(happening: Happening) -> str | None:
-    if happening.kind == "SubscriptionChange":
-        return happening.reason
-    if happening.kind == "SpamComplaint":
+def _suppression_reason(event: WebhookEvent) -> str | None:
+    if event.kind == "SubscriptionChange":
+        return event.reason
+    if event.kind == "SpamComplaint":
         return "SpamComplaint"
-    if happening.kind in BOUNCES and BOUNCES[happening.kind][2]:
+    if event.kind in BOUNCES and BOUNCES[event.kind][2]:
         return "HardBounce"
     return None

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.wire import Cut, CuttableStream
+from sandbox.wire import ConnectionCut, InterruptibleStream
 from tests.sandbox.conftest import serving
 
 
@@ -30,10 +30,10 @@ async def garbled(
         if then is not None:
             await silence.wait()
         if headers and "content-length" in headers:
-            raise Cut
+            raise ConnectionCut
 
     async def answer(_: Request) -> Response:
-        return CuttableStream(parts(), status, dict(headers or {}), media_type="text/event-stream")
+        return InterruptibleStream(parts(), status, dict(headers or {}), media_type="text/event-stream")
 
     async with serving(Starlette(routes=[Route("/chat/completions", answer, methods=["POST"])])) as url:
         try:

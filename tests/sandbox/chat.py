@@ -1,4 +1,4 @@
-"""What the tests of the model share: conversations, and the official SDK on the sandbox."""
+"""Shared by the tests of the model: conversations, and the official SDK with the sandbox."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
@@ -23,7 +23,7 @@ def user(text: str) -> Json:
 
 
 def tool_turn(call_id: str, name: str, result: object, arguments: str = "{}") -> list[Json]:
-    """An assistant's call and the tool's answer."""
+    """An assistant's tool call, and the tool's result."""
     call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
     return [
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -32,7 +32,7 @@ def tool_turn(call_id: str, name: str, result: object, arguments: str = "{}") ->
 
 
 async def ask(client: Client, messages: list[Json], **changes: object) -> Json:
-    """The choice of a whole (not streamed) completion."""
+    """The choice of a completion without streaming."""
     document = {"model": "vendor/model", "messages": messages, **changes}
     answer = await client.call("POST", PATH, document, Authorization="Bearer key")
     assert answer.status == 200, answer.body
@@ -43,21 +43,21 @@ async def ask(client: Client, messages: list[Json], **changes: object) -> Json:
 
 
 async def text(client: Client, messages: list[Json], **changes: object) -> str:
-    """The text of a whole completion."""
+    """The text of a completion without streaming."""
     message = (await ask(client, messages, **changes))["message"]
     assert isinstance(message, dict)
     return str(message["content"])
 
 
 def sdk(client: Client, key: str = "key") -> AsyncOpenAI:
-    """The official SDK on the sandbox."""
+    """The official SDK with the sandbox."""
     return AsyncOpenAI(base_url=f"{client.url}/api/v1", api_key=key, max_retries=0)
 
 
 async def opened(
     client: AsyncOpenAI, messages: list[Json], tools: list[Json] | None = None
 ) -> "AsyncStream[ChatCompletionChunk]":
-    """A stream of the official SDK."""
+    """A stream opened with the official SDK."""
     return await client.chat.completions.create(
         model="vendor/model",
         messages=cast("list[ChatCompletionMessageParam]", messages),
@@ -68,13 +68,13 @@ async def opened(
 
 def gathered(chunks: Iterable["ChatCompletionChunk"]) -> tuple[str, dict[int, tuple[str, str]]]:
     """The text and the tool calls (name, arguments) of a stream."""
-    said, calls = "", dict[int, tuple[str, str]]()
+    text, calls = "", dict[int, tuple[str, str]]()
     for chunk in chunks:
         for choice in chunk.choices:
-            said += choice.delta.content or ""
+            text += choice.delta.content or ""
             for part in choice.delta.tool_calls or []:
                 name, arguments = calls.get(part.index, ("", ""))
                 function = part.function
                 assert function is not None
                 calls[part.index] = (name + (function.name or ""), arguments + (function.arguments or ""))
-    return said, calls
+    return text, calls

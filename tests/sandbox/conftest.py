@@ -1,4 +1,4 @@
-"""A sandbox served over real HTTP on a free port, and a little receiver of its webhooks."""
+"""A sandbox served over HTTP on a free port, and a receiver of its webhooks."""
 
 import asyncio
 import io
@@ -24,7 +24,7 @@ QUIET = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0
 
 @asynccontextmanager
 async def serving(app: Starlette) -> AsyncIterator[str]:
-    """The app on a free port; its base URL."""
+    """Serve the app on a free port; yields its base URL."""
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="critical", lifespan="on", timeout_graceful_shutdown=1)
     )
@@ -57,13 +57,13 @@ class Answer:
 
 @dataclass(slots=True)
 class Client:
-    """A client of one sandbox."""
+    """A client of a sandbox."""
 
     url: str
     session: aiohttp.ClientSession
 
     async def call(self, method: str, path: str, document: object = None, **headers: str) -> Answer:
-        """One request with Postmark's headers; the status and the parsed body."""
+        """Send a request with Postmark's headers; returns the status and the parsed body."""
         data = io.BytesIO(document if isinstance(document, bytes) else orjson.dumps(document))
         sent = {"X-Postmark-Server-Token": "token", "Accept": "application/json", "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -75,23 +75,23 @@ class Client:
             return Answer(response.status, orjson.loads(body) if is_json and body else body.decode())
 
     async def send(self, *messages: Json) -> list[Json]:
-        """Post a batch that must be answered with verdicts."""
+        """Send a batch; returns the result of each message."""
         answer = await self.call("POST", "/email/batch", list(messages))
         assert answer.status == 200
         return answer.array()
 
     async def faults(self, **sections: object) -> None:
-        """Replace the fault switches of the named sections."""
+        """Replace the fault switches of these sections."""
         assert (await self.call("PUT", "/sandbox/faults", sections)).status == 200
 
     async def summary(self) -> Json:
-        """The ledger's totals."""
+        """The totals of the ledger."""
         return (await self.call("GET", "/sandbox/ledger/summary")).object()
 
 
 def mail(to: str = "ada@example.com", **changes: object) -> Json:
-    """A valid message; on the broadcast stream, unless it is sent on another, with a way out."""
-    way_out = {"Name": "List-Unsubscribe", "Value": "<https://shop.example/u/1>"}
+    """A valid message; on the broadcast stream (the default) with a List-Unsubscribe header."""
+    unsubscribe = {"Name": "List-Unsubscribe", "Value": "<https://shop.example/u/1>"}
     return {
         "From": "Shop <news@shop.example>",
         "To": to,
@@ -102,7 +102,7 @@ def mail(to: str = "ada@example.com", **changes: object) -> Json:
         "TrackOpens": True,
         "TrackLinks": "HtmlAndText",
         "Metadata": {"batch": "b1", "delivery": f"d-{to}"[:80], "campaign": "c1"},
-        "Headers": [way_out] if changes.get("MessageStream", "broadcast") == "broadcast" else [],
+        "Headers": [unsubscribe] if changes.get("MessageStream", "broadcast") == "broadcast" else [],
         **changes,
     }
 
@@ -115,7 +115,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def sandbox_with(session: aiohttp.ClientSession, config: SandboxConfig) -> AsyncIterator[Client]:
-    """A sandbox of this configuration."""
+    """A client of a sandbox with this configuration."""
     async with serving(build(config)) as url:
         yield Client(url, session)
 
@@ -128,7 +128,7 @@ async def shared(session: aiohttp.ClientSession) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def client(shared: Client) -> Client:
-    """The shared sandbox, as good as new."""
+    """A client of the shared sandbox, after a reset."""
     assert (await shared.call("DELETE", "/sandbox/ledger")).status == 204
     assert (await shared.call("DELETE", "/sandbox/faults")).status == 204
     assert (await shared.call("PUT", "/sandbox/webhooks", {"url": None})).status == 200
@@ -137,7 +137,7 @@ async def client(shared: Client) -> Client:
 
 @dataclass(slots=True)
 class Inbox:
-    """What a webhook receiver got; `answers` are the statuses it gives next, then 200."""
+    """The events that a webhook receiver got; it responds with the statuses in `answers`, then with 200."""
 
     url: str = ""
     events: list[Json] = field(default_factory=list)
@@ -146,7 +146,7 @@ class Inbox:
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def receive(self, request: Request) -> Response:
-        """Keep the event."""
+        """Store the event."""
         self.events.append(orjson.loads(await request.body()))
         self.authorizations.append(request.headers.get("authorization", ""))
         async with self.arrived:
@@ -154,7 +154,7 @@ class Inbox:
         return Response(status_code=self.answers.pop(0) if self.answers else 200)
 
     async def until(self, count: int) -> list[Json]:
-        """Wait until so many events are there."""
+        """Wait until there are this many events."""
         async with asyncio.timeout(WAIT_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.events) >= count)
         return self.events

@@ -3,20 +3,20 @@ from collections import Counter
 import pytest
 
 from sandbox import EngagementRates
-from sandbox.engagement import Turn, plan
+from sandbox.engagement import PlannedEvent, plan
 
 RATES = EngagementRates(hard_bounce=0.1, soft_bounce=0.05, complaint=0.02, unsubscribe=0.03, open=0.5, click=0.4)
 PEOPLE = [f"person{n}@example.com" for n in range(10_000)]
 
 
-def life(address: str, *, opens: bool = True, clicks: bool = True, seed: int = 1) -> tuple[Turn, ...]:
-    """The plan of one address."""
+def planned(address: str, *, opens: bool = True, clicks: bool = True, seed: int = 1) -> tuple[PlannedEvent, ...]:
+    """The planned events of an address."""
     return plan(address, seed, RATES, opens=opens, clicks=clicks)
 
 
-def test_rates_hold_over_many_addresses() -> None:
-    """Shares of bounces, opens, clicks, complaints and unsubscribes come out as configured."""
-    counts = Counter(turn.kind for address in PEOPLE for turn in life(address) if turn.first)
+def test_rates_hold_for_many_addresses() -> None:
+    """The fractions of bounces, opens, clicks, complaints and unsubscribes are as configured."""
+    counts = Counter(event.kind for address in PEOPLE for event in planned(address) if event.first)
     delivered = counts["Delivery"]
     assert delivered + counts["HardBounce"] + counts["SoftBounce"] == len(PEOPLE)
     assert counts["HardBounce"] / len(PEOPLE) == pytest.approx(0.1, abs=0.02)
@@ -27,24 +27,24 @@ def test_rates_hold_over_many_addresses() -> None:
     assert counts["SubscriptionChange"] / delivered == pytest.approx(0.03, abs=0.01)
 
 
-def test_delays_are_believable() -> None:
-    """A delivery takes 0.3 to 3 seconds, an opening about 20 on average, and nothing happens before its cause."""
-    turns = [turn for address in PEOPLE for turn in life(address)]
-    assert all(0.3 <= turn.delay <= 3.0 for turn in turns if turn.kind in {"Delivery", "HardBounce"})
-    openings = [turn.delay for turn in turns if turn.kind == "Open" and turn.first]
+def test_delays_are_realistic() -> None:
+    """A delivery takes 0.3 to 3 seconds, an open about 20 on average, and no event precedes its cause."""
+    events = [event for address in PEOPLE for event in planned(address)]
+    assert all(0.3 <= event.delay <= 3.0 for event in events if event.kind in {"Delivery", "HardBounce"})
+    openings = [event.delay for event in events if event.kind == "Open" and event.first]
     assert sum(openings) / len(openings) == pytest.approx(20.5, abs=1.5)
-    assert min(turn.delay for turn in turns) >= 0.3
+    assert min(event.delay for event in events) >= 0.3
 
 
-def test_a_life_depends_on_seed_and_address_alone() -> None:
-    """The same pair gives the same plan in whatever case; another seed changes some plans."""
-    assert [life(address) for address in PEOPLE[:50]] == [life(address.upper()) for address in PEOPLE[:50]]
-    assert [life(address) for address in PEOPLE[:50]] != [life(address, seed=2) for address in PEOPLE[:50]]
+def test_events_depend_only_on_seed_and_address() -> None:
+    """The same pair has the same events, in any case of the address; another seed changes some."""
+    assert [planned(address) for address in PEOPLE[:50]] == [planned(address.upper()) for address in PEOPLE[:50]]
+    assert [planned(address) for address in PEOPLE[:50]] != [planned(address, seed=2) for address in PEOPLE[:50]]
 
 
-def test_tracking_decides_what_is_seen() -> None:
-    """Untracked opens and clicks do not show."""
-    kinds = {turn.kind for address in PEOPLE for turn in life(address, opens=False, clicks=False)}
+def test_there_are_no_opens_and_clicks_without_tracking() -> None:
+    """Without tracking the vendor cannot see them."""
+    kinds = {event.kind for address in PEOPLE for event in planned(address, opens=False, clicks=False)}
     assert not kinds & {"Open", "Click"}
 
 
@@ -60,7 +60,7 @@ def test_tracking_decides_what_is_seen() -> None:
         ("unsubscribe", ["Delivery", "SubscriptionChange"]),
     ],
 )
-def test_test_addresses_do_what_they_say(local: str, kinds: list[str]) -> None:
-    """Each published test address has its own fixed life."""
-    assert [turn.kind for turn in life(f"{local}@bounce-testing.postmarkapp.com")] == kinds
-    assert [turn.kind for turn in life("test@blackhole.postmarkapp.com")] == ["Delivery"]
+def test_test_addresses_have_fixed_events(local: str, kinds: list[str]) -> None:
+    """Each documented test address always has the same events."""
+    assert [event.kind for event in planned(f"{local}@bounce-testing.postmarkapp.com")] == kinds
+    assert [event.kind for event in planned("test@blackhole.postmarkapp.com")] == ["Delivery"]

@@ -7,37 +7,37 @@ import pytest
 from tests.sandbox.conftest import Answer, Client, Json, mail
 from tests.waiting import until
 
-# A busy machine may sleep through a short stall: then a longer one is tried.
+# A busy machine may miss a short stall: then a longer one is tried.
 STALLS = (0.3, 3.0, 30.0)
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 async def accepted(client: Client) -> object:
-    """How many messages the ledger holds."""
+    """The number of messages in the ledger."""
     return (await client.summary())["accepted"]
 
 
-async def holds(client: Client, count: int) -> bool:
-    """Whether the ledger holds so many messages."""
+async def has_accepted(client: Client, count: int) -> bool:
+    """Whether the ledger has this number of messages."""
     return await accepted(client) == count
 
 
 async def stalled(client: Client, switch: str, seconds: float) -> asyncio.Task[Answer]:
-    """A batch of one message that the sandbox holds up for so long, seen to be held up."""
+    """Send a message that the sandbox stalls, and wait until the stall has started."""
     await client.faults(postmark={switch: {"seconds": seconds, "count": 1}})
     sending = asyncio.create_task(client.call("POST", "/email/batch", [mail()]))
 
-    async def struck() -> bool:
+    async def has_occurred() -> bool:
         shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
         assert isinstance(shown, dict)
         return bool(shown[switch]["fired"])
 
-    await until(struck)
+    await until(has_occurred)
     return sending
 
 
 @pytest.mark.parametrize(
-    ("switch", "status", "kept"),
+    ("switch", "status", "messages"),
     [
         ({"rate_limited": True}, 429, 0),
         ({"server_error_before_accept": True}, 500, 0),
@@ -47,25 +47,25 @@ async def stalled(client: Client, switch: str, seconds: float) -> asyncio.Task[A
         ({"http_status": {"status": 413, "error_code": 413}}, 413, 0),
     ],
 )
-async def test_a_fault_answers_its_status_and_accepts_what_it_says(
-    client: Client, switch: Json, status: int, kept: int
+async def test_a_fault_has_its_status_and_its_number_of_accepted_messages(
+    client: Client, switch: Json, status: int, messages: int
 ) -> None:
-    """Each fault's status goes with exactly the messages that it let through."""
+    """Each fault returns its status, and accepts exactly this number of messages."""
     await client.faults(postmark=switch)
     answer = await client.call("POST", "/email/batch", [mail("a@example.com"), mail("b@example.com")])
     assert answer.status == status
-    assert await accepted(client) == kept
+    assert await accepted(client) == messages
 
 
-async def test_http_status_carries_its_error_code(client: Client) -> None:
-    """The code and message of the switch are in the reply."""
+async def test_http_status_has_its_error_code(client: Client) -> None:
+    """The code and the message of the switch are in the response."""
     await client.faults(postmark={"http_status": {"status": 422, "error_code": 412, "message": "Pending."}})
     answer = await client.call("POST", "/email/batch", [mail()])
     assert answer.object() == {"ErrorCode": 412, "Message": "Pending."}
 
 
 async def test_retry_after_is_a_header(client: Client) -> None:
-    """A rate limit names the seconds to wait when its switch does, in both vendors."""
+    """The seconds in the switch are in the Retry-After header, for both vendors."""
     await client.faults(
         postmark={"rate_limited": {"retry_after": 7}}, llm={"status": {"status": 429, "retry_after": 9}}
     )
@@ -76,8 +76,8 @@ async def test_retry_after_is_a_header(client: Client) -> None:
             assert (response.status, response.headers["retry-after"]) == (429, seconds)
 
 
-async def test_a_cut_reply_accepts_and_breaks_off(client: Client) -> None:
-    """The client loses the connection in the middle of a reply to messages that were accepted."""
+async def test_a_cut_response_comes_after_accepting(client: Client) -> None:
+    """The client loses the connection during the response to accepted messages."""
     await client.faults(postmark={"cut_reply": {"count": 1}})
     with pytest.raises(aiohttp.ClientPayloadError):
         await client.call("POST", "/email/batch", [mail()])
@@ -85,46 +85,44 @@ async def test_a_cut_reply_accepts_and_breaks_off(client: Client) -> None:
     assert (await client.send(mail()))[0]["ErrorCode"] == 0
 
 
-async def test_an_unreadable_reply_is_a_200_that_does_not_parse(client: Client) -> None:
-    """Garbage with status 200, after accepting."""
+async def test_an_unreadable_response_has_status_200(client: Client) -> None:
+    """The body cannot be parsed; the messages are accepted."""
     await client.faults(postmark={"unreadable_reply": True})
     with pytest.raises(orjson.JSONDecodeError):
         await client.call("POST", "/email/batch", [mail()])
     assert await accepted(client) == 1
 
 
-@pytest.mark.parametrize(("switch", "kept_meanwhile"), [("stall_before_accept", 0), ("stall_after_accept", 1)])
-async def test_a_stall_holds_the_reply_before_or_after_accepting(
-    client: Client, switch: str, kept_meanwhile: int
-) -> None:
-    """During a stall the ledger shows on which side of accepting it waits."""
+@pytest.mark.parametrize(("switch", "messages_meanwhile"), [("stall_before_accept", 0), ("stall_after_accept", 1)])
+async def test_a_stall_is_before_or_after_accepting(client: Client, switch: str, messages_meanwhile: int) -> None:
+    """During a stall the ledger shows whether the messages have been accepted."""
     for seconds in STALLS:
         await client.call("DELETE", "/sandbox/ledger")
         sending = await stalled(client, switch, seconds)
-        kept, in_time = await accepted(client), not sending.done()
+        count, in_time = await accepted(client), not sending.done()
         assert (await sending).status == 200
         assert await accepted(client) == 1
-        if in_time and kept == kept_meanwhile:
+        if in_time and count == messages_meanwhile:
             return
     pytest.fail("the ledger does not show it")
 
 
-async def test_a_client_that_gives_up_during_a_stall_is_accepted_after_all(client: Client) -> None:
-    """Nothing is accepted when the client gives up, and everything a moment later."""
+async def test_a_request_aborted_during_a_stall_is_accepted_later(client: Client) -> None:
+    """Nothing is accepted when the client disconnects, and everything a moment later."""
     for seconds in STALLS:
         await client.call("DELETE", "/sandbox/ledger")
         sending = await stalled(client, "stall_before_accept", seconds)
         sending.cancel()
         await asyncio.wait([sending])
-        kept = await accepted(client)
-        await until(lambda: holds(client, 1))
-        if kept == 0:
+        count = await accepted(client)
+        await until(lambda: has_accepted(client, 1))
+        if count == 0:
             return
-    pytest.fail("it was accepted when the client gave up")
+    pytest.fail("it was accepted before the client disconnected")
 
 
-async def test_search_error_answers_its_status(client: Client) -> None:
-    """A search can fail by itself, and is well again afterwards."""
+async def test_search_error_has_its_status(client: Client) -> None:
+    """A search can fail alone; the next one succeeds."""
     await client.faults(postmark={"search_error": {"status": 503, "count": 1}})
     path = "/messages/outbound?count=10&offset=0&metadata_batch=b1"
     assert [(await client.call("GET", path)).status for _ in range(2)] == [503, 200]
@@ -137,8 +135,8 @@ async def test_item_error_refuses_the_addresses_of_its_pattern(client: Client) -
     assert (good["ErrorCode"], bad["ErrorCode"]) == (0, 300)
 
 
-async def test_search_lag_hides_what_was_accepted_lately(client: Client) -> None:
-    """A message shows up in the search only after the lag."""
+async def test_search_lag_hides_recent_messages(client: Client) -> None:
+    """The search finds a message only after the lag."""
     path = "/messages/outbound?count=10&offset=0&metadata_batch=b1"
     await client.faults(postmark={"search_lag_seconds": 3600})
     await client.send(mail())
@@ -151,8 +149,8 @@ async def test_search_lag_hides_what_was_accepted_lately(client: Client) -> None
     await until(is_shown)
 
 
-async def test_count_and_skip_say_when_a_fault_strikes(client: Client) -> None:
-    """A fault with skip 1 and count 2 strikes the second and third request alone."""
+async def test_count_and_skip_decide_when_a_fault_occurs(client: Client) -> None:
+    """With skip 1 and count 2 a fault occurs in the second and third request only."""
     await client.faults(postmark={"rate_limited": {"skip": 1, "count": 2}})
     statuses = [(await client.call("POST", "/email/batch", [mail()])).status for _ in range(4)]
     assert statuses == [200, 429, 429, 200]
@@ -160,15 +158,15 @@ async def test_count_and_skip_say_when_a_fault_strikes(client: Client) -> None:
     assert shown == {"rate_limited": {"count": 0, "skip": 0, "probability": 1.0, "fired": 2}}
 
 
-async def test_probability_strikes_some_requests(client: Client) -> None:
-    """A fault of probability one half strikes some of many requests and spares others."""
+async def test_a_fault_with_a_probability_occurs_in_some_requests(client: Client) -> None:
+    """With probability one half it occurs in some of many requests, and not in others."""
     await client.faults(postmark={"rate_limited": {"probability": 0.5}})
     statuses = {(await client.call("POST", "/email/batch", [mail()])).status for _ in range(40)}
     assert statuses == {200, 429}
 
 
 async def test_put_replaces_only_the_sections_it_names(client: Client) -> None:
-    """Switching a section leaves the others, an empty section clears it, DELETE clears all."""
+    """A section does not affect others, an empty one clears its switches, DELETE clears all."""
     await client.faults(postmark={"rate_limited": True}, llm={"slow_tokens": 0.1})
     await client.faults(postmark={})
     shown = (await client.call("GET", "/sandbox/faults")).object()
@@ -193,7 +191,7 @@ async def test_put_replaces_only_the_sections_it_names(client: Client) -> None:
     ],
 )
 async def test_an_unknown_switch_is_refused(client: Client, document: object) -> None:
-    """A misspelt switch or option answers 400 and changes nothing."""
+    """A misspelt switch or option gets a 400 and changes nothing."""
     await client.faults(postmark={"rate_limited": {"count": 7}})
     assert (await client.call("PUT", "/sandbox/faults", document)).status == 400
     shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]

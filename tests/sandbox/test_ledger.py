@@ -12,7 +12,7 @@ from tests.sandbox.conftest import QUIET, Client, Json, mail, sandbox_with
 
 
 async def test_entries_are_paged_and_filtered(client: Client) -> None:
-    """The ledger pages in the order of acceptance, filtered by metadata and recipient."""
+    """Pages are in the order of acceptance, filtered by metadata and recipient."""
     await client.send(*[mail(f"p{n}@example.com") for n in range(5)])
     await client.send(mail("p1@example.com", Metadata={"batch": "b2", "delivery": "x", "campaign": "c1"}))
     page = (await client.call("GET", "/sandbox/ledger?limit=2&offset=1")).object()
@@ -32,8 +32,8 @@ async def test_entries_are_paged_and_filtered(client: Client) -> None:
     assert (await client.call("GET", "/sandbox/ledger?limit=few")).status == 400
 
 
-async def test_summary_shows_what_was_accepted_twice(client: Client) -> None:
-    """Duplicates are counted by delivery and by campaign and mailbox, whatever the case of the address."""
+async def test_summary_counts_duplicates(client: Client) -> None:
+    """By delivery, and by campaign and mailbox, ignoring the case of the address."""
     await client.send(mail("a@example.com"), mail("A@Example.com", Metadata={"campaign": "c1", "delivery": "other"}))
     await client.send(
         mail("a@example.com", Metadata={"campaign": "c2", "delivery": "d-a@example.com"}), mail("nobody")
@@ -59,8 +59,8 @@ async def test_summary_shows_what_was_accepted_twice(client: Client) -> None:
     assert filtered["accepted"] == 1
 
 
-async def test_reset_forgets_messages_and_suppressions(client: Client) -> None:
-    """After a reset nothing is left but the switches."""
+async def test_reset_deletes_messages_and_suppressions(client: Client) -> None:
+    """Only the switches stay."""
     await client.send(mail())
     await client.call("POST", "/sandbox/suppressions", {"email": "a@example.com"})
     assert (await client.call("DELETE", "/sandbox/ledger")).status == 204
@@ -69,15 +69,15 @@ async def test_reset_forgets_messages_and_suppressions(client: Client) -> None:
     assert (await client.call("GET", "/sandbox/ledger?campaign=c1")).object()["total"] == 0
 
 
-async def test_the_file_holds_what_was_acknowledged(session: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """When the reply is there, so is the line; another run restores it, and a half-written last line is dropped."""
+async def test_the_file_contains_acknowledged_messages(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """The line is written before the response; another run restores it, and drops an incomplete last line."""
     config = SandboxConfig(ledger_path=tmp_path / "deep" / "ledger.jsonl", pace=0, rates=QUIET)
     assert config.ledger_path is not None
     async with sandbox_with(session, config) as client:
-        (verdict,) = await client.send(mail("a@example.com"))
+        (result,) = await client.send(mail("a@example.com"))
         await client.call("POST", "/sandbox/suppressions", {"email": "s@example.com"})
         lines = [orjson.loads(line) for line in config.ledger_path.read_bytes().splitlines()]
-        assert lines[0]["message_id"] == verdict["MessageID"]
+        assert lines[0]["message_id"] == result["MessageID"]
     with config.ledger_path.open("ab") as file:
         file.write(b'{"seq": 2, "message_id": "to')
     async with sandbox_with(session, config) as client:
@@ -109,8 +109,8 @@ uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listening
 """
 
 
-async def test_a_killed_sandbox_keeps_what_it_acknowledged(session: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """SIGKILL in the middle of batches: every acknowledged message is in the file, and it can be read again."""
+async def test_a_killed_sandbox_keeps_acknowledged_messages(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """After SIGKILL during batches every acknowledged message is in the file, which can be read again."""
     path = tmp_path / "ledger.jsonl"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVE, str(path), stdout=asyncio.subprocess.PIPE
@@ -122,12 +122,12 @@ async def test_a_killed_sandbox_keeps_what_it_acknowledged(session: aiohttp.Clie
     async def keep_sending() -> None:
         while True:
             batch = [mail(f"p{n}@example.com", Metadata={"delivery": str(n)}) for n in range(200)]
-            acknowledged.extend(verdict["MessageID"] for verdict in await killed.send(*batch))
+            acknowledged.extend(result["MessageID"] for result in await killed.send(*batch))
 
     sending = [asyncio.create_task(keep_sending()) for _ in range(3)]
     try:
         async with asyncio.timeout(120):
-            while len(acknowledged) < 2_000:  # noqa: ASYNC110 - growing at the pace of the replies
+            while len(acknowledged) < 2_000:  # noqa: ASYNC110 - the responses have no event to wait for
                 await asyncio.sleep(0.01)
     finally:
         process.kill()
@@ -140,17 +140,17 @@ async def test_a_killed_sandbox_keeps_what_it_acknowledged(session: aiohttp.Clie
         total = (await client.summary())["accepted"]
     assert isinstance(total, int)
     assert total >= len(acknowledged) >= 2_000
-    kept = {orjson.loads(line).get("message_id") for line in path.read_bytes().splitlines()}
-    assert set(acknowledged) <= kept
+    stored = {orjson.loads(line).get("message_id") for line in path.read_bytes().splitlines()}
+    assert set(acknowledged) <= stored
 
 
-async def test_the_latest_mail_can_be_looked_at(client: Client) -> None:
-    """The message as sent, and its HTML behind a policy that runs nothing; older ones keep their entry alone."""
+async def test_the_latest_messages_can_be_read(client: Client) -> None:
+    """As sent, and as HTML under a policy without scripts; of older messages only the entry is stored."""
     (first,) = await client.send(mail("a@example.com", HtmlBody="<script>alert(1)</script><b>Hi</b>"))
     path = f"/sandbox/messages/{first['MessageID']}"
-    kept = (await client.call("GET", path)).object()["message"]
-    assert isinstance(kept, dict)
-    assert kept["HtmlBody"] == "<script>alert(1)</script><b>Hi</b>"
+    stored = (await client.call("GET", path)).object()["message"]
+    assert isinstance(stored, dict)
+    assert stored["HtmlBody"] == "<script>alert(1)</script><b>Hi</b>"
     async with client.session.get(f"{client.url}{path}/html") as response:
         assert "sandbox" in response.headers["content-security-policy"]
         assert "<b>Hi</b>" in await response.text()
@@ -161,13 +161,13 @@ async def test_the_latest_mail_can_be_looked_at(client: Client) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-async def test_the_index_says_what_it_is(client: Client, accept: str) -> None:
-    """The root names the sandbox, its doors and every switch, and shows subjects without running them."""
+async def test_the_index_describes_the_sandbox(client: Client, accept: str) -> None:
+    """The root lists the endpoints and all switches, and escapes subjects."""
     await client.send(mail(Subject="<script>alert(1)</script>"))
     answer = await client.call("GET", "/", Accept=accept)
     text = str(answer.body)
     assert answer.status == 200
-    assert "stand-in" in text
+    assert "simulation" in text
     assert "/sandbox/faults" in text
     assert "<script>" not in text
     for section, switches in KNOWN.items():

@@ -32,7 +32,7 @@ RESULTS: Json = {
 
 
 async def test_the_openai_sdk_reads_a_stream_with_tools(client: Client) -> None:
-    """Asked about results, the model lists campaigns, looks up the one in question, and tells its figures."""
+    """For a question about results the model lists campaigns, reads the one in question, and gives its figures."""
     messages = [user("What are the results of Spring sale?")]
     tools = [CAMPAIGNS, RESULTS, COUNT]
     campaigns = {"campaigns": [{"id": "c-1", "name": "Welcome"}, {"id": "c-2", "name": "Spring sale"}]}
@@ -40,27 +40,29 @@ async def test_the_openai_sdk_reads_a_stream_with_tools(client: Client) -> None:
         "list_campaigns": campaigns,
         "campaign_results": {"name": "Spring sale", "delivered": 1980, "openRate": 0.313},
     }
-    asked: list[tuple[str, object]] = []
-    said = ""
+    called: list[tuple[str, object]] = []
+    reply = ""
     async with sdk(client) as openai:
         for step in range(3):
             stream = await opened(openai, messages, tools)
-            said, calls = gathered([chunk async for chunk in stream])
+            reply, calls = gathered([chunk async for chunk in stream])
             for name, arguments in calls.values():
-                asked.append((name, orjson.loads(arguments)))
+                called.append((name, orjson.loads(arguments)))
                 messages += tool_turn(f"call_{step}", name, answers[name], arguments)
-    assert asked == [("list_campaigns", {"limit": 5}), ("campaign_results", {"campaign_id": "c-2"})]
-    assert "“Spring sale”: delivered 1,980, open rate 31.3 %" in said
+    assert called == [("list_campaigns", {"limit": 5}), ("campaign_results", {"campaign_id": "c-2"})]
+    assert "“Spring sale”: delivered 1,980, open rate 31.3 %" in reply
 
 
-async def test_counts_are_told_from_the_tool(client: Client) -> None:
-    """A count of contacts is told with its figure, and later replies do not introduce themselves again."""
+async def test_counts_come_from_the_tool(client: Client) -> None:
+    """The reply has the tool's count of contacts; later replies do not repeat the introduction."""
     question = user("How many contacts do I have?")
     choice = await ask(client, [question], tools=[CAMPAIGNS, COUNT])
     assert choice["finish_reason"] == "tool_calls"
     earlier: list[Json] = [user("Hi"), {"role": "assistant", "content": "Hello!"}]
-    said = await text(client, [*earlier, question, *tool_turn("x", "count_contacts", {"count": 2000})], tools=[COUNT])
-    assert said == "You have 2,000 contacts."
+    reply = await text(
+        client, [*earlier, question, *tool_turn("x", "count_contacts", {"count": 2000})], tools=[COUNT]
+    )
+    assert reply == "You have 2,000 contacts."
 
 
 @pytest.mark.parametrize(
@@ -74,14 +76,14 @@ async def test_counts_are_told_from_the_tool(client: Client) -> None:
         (None, "found nothing"),
     ],
 )
-async def test_any_result_is_told(client: Client, result: object, expected: str) -> None:
-    """Lists, errors, nested objects, words and nothing are each put into a sentence."""
-    said = await text(client, [user("My campaigns?"), *tool_turn("x", "list_campaigns", result)], tools=[CAMPAIGNS])
-    assert expected in said
+async def test_any_result_is_described(client: Client, result: object, expected: str) -> None:
+    """Lists, errors, nested objects, texts and null each give a sentence."""
+    reply = await text(client, [user("My campaigns?"), *tool_turn("x", "list_campaigns", result)], tools=[CAMPAIGNS])
+    assert expected in reply
 
 
-async def test_without_tools_or_a_topic_the_model_says_what_it_is(client: Client) -> None:
-    """No tools, tool_choice none, or a greeting give a text that names the offline Maya."""
+async def test_without_tools_or_a_topic_the_model_introduces_itself(client: Client) -> None:
+    """Without tools, with tool_choice none, or for a greeting the text names the offline Maya."""
     question = [user("How are my campaigns?")]
     for changes in ({}, {"tools": [CAMPAIGNS], "tool_choice": "none"}):
         assert "offline Maya" in await text(client, question, **changes)
@@ -109,7 +111,7 @@ def tool(name: str, **properties: object) -> Json:
 async def test_the_offline_model_chooses_the_tool_by_its_name(
     client: Client, question: str, expected: tuple[str, Json] | None
 ) -> None:
-    """The topic picks the tool, arguments come from the question, and nothing that writes is ever called."""
+    """By its topic; the arguments come from the question, and tools that write are never called."""
     nullable = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     tools = [
         tool("send_campaign", campaign_id={"type": "string"}),
@@ -128,8 +130,8 @@ async def test_the_offline_model_chooses_the_tool_by_its_name(
     assert called == ([expected] if expected else [])
 
 
-async def test_a_draft_is_about_what_was_asked(client: Client) -> None:
-    """Asked to write, the model gives a subject and a body with the merge tag."""
-    said = await text(client, [user("Write an e-mail about our summer opening hours.")])
-    assert "**Subject:** Summer opening hours" in said
-    assert '{{ contact.firstName | default: "there" }}' in said
+async def test_a_draft_has_the_topic_of_the_question(client: Client) -> None:
+    """It has a subject, and a body with the merge tag."""
+    reply = await text(client, [user("Write an e-mail about our summer opening hours.")])
+    assert "**Subject:** Summer opening hours" in reply
+    assert '{{ contact.firstName | default: "there" }}' in reply

@@ -11,8 +11,8 @@ from tests.sandbox.chat import COUNT, HELLO, PATH, ask, opened, sdk, text, tool_
 from tests.sandbox.conftest import Client, Json, sandbox_with
 
 
-async def test_the_wire_is_server_sent_events_as_openrouter_sends_them(client: Client) -> None:
-    """Comments, a role delta, content, a finish reason, usage with cost and no choice, DONE, and the id."""
+async def test_a_stream_has_openrouters_format(client: Client) -> None:
+    """Comments, a role delta, content, a finish reason, usage with cost and without a choice, DONE, and the id."""
     document = {"model": "vendor/model", "messages": HELLO, "stream": True}
     async with client.session.post(
         client.url + PATH, json=document, headers={"Authorization": "Bearer key"}
@@ -31,12 +31,12 @@ async def test_the_wire_is_server_sent_events_as_openrouter_sends_them(client: C
     assert chunks[-1]["choices"] == []
     assert usage["cost"] > 0
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    told = "".join(chunk["choices"][0]["delta"]["content"] or "" for chunk in chunks[:-1])
-    assert told.startswith("I am the offline Maya")
+    reply = "".join(chunk["choices"][0]["delta"]["content"] or "" for chunk in chunks[:-1])
+    assert reply.startswith("I am the offline Maya")
 
 
 async def test_max_tokens_ends_with_length(client: Client) -> None:
-    """A reply longer than max_tokens is cut at a word with finish reason length."""
+    """A longer reply is cut after a word, with the finish reason length."""
     choice = await ask(client, HELLO, max_tokens=3)
     assert choice["finish_reason"] == "length"
     assert choice["message"] == {"role": "assistant", "content": "I am the ", "refusal": None}
@@ -81,7 +81,7 @@ ASSISTANT_CALL = tool_turn("a", "count_contacts", 1)[0]
     ],
 )
 async def test_a_malformed_request_is_refused(client: Client, changes: Json) -> None:
-    """Each breach answers 400 with OpenRouter's error object."""
+    """Each invalid request gets a 400 with OpenRouter's error object."""
     document = {"model": "vendor/model", "messages": HELLO, **changes}
     answer = await client.call("POST", PATH, document, Authorization="Bearer key")
     error = answer.object()["error"]
@@ -90,7 +90,7 @@ async def test_a_malformed_request_is_refused(client: Client, changes: Json) -> 
 
 
 async def test_a_key_is_required_and_compared(session: aiohttp.ClientSession) -> None:
-    """No key or a wrong one answers 401."""
+    """A missing or wrong key gets a 401."""
     async with sandbox_with(session, SandboxConfig(llm_api_key="right", pace=0)) as client:
         for authorization in ("", "Bearer ", "Basic right", "Bearer wrong"):
             document = {"model": "m", "messages": HELLO}
@@ -101,7 +101,7 @@ async def test_a_key_is_required_and_compared(session: aiohttp.ClientSession) ->
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 408, 429, 502, 503])
 async def test_errors_before_the_first_token_have_their_status(client: Client, status: int) -> None:
-    """The SDK sees the status and the code."""
+    """The SDK gets the status."""
     await client.faults(llm={"status": {"status": status, "count": 1}})
     async with sdk(client) as openai:
         with pytest.raises(APIStatusError) as caught:
@@ -110,9 +110,9 @@ async def test_errors_before_the_first_token_have_their_status(client: Client, s
 
 
 async def streamed(client: Client) -> tuple[str, list[Json], bool]:
-    """The raw body of a stream as far as it came, its chunks, and whether it ended properly."""
+    """The body of a stream as far as received, its chunks, and whether it was complete."""
     document = {"model": "vendor/model", "messages": HELLO, "stream": True}
-    body, whole = b"", True
+    body, complete = b"", True
     async with client.session.post(
         client.url + PATH, json=document, headers={"Authorization": "Bearer key"}
     ) as response:
@@ -121,23 +121,23 @@ async def streamed(client: Client) -> tuple[str, list[Json], bool]:
             async for part in response.content.iter_any():
                 body += part
         except aiohttp.ClientPayloadError:
-            whole = False
-    told = body.decode()
-    chunks = [orjson.loads(line[6:]) for line in told.splitlines() if line.startswith("data: {")]
-    return told, chunks, whole
+            complete = False
+    received = body.decode()
+    chunks = [orjson.loads(line[6:]) for line in received.splitlines() if line.startswith("data: {")]
+    return received, chunks, complete
 
 
 async def test_an_error_in_mid_stream_is_a_chunk(client: Client) -> None:
-    """HTTP 200, some words, then a top-level error with finish reason error, and no DONE."""
-    await client.faults(llm={"mid_stream_error": {"after": 2, "code": 502, "message": "Gone.", "count": 1}})
-    told, chunks, whole = await streamed(client)
-    assert whole
-    assert chunks[-1]["error"] == {"code": 502, "message": "Gone."}
+    """Status 200, some words, then a top-level error with the finish reason error, and no DONE."""
+    await client.faults(llm={"mid_stream_error": {"after": 2, "code": 502, "message": "Disconnected.", "count": 1}})
+    received, chunks, complete = await streamed(client)
+    assert complete
+    assert chunks[-1]["error"] == {"code": 502, "message": "Disconnected."}
     choices = chunks[-1]["choices"]
     assert isinstance(choices, list)
     assert choices[0]["finish_reason"] == "error"
     assert len(chunks) == 1 + 2 + 1
-    assert "[DONE]" not in told
+    assert "[DONE]" not in received
     await client.faults(llm={"mid_stream_error": {"count": 1}})
     async with sdk(client) as openai:
         stream = await opened(openai, HELLO)
@@ -145,29 +145,29 @@ async def test_an_error_in_mid_stream_is_a_chunk(client: Client) -> None:
             [chunk async for chunk in stream]
 
 
-async def test_a_cut_stream_breaks_off(client: Client) -> None:
-    """The connection closes after some words, without an end."""
+async def test_a_cut_stream_is_incomplete(client: Client) -> None:
+    """The connection closes after some words."""
     await client.faults(llm={"cut_stream": {"after": 2}})
-    told, chunks, whole = await streamed(client)
-    assert not whole
+    received, chunks, complete = await streamed(client)
+    assert not complete
     assert len(chunks) == 1 + 2
-    assert "[DONE]" not in told
+    assert "[DONE]" not in received
 
 
 async def test_stalls_and_slow_tokens_take_their_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stall before the first token or in mid-stream, and slow tokens, delay a reply that then ends well."""
+    """Stalls before the first token or in mid-stream, and slow tokens, delay a reply, which is then complete."""
     simulated = simulate(monkeypatch, "sandbox.openrouter.completions")
     for switch in ({"stall_before_first_token": 30}, {"stall_mid_stream": 30}, {"slow_tokens": 2}):
         await client.faults(llm=switch)
         start = simulated.now
-        told, _, whole = await streamed(client)
-        assert whole
-        assert told.endswith("data: [DONE]\n\n")
+        received, _, complete = await streamed(client)
+        assert complete
+        assert received.endswith("data: [DONE]\n\n")
         assert simulated.now - start >= 30, switch
 
 
 async def test_models_fall_back_in_order(client: Client) -> None:
-    """A model that is down is passed over, the reply names the one used; with all down it answers 503."""
+    """A model that is down is skipped, and the reply names the one used; if all are down it is a 503."""
     await client.faults(llm={"model_down": "first/*"})
     document: Json = {"models": ["first/big", "second/small"], "messages": HELLO}
     answer = await client.call("POST", PATH, document, Authorization="Bearer key")
@@ -179,8 +179,8 @@ async def test_models_fall_back_in_order(client: Client) -> None:
     assert "sandbox/offline-maya" in [model["id"] for model in listed]
 
 
-async def test_a_script_plays_a_hostile_model(client: Client) -> None:
-    """Turns come in order: a call nobody offered with broken arguments, an error, a text; then the offline Maya."""
+async def test_a_script_simulates_a_hostile_model(client: Client) -> None:
+    """Turns in order: a call of an unknown tool with invalid arguments, an error, a text; then the offline Maya."""
     turns = [
         {"text": "Wait.", "tool_calls": [{"name": "send_everything", "arguments": '{"to": '}]},
         {"error": {"code": 429, "message": "Busy."}},
@@ -200,13 +200,13 @@ async def test_a_script_plays_a_hostile_model(client: Client) -> None:
 
 
 async def test_a_repeated_script_never_ends(client: Client) -> None:
-    """With repeat the turns come round again."""
+    """With `repeat` it starts again after the last turn."""
     await client.faults(llm={"script": {"turns": ["one", "two"], "repeat": True}})
     assert [await text(client, HELLO) for _ in range(3)] == ["one", "two", "one"]
 
 
-async def test_requests_show_what_the_model_was_told_and_how_it_ended(client: Client) -> None:
-    """A finished stream, and one that its client closed."""
+async def test_requests_are_listed_with_how_they_ended(client: Client) -> None:
+    """A finished stream, and one that its client has closed."""
     await streamed(client)
     await client.faults(llm={"slow_tokens": 0.05})
     async with client.session.post(

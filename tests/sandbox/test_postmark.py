@@ -10,8 +10,8 @@ from sandbox.wire import JsonObject
 from tests.sandbox.conftest import Client, mail, sandbox_with
 
 
-async def test_batch_answers_in_order_with_a_verdict_each(client: Client) -> None:
-    """A batch with a bad item answers 200, and the good ones are accepted."""
+async def test_a_batch_has_a_result_for_each_message_in_order(client: Client) -> None:
+    """The status is 200 although one message is invalid; the valid ones are accepted."""
     good, bad, other = await client.send(mail("a@example.com"), mail("not an address"), mail("B <b@example.com>"))
     assert good["ErrorCode"] == 0
     assert good["To"] == "a@example.com"
@@ -23,7 +23,7 @@ async def test_batch_answers_in_order_with_a_verdict_each(client: Client) -> Non
 
 
 async def test_token_is_required_and_compared(session: aiohttp.ClientSession) -> None:
-    """A missing or wrong token answers 401 with code 10."""
+    """A missing or wrong token gets a 401 with the code 10."""
     async with sandbox_with(session, SandboxConfig(server_token="right", pace=0)) as client:
         for token in ("", "wrong"):
             answer = await client.call("POST", "/email/batch", [mail()], X_Postmark_Server_Token=token)
@@ -45,22 +45,22 @@ async def test_token_is_required_and_compared(session: aiohttp.ClientSession) ->
         ([mail(), mail(TrackOpens="yes")], 403),
     ],
 )
-async def test_a_malformed_batch_is_refused_whole(client: Client, document: object, code: int) -> None:
-    """A body of the wrong shape answers 422, and nothing of it is accepted."""
+async def test_a_malformed_batch_is_refused(client: Client, document: object, code: int) -> None:
+    """It gets a 422, and no message is accepted."""
     answer = await client.call("POST", "/email/batch", document)
     assert (answer.status, answer.object()["ErrorCode"]) == (422, code)
     assert (await client.summary())["accepted"] == 0
 
 
 async def test_json_headers_are_required(client: Client) -> None:
-    """Another media type in either direction answers 422 with code 409."""
+    """Another media type, sent or accepted, gets a 422 with the code 409."""
     for headers in ({"Content_Type": "text/plain"}, {"Accept": "text/html"}):
         answer = await client.call("POST", "/email/batch", [mail()], **headers)
         assert (answer.status, answer.object()["ErrorCode"]) == (422, 409)
 
 
 async def test_a_batch_over_fifty_megabytes_is_refused(client: Client) -> None:
-    """More than 50 MB answers 413."""
+    """It gets a 413."""
     answer = await client.call("POST", "/email/batch", b"[" + b" " * 50_000_000 + b"]")
     assert answer.status == 413
 
@@ -90,7 +90,7 @@ async def test_a_batch_over_fifty_megabytes_is_refused(client: Client) -> None:
     ],
 )
 async def test_an_invalid_message_is_refused_alone(client: Client, changes: JsonObject, code: int) -> None:
-    """A bad value in one message leaves its neighbour accepted; alone at `/email` it answers 422."""
+    """Other messages of the batch are accepted; at `/email` it gets a 422."""
     refused, accepted = await client.send({**mail(), **changes}, mail("b@example.com"))
     assert refused["ErrorCode"] == code
     assert accepted["ErrorCode"] == 0
@@ -99,7 +99,7 @@ async def test_an_invalid_message_is_refused_alone(client: Client, changes: Json
 
 
 async def test_limits_are_inclusive(client: Client) -> None:
-    """What stands exactly at a limit is accepted."""
+    """Values exactly at a limit are accepted."""
     at_limit = mail(
         ",".join(f"p{n}@example.com" for n in range(50)),
         Tag="t" * 1000,
@@ -110,39 +110,39 @@ async def test_limits_are_inclusive(client: Client) -> None:
     assert len(await client.send(*[mail()] * 500)) == 500
 
 
-async def test_suppressed_addresses_are_inactive_on_their_stream_alone(client: Client) -> None:
-    """406 without To and MessageID on the stream of the suppression, accepted on another, and again later."""
+async def test_suppressed_addresses_are_inactive_only_on_their_stream(client: Client) -> None:
+    """The code is 406, without To and MessageID; on another stream, and after reactivation, it is accepted."""
     suppression = {"email": "Ada@example.com", "stream": "broadcast", "reason": "HardBounce"}
     assert (await client.call("POST", "/sandbox/suppressions", suppression)).status == 201
-    (verdict,) = await client.send(mail())
-    assert verdict["ErrorCode"] == 406
-    assert set(verdict) == {"ErrorCode", "Message"}
-    assert "ada@example.com" in str(verdict["Message"])
+    (result,) = await client.send(mail())
+    assert result["ErrorCode"] == 406
+    assert set(result) == {"ErrorCode", "Message"}
+    assert "ada@example.com" in str(result["Message"])
     assert (await client.call("POST", "/email", mail())).status == 422
     assert (await client.send(mail(MessageStream="outbound")))[0]["ErrorCode"] == 0
     assert (await client.call("DELETE", "/sandbox/suppressions", suppression)).status == 204
     assert (await client.send(mail()))[0]["ErrorCode"] == 0
 
 
-async def test_inactive_addresses_among_others_are_left_out(client: Client) -> None:
-    """A message to two, one of them inactive, goes to the other."""
+async def test_inactive_recipients_among_others_are_skipped(client: Client) -> None:
+    """A message to two recipients, one of them inactive, is accepted for the other."""
     await client.call("POST", "/sandbox/suppressions", {"email": "b@example.com"})
-    (verdict,) = await client.send(mail("a@example.com, b@example.com"))
-    assert verdict["ErrorCode"] == 0
-    assert "b@example.com" in str(verdict["Message"])
+    (result,) = await client.send(mail("a@example.com, b@example.com"))
+    assert result["ErrorCode"] == 0
+    assert "b@example.com" in str(result["Message"])
     page = (await client.call("GET", "/sandbox/ledger?recipient=b@example.com")).object()
     assert page["total"] == 0
 
 
-async def test_the_dry_run_token_accepts_and_keeps_nothing(client: Client) -> None:
-    """Postmark's test token validates without sending."""
+async def test_the_dry_run_token_only_validates(client: Client) -> None:
+    """With Postmark's test token nothing is stored."""
     answer = await client.call("POST", "/email", mail(), X_Postmark_Server_Token="POSTMARK_API_TEST")
     assert answer.object()["ErrorCode"] == 0
     assert (await client.summary())["accepted"] == 0
 
 
 async def test_search_finds_a_batch_newest_first(client: Client) -> None:
-    """A search by one metadata field pages through the batch and carries what a reconciliation needs."""
+    """A search by metadata returns pages of a batch, with the data that reconciliation needs."""
     await client.send(*[mail(f"p{n}@example.com") for n in range(5)])
     await client.send(mail("other@example.com", Metadata={"batch": "b2"}))
     answer = await client.call("GET", "/messages/outbound?count=2&offset=1&metadata_batch=b1")
@@ -171,8 +171,8 @@ async def test_search_finds_a_batch_newest_first(client: Client) -> None:
         "count=10&offset=0&status=opened",
     ],
 )
-async def test_a_search_outside_the_rules_is_refused(client: Client, query: str) -> None:
-    """Two metadata fields, too large a page or too deep an offset answer 422."""
+async def test_an_invalid_search_is_refused(client: Client, query: str) -> None:
+    """Two metadata fields, a page that is too large, or an offset that is too deep get a 422."""
     assert (await client.call("GET", f"/messages/outbound?{query}")).status == 422
 
 
@@ -196,7 +196,7 @@ async def test_search_narrows_by_each_filter(client: Client) -> None:
 
 
 async def test_a_date_without_an_offset_is_eastern_time(client: Client) -> None:
-    """A naive UTC time an hour ago lies in Postmark's future; with an offset it does not."""
+    """So a UTC time an hour ago without an offset is in the future; with an offset it is not."""
     await client.send(mail())
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
     for text, total in (

@@ -17,16 +17,16 @@ EAGER = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0
 async def test_a_message_is_delivered_opened_clicked_and_opened_again(
     session: aiohttp.ClientSession, inbox: Inbox
 ) -> None:
-    """One JSON event a request, with our metadata, HTTP Basic, and FirstOpen on the first open alone."""
+    """Each request has one event, with our metadata, HTTP Basic, and FirstOpen only for the first open."""
     config = SandboxConfig(
         pace=0, rates=EAGER, webhook_url=inbox.url, webhook_username="hook", webhook_password="secret"
     )
     async with sandbox_with(session, config) as client:
-        (verdict,) = await client.send(mail())
+        (result,) = await client.send(mail())
         events = await inbox.until(4)
     assert sorted(map(str, inbox.types())) == ["Click", "Delivery", "Open", "Open"]
     for event in events:
-        assert event["MessageID"] == verdict["MessageID"]
+        assert event["MessageID"] == result["MessageID"]
         assert event["Metadata"] == {"batch": "b1", "delivery": "d-ada@example.com", "campaign": "c1"}
         assert event["Recipient"] == "ada@example.com"
         assert event["MessageStream"] == "broadcast"
@@ -40,7 +40,7 @@ async def test_a_message_is_delivered_opened_clicked_and_opened_again(
 async def test_untracked_messages_are_neither_opened_nor_clicked(
     session: aiohttp.ClientSession, inbox: Inbox
 ) -> None:
-    """Without TrackOpens and TrackLinks the vendor sees the delivery alone."""
+    """Without TrackOpens and TrackLinks there is only the delivery."""
     async with sandbox_with(session, SandboxConfig(pace=0, rates=EAGER, webhook_url=inbox.url)) as client:
         await client.send(mail(TrackOpens=False, TrackLinks="None"))
         await inbox.until(1)
@@ -49,7 +49,7 @@ async def test_untracked_messages_are_neither_opened_nor_clicked(
 
 
 async def test_test_addresses_bounce_and_suppress(client: Client, inbox: Inbox) -> None:
-    """A hard bounce makes the address inactive and says so, a soft one does not, the black hole delivers."""
+    """A hard bounce suppresses the address and sends a webhook, a soft bounce does not, the black hole delivers."""
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     hard, soft = "hardbounce@bounce-testing.postmarkapp.com", "softbounce@bounce-testing.postmarkapp.com"
     await client.send(mail(hard), mail(soft), mail("test@blackhole.postmarkapp.com"))
@@ -65,12 +65,12 @@ async def test_test_addresses_bounce_and_suppress(client: Client, inbox: Inbox) 
     assert isinstance(bounce["ID"], int)
     assert events["Bounce", "SoftBounce"]["Inactive"] is False
     assert events["SubscriptionChange", None]["SuppressionReason"] == "HardBounce"
-    verdicts = await client.send(mail(hard), mail(soft))
-    assert [verdict["ErrorCode"] for verdict in verdicts] == [406, 0]
+    results = await client.send(mail(hard), mail(soft))
+    assert [result["ErrorCode"] for result in results] == [406, 0]
 
 
-async def test_the_same_seed_leads_the_same_lives(session: aiohttp.ClientSession) -> None:
-    """Two sandboxes of one seed suppress the same addresses, another seed others."""
+async def test_the_same_seed_gives_the_same_events(session: aiohttp.ClientSession) -> None:
+    """Two sandboxes with the same seed suppress the same addresses, one with another seed others."""
     rates = EngagementRates(hard_bounce=0.3)
     outcomes: list[set[str]] = []
     for seed in (7, 7, 8):
@@ -85,23 +85,23 @@ async def test_the_same_seed_leads_the_same_lives(session: aiohttp.ClientSession
 
 
 async def counted(client: Client, **wanted: object) -> Json:
-    """Wait until the sandbox shows these figures of its webhooks; all that it shows then.
+    """Wait until the sandbox reports these numbers of its webhooks; returns all numbers.
 
-    An attempt counts when its answer has come, which is later than the receiver has the event.
+    An attempt is counted when its response has arrived, so after the receiver has got the event.
     """
     shown: Json = {}
 
-    async def is_so() -> bool:
+    async def matches() -> bool:
         nonlocal shown
         shown = (await client.call("GET", "/sandbox/webhooks")).object()
         return wanted.items() <= shown.items()
 
-    await until(is_so)
+    await until(matches)
     return shown
 
 
-async def test_a_failing_receiver_is_tried_again(client: Client, inbox: Inbox) -> None:
-    """An event answered with 500 comes again until it is taken."""
+async def test_a_failed_webhook_is_retried(client: Client, inbox: Inbox) -> None:
+    """An event is sent again until it gets a 2xx."""
     inbox.answers = [500, 503, 302]
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
@@ -110,8 +110,8 @@ async def test_a_failing_receiver_is_tried_again(client: Client, inbox: Inbox) -
     assert (state["attempts"], state["failed"], state["given_up"]) == (4, 3, 0)
 
 
-async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_retries(client: Client, inbox: Inbox) -> None:
-    """Eleven attempts in all, then the event is lost for good."""
+async def test_a_webhook_is_dropped_after_ten_retries(client: Client, inbox: Inbox) -> None:
+    """There are eleven attempts."""
     inbox.answers = [500] * 20
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
@@ -119,8 +119,8 @@ async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_retries(
     assert len(inbox.events) == 11
 
 
-async def test_a_receiver_that_is_down_has_status_zero(client: Client, inbox: Inbox) -> None:
-    """A refused connection is a failed attempt of status 0, and does no harm to the next."""
+async def test_an_unreachable_receiver_has_status_zero(client: Client, inbox: Inbox) -> None:
+    """A refused connection is a failed attempt with the status 0; the next one works."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         await client.call("PUT", "/sandbox/webhooks", {"url": f"http://127.0.0.1:{unused.getsockname()[1]}/"})
@@ -132,16 +132,16 @@ async def test_a_receiver_that_is_down_has_status_zero(client: Client, inbox: In
 async def test_pace_stretches_the_delays(
     session: aiohttp.ClientSession, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At pace 2 a delivery takes twice its time; the one here is quick by nature."""
-    now, asked = 0.0, 0
+    """At pace 2 a delivery takes twice as long; the address is one with a short delay."""
+    now, polls = 0.0, 0
 
     def clock() -> float:
-        nonlocal asked
-        asked += 1
+        nonlocal polls
+        polls += 1
         return now
 
-    async def asked_again() -> bool:
-        return asked > 5  # so that what was due would have been sent
+    async def polled() -> bool:
+        return polls > 5  # so that everything due has been sent
 
     monkeypatch.setattr("sandbox.webhooks.monotonic", clock)
     config = SandboxConfig(pace=2, rates=QUIET, webhook_url=inbox.url)
@@ -152,35 +152,35 @@ async def test_pace_stretches_the_delays(
     address = min(delays, key=lambda each: delays[each][0].delay)
     async with sandbox_with(session, config) as client:
         await client.send(mail(address))
-        await until(asked_again)
-        now, asked = delays[address][0].delay * 1.9, 0
-        await until(asked_again)
+        await until(polled)
+        now, polls = delays[address][0].delay * 1.9, 0
+        await until(polled)
         assert inbox.events == []
         now = delays[address][0].delay * 2
         await inbox.until(1)
 
 
-async def test_a_403_stops_the_webhooks_for_good(client: Client, inbox: Inbox) -> None:
-    """After a 403 nothing more is posted until the webhooks are reset."""
+async def test_a_403_stops_the_webhooks(client: Client, inbox: Inbox) -> None:
+    """After a 403 no webhook is sent until a reset."""
     inbox.answers = [403]
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
-    (verdict,) = await client.send(mail())
+    (result,) = await client.send(mail())
     await counted(client, stopped=True)
     await client.send(mail("b@example.com"))
     await counted(client, discarded=1, waiting=0, queued=0)
     assert len(inbox.events) == 1
-    opened = {"record_type": "Open", "message_id": verdict["MessageID"]}
+    opened = {"record_type": "Open", "message_id": result["MessageID"]}
     assert (await client.call("POST", "/sandbox/webhooks", opened)).status == 409
     assert (await client.call("DELETE", "/sandbox/webhooks")).status == 204
     assert (await client.call("POST", "/sandbox/webhooks", opened)).object() == {"statuses": [200]}
 
 
-async def test_events_are_emitted_and_replayed_on_demand(client: Client, inbox: Inbox) -> None:
-    """An event built for a message, one given whole, several times over, and a replay of what was told."""
+async def test_events_are_sent_and_replayed_on_request(client: Client, inbox: Inbox) -> None:
+    """An event built for a message, a given event several times, and a replay of a message's events."""
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
-    (verdict,) = await client.send(mail())
+    (result,) = await client.send(mail())
     await inbox.until(1)
-    message_id = verdict["MessageID"]
+    message_id = result["MessageID"]
     inbox.answers = [200, 401]
     complaint = {"record_type": "SpamComplaint", "message_id": message_id}
     assert (await client.call("POST", "/sandbox/webhooks", complaint)).object() == {"statuses": [200, 401]}
@@ -196,10 +196,10 @@ async def test_events_are_emitted_and_replayed_on_demand(client: Client, inbox: 
     assert all(event in events[:3] for event in events[5:])
 
 
-async def test_bad_orders_for_webhooks_are_refused(client: Client, inbox: Inbox) -> None:
-    """An unknown message, an unknown record type, a wild number or no URL answer with what is wrong."""
-    (verdict,) = await client.send(mail())
-    known = {"record_type": "Open", "message_id": verdict["MessageID"]}
+async def test_invalid_requests_for_webhooks_are_refused(client: Client, inbox: Inbox) -> None:
+    """An unknown message or record type, a number out of range, or no URL."""
+    (result,) = await client.send(mail())
+    known = {"record_type": "Open", "message_id": result["MessageID"]}
     assert (await client.call("POST", "/sandbox/webhooks", known)).status == 409
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     for document, status in (
@@ -212,8 +212,8 @@ async def test_bad_orders_for_webhooks_are_refused(client: Client, inbox: Inbox)
         assert (await client.call("POST", "/sandbox/webhooks", document)).status == status, document
 
 
-async def test_webhooks_as_seen_in_the_wild(client: Client, inbox: Inbox) -> None:
-    """Switches spell ServerID otherwise, leave out Metadata and Tag, double and delay events."""
+async def test_webhook_faults(client: Client, inbox: Inbox) -> None:
+    """Switches change the spelling of ServerID, omit Metadata and Tag, and repeat and delay events."""
     await client.faults(
         webhooks={
             "server_id_spelling": True,
@@ -232,8 +232,8 @@ async def test_webhooks_as_seen_in_the_wild(client: Client, inbox: Inbox) -> Non
 
 
 @pytest.mark.soak
-async def test_many_messages_pass_without_a_backlog_of_tasks(session: aiohttp.ClientSession) -> None:
-    """Two hundred full batches are accepted and lived through while the sandbox keeps answering; twenty in short."""
+async def test_many_messages_need_no_tasks_of_their_own(session: aiohttp.ClientSession) -> None:
+    """200 full batches (20 in the short form) are accepted and their events handled, without further tasks."""
     batches = 200 if is_long() else 20
     async with sandbox_with(session, SandboxConfig(pace=0, rates=QUIET)) as client:
         before = len(asyncio.all_tasks())
@@ -252,16 +252,18 @@ async def test_many_messages_pass_without_a_backlog_of_tasks(session: aiohttp.Cl
         assert (summary["accepted"], summary["distinct_deliveries"]) == (500 * batches, 500 * batches)
 
 
-async def test_the_suppression_list_tells_of_its_changes_when_asked_to(client: Client, inbox: Inbox) -> None:
-    """An address put on the list by hand, and taken off it, is told without a message, as Postmark does; else not."""
+async def test_changes_of_the_suppression_list_send_webhooks_on_request(client: Client, inbox: Inbox) -> None:
+    """Manual changes of the list send webhooks without a message, like Postmark's; only on request."""
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     entry = {"email": "ada@example.com", "webhook": True}
     assert (await client.call("POST", "/sandbox/suppressions", {"email": "silent@example.com"})).status == 201
     assert (await client.call("POST", "/sandbox/suppressions", {**entry, "origin": "Admin"})).status == 201
     assert (await client.call("DELETE", "/sandbox/suppressions", entry)).status == 204
     events = sorted(await inbox.until(2), key=lambda event: not event["SuppressSending"])
-    told = [(event["MessageID"], event["Recipient"], event["Origin"], event["SuppressionReason"]) for event in events]
-    assert told == [
+    received = [
+        (event["MessageID"], event["Recipient"], event["Origin"], event["SuppressionReason"]) for event in events
+    ]
+    assert received == [
         (None, "ada@example.com", "Admin", "ManualSuppression"),
         (None, "ada@example.com", "Customer", None),
     ]

@@ -16,7 +16,7 @@ from models.deliveries import DeliveryStatus
 from models.suppressions import Suppression
 from models.webhooks import WebhookInbox
 from runtime import Runtime
-from sandbox.ledger import Message
+from sandbox.ledger import AcceptedMessage
 from services.contacts import changing
 from services.contacts.history import EVENTS, EventRow
 from services.contacts.listing import CONTACTS, ContactRow
@@ -159,14 +159,16 @@ async def test_a_change_without_message_may_have_an_id_of_zeros(
     assert (await row_of(runtime, actor, contact_id)).status == status
 
 
-async def same_address(runtime: Runtime, provider: Provider, sender: Sender) -> tuple[Actor, Message, Actor, UUID]:
+async def same_address(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> tuple[Actor, AcceptedMessage, Actor, UUID]:
     """A sender with an accepted message, and another organization that has the recipient's address as well."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
     other_owner, contact_id = await with_contact(runtime, message.recipients[0])
     return actor, message, other_owner, contact_id
 
 
-def of(message: Message, event: dict[str, Any]) -> dict[str, Any]:
+def of(message: AcceptedMessage, event: dict[str, Any]) -> dict[str, Any]:
     """The event, about the message."""
     return {
         **event,

@@ -23,7 +23,7 @@ from integrations.mail import (
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
 from runtime import Runtime
-from sandbox.ledger import Message as Entry
+from sandbox.ledger import AcceptedMessage as Entry
 from services.deliveries.sending import Sender
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, expire_leases, progress, sending, sweep

@@ -19,8 +19,8 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from models.webhooks import WebhookInbox
 from runtime import Runtime
-from sandbox.events import Happening, payload
-from sandbox.ledger import Message
+from sandbox.events import WebhookEvent, payload
+from sandbox.ledger import AcceptedMessage
 from services.campaigns.progress import read_stats
 from services.deliveries.sending import Sender
 from services.webhooks.attributing import attribute_events
@@ -51,21 +51,21 @@ async def deliver_events(runtime: Runtime, *events: Json) -> None:
 
 async def send_campaign(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
-) -> tuple[Actor, UUID, list[Message]]:
+) -> tuple[Actor, UUID, list[AcceptedMessage]]:
     """A campaign whose messages the provider has accepted."""
     actor, _, campaign_id = await sending(runtime, how_many)
     await drain(sender, actor, campaign_id)
     return actor, campaign_id, await messages_of(provider, campaign_id)
 
 
-async def messages_of(provider: Provider, campaign_id: UUID) -> list[Message]:
+async def messages_of(provider: Provider, campaign_id: UUID) -> list[AcceptedMessage]:
     """The provider's messages of a campaign."""
-    return [Message(**entry) for entry in await provider.messages(campaign_id)]  # type: ignore[arg-type]
+    return [AcceptedMessage(**entry) for entry in await provider.messages(campaign_id)]  # type: ignore[arg-type]
 
 
-def event(kind: str, message: Message, **changes: object) -> Json:
+def event(kind: str, message: AcceptedMessage, **changes: object) -> Json:
     """An event, as Postmark sends it."""
-    return {**payload(Happening(kind=kind, message=message, recipient=message.recipients[0])), **changes}
+    return {**payload(WebhookEvent(kind=kind, message=message, recipient=message.recipients[0])), **changes}
 
 
 async def only_status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> DeliveryStatus:

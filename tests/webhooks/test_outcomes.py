@@ -15,7 +15,7 @@ from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import Suppression
 from runtime import Runtime
-from sandbox.ledger import Message
+from sandbox.ledger import AcceptedMessage
 from services.campaigns.progress import read_stats
 from tests import factories
 from tests.deliveries.conftest import Provider, sender_for
@@ -40,7 +40,7 @@ class Results:
     """The contact's status and the reasons on the list of another organization that has the addresses."""
 
 
-def about(message: Message, number: int, changes: Json) -> Json:
+def about(message: AcceptedMessage, number: int, changes: Json) -> Json:
     """The ids that refer to a message: both of ours and the provider's, unless the case removes them."""
     return with_changes(
         {

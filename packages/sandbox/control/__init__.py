@@ -1,4 +1,4 @@
-"""The control plane under `/sandbox/`: what was accepted, what goes wrong, and which events come back."""
+"""The control plane under `/sandbox/`: accepted messages, fault switches and webhooks."""
 
 from starlette.routing import Route
 

@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.events import list_change
-from sandbox.ledger import Message, summarise
+from sandbox.ledger import AcceptedMessage, summarize
 from sandbox.state import Sandbox, sandbox_of
-from sandbox.wire import JsonObject, Refused, read_object, reply
+from sandbox.wire import HttpError, JsonObject, read_object, reply
 
-PAGE = 1_000
+MAX_PAGE_SIZE = 1_000
 FILTERS = ("campaign", "batch", "delivery")
 
 
@@ -21,11 +21,11 @@ class Entries(HTTPEndpoint):
         """A page of the accepted messages, oldest first."""
         found = _filtered(sandbox_of(request), request)
         limit, offset = _whole(request, "limit", 100), _whole(request, "offset", 0)
-        page = found[offset : offset + min(limit, PAGE)]
+        page = found[offset : offset + min(limit, MAX_PAGE_SIZE)]
         return reply({"total": len(found), "offset": offset, "messages": [asdict(message) for message in page]})
 
     async def delete(self, request: Request) -> Response:
-        """Forget messages, suppressions, model requests and everything still to come; faults stay."""
+        """Delete messages, suppressions, model requests and pending events; faults stay."""
         sandbox = sandbox_of(request)
         sandbox.ledger.reset()
         sandbox.webhooks.reset()
@@ -34,12 +34,12 @@ class Entries(HTTPEndpoint):
 
 
 async def summary(request: Request) -> Response:
-    """Totals and duplicates of the (filtered) ledger."""
+    """Totals and duplicates of the (filtered) messages."""
     sandbox = sandbox_of(request)
     counters = sandbox.ledger.counters
     return reply(
         {
-            **summarise(_filtered(sandbox, request)),
+            **summarize(_filtered(sandbox, request)),
             "requests": counters["requests"],
             "refused": counters["refused"],
             "suppressions": len(sandbox.ledger.suppressions),
@@ -51,16 +51,16 @@ class Suppressions(HTTPEndpoint):
     """`/sandbox/suppressions`."""
 
     async def get(self, request: Request) -> Response:
-        """All inactive addresses."""
+        """All suppressed addresses."""
         entries = sandbox_of(request).ledger.suppressions.values()
         return reply({"suppressions": [asdict(entry) for entry in entries]})
 
     async def post(self, request: Request) -> Response:
-        """Make an address inactive on a stream (`broadcast` unless named); `webhook: true` tells of it as well."""
+        """Suppress an address on a stream (default `broadcast`); `webhook: true` also sends a webhook."""
         sandbox = sandbox_of(request)
         stream, email, document = await _address(request)
         if stream not in sandbox.config.message_streams:
-            raise Refused(400, {"error": f"unknown stream {stream!r}", "known": sandbox.config.message_streams})
+            raise HttpError(400, {"error": f"unknown stream {stream!r}", "known": sandbox.config.message_streams})
         reason = document.get("reason", "ManualSuppression")
         origin = str(document.get("origin", "Customer"))
         entry = sandbox.ledger.suppress(stream, email, str(reason), origin)
@@ -69,11 +69,11 @@ class Suppressions(HTTPEndpoint):
         return reply(asdict(entry), 201)
 
     async def delete(self, request: Request) -> Response:
-        """Make an address active again; 404 when it was active. With `webhook: true` it is told as well."""
+        """Reactivate an address; 404 if it was not suppressed. `webhook: true` also sends a webhook."""
         sandbox = sandbox_of(request)
         stream, email, document = await _address(request)
         if not sandbox.ledger.reactivate(stream, email):
-            raise Refused(404, {"error": "the address is not suppressed on this stream"})
+            raise HttpError(404, {"error": "the address is not suppressed on this stream"})
         if document.get("webhook") is True:
             origin = str(document.get("origin", "Customer"))
             sandbox.webhooks.send(orjson.dumps(list_change(stream, email, origin, None)))
@@ -84,11 +84,11 @@ async def _address(request: Request) -> tuple[str, str, JsonObject]:
     document = await read_object(request)
     email, stream = document.get("email"), document.get("stream", "broadcast")
     if not isinstance(email, str) or "@" not in email or not isinstance(stream, str):
-        raise Refused(400, {"error": "give an email, and a stream when it is not broadcast"})
+        raise HttpError(400, {"error": "pass an email, and a stream if it is not broadcast"})
     return stream, email, document
 
 
-def _filtered(sandbox: Sandbox, request: Request) -> list[Message]:
+def _filtered(sandbox: Sandbox, request: Request) -> list[AcceptedMessage]:
     params = request.query_params
     wanted = [(name, params[name]) for name in FILTERS if name in params]
     recipient = params.get("recipient", "").lower()
@@ -109,5 +109,5 @@ def _filtered(sandbox: Sandbox, request: Request) -> list[Message]:
 def _whole(request: Request, name: str, default: int) -> int:
     value = request.query_params.get(name, str(default))
     if not value.isdecimal():
-        raise Refused(400, {"error": f"{name} must be a whole number"})
+        raise HttpError(400, {"error": f"{name} must be a whole number"})
     return int(value)

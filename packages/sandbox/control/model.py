@@ -6,5 +6,5 @@ from sandbox.wire import reply
 
 
 async def requests(request: Request) -> Response:
-    """The latest chat completions as the model got them, newest last, and how each ended."""
+    """The latest chat completion requests, newest last, with how each ended."""
     return reply({"requests": sandbox_of(request).calls.show()})

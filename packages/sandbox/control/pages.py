@@ -6,40 +6,40 @@ from starlette.responses import HTMLResponse, Response
 
 from sandbox.faults import KNOWN
 from sandbox.state import sandbox_of
-from sandbox.wire import JsonObject, Refused, reply
+from sandbox.wire import HttpError, JsonObject, reply
 
-DOORS: dict[str, str] = {
+ENDPOINTS: dict[str, str] = {
     "POST /email, POST /email/batch": "Postmark: send",
     "GET /messages/outbound": "Postmark: search, and /{id}/details",
     "POST /api/v1/chat/completions": "OpenRouter: chat, streaming and with tools",
     "GET /api/v1/models": "OpenRouter: models",
-    "GET, DELETE /sandbox/ledger": "what was accepted; reset",
+    "GET, DELETE /sandbox/ledger": "accepted messages; reset",
     "GET /sandbox/ledger/summary": "totals and duplicates",
     "GET /sandbox/messages/{id}": "one of the latest messages, and /html",
     "GET, PUT, DELETE /sandbox/faults": "fault switches",
     "GET, PUT, POST, DELETE /sandbox/webhooks": "webhook state, target, emit, reset",
-    "GET, POST, DELETE /sandbox/suppressions": "inactive addresses",
-    "GET /sandbox/llm/requests": "what the model was asked",
+    "GET, POST, DELETE /sandbox/suppressions": "suppressed addresses",
+    "GET /sandbox/llm/requests": "requests to the model",
 }
 SWITCHES = {section: {name: sorted(options) for name, options in known.items()} for section, known in KNOWN.items()}
 HOW_TO_SWITCH = (
-    "PUT a document of sections to /sandbox/faults; each section replaces what was on in it. A switch is true, or an "
-    "object of options: each knows count (how often it strikes), skip (how often it does not before that) and "
-    "probability (0 to 1)."
+    "PUT an object of sections to /sandbox/faults; each section replaces its active switches. A switch is true or an "
+    "object of options. All switches have count (how often the fault occurs), skip (how often it does not before "
+    "that) and probability (0 to 1)."
 )
 EXAMPLE = """curl -X PUT localhost:8025/sandbox/faults -H 'content-type: application/json' \\
   -d '{"postmark": {"rate_limited": {"count": 2, "retry_after": 1}}}'"""
-WHAT = "A local stand-in of the mail and model vendors. No mail is sent to anyone."
+WHAT = "A local simulation of the mail and model vendors. No mail is sent."
 
 
 async def index(request: Request) -> Response:
-    """What this is and what was sent lately: HTML for a browser, JSON otherwise."""
+    """The endpoints, the fault switches and the latest messages: HTML for a browser, otherwise JSON."""
     ledger = sandbox_of(request).ledger
     if "text/html" not in request.headers.get("accept", ""):
-        found = {"what": WHAT, "accepted": len(ledger.messages), "doors": DOORS, "switches": SWITCHES}
+        found = {"what": WHAT, "accepted": len(ledger.messages), "endpoints": ENDPOINTS, "switches": SWITCHES}
         return reply({"name": "NudgeCampaign vendor sandbox", **found})
-    doors = "".join(
-        f"<tr><td><code>{escape(door)}</code></td><td>{escape(what)}</td></tr>" for door, what in DOORS.items()
+    endpoints = "".join(
+        f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in ENDPOINTS.items()
     )
     switches = "".join(
         f"<tr><td><code>{section}.{name}</code></td><td>{escape(', '.join(options))}</td></tr>"
@@ -53,7 +53,8 @@ async def index(request: Request) -> Response:
     )
     return HTMLResponse(
         f"<!doctype html><title>Vendor sandbox</title><h1>Vendor sandbox</h1><p>{WHAT} "
-        f"{len(ledger.messages)} messages accepted.</p><table>{doors}</table><h2>Latest mail</h2><ul>{latest}</ul>"
+        f"{len(ledger.messages)} messages accepted.</p><table>{endpoints}</table><h2>Latest mail</h2>"
+        f"<ul>{latest}</ul>"
         f"<h2>Fault switches</h2><p>{HOW_TO_SWITCH}</p><pre>{escape(EXAMPLE)}</pre>"
         f"<table><tr><th>switch</th><th>its own options</th></tr>{switches}</table>",
         headers={"content-security-policy": "default-src 'none'"},
@@ -61,21 +62,21 @@ async def index(request: Request) -> Response:
 
 
 async def message(request: Request) -> Response:
-    """The ledger's entry of a message, and the message as it was sent while it is among the latest 200."""
+    """The entry of a message in the ledger, and the message as it was sent if it is among the latest 200."""
     sandbox = sandbox_of(request)
     message_id = request.path_params["message_id"]
     entry = sandbox.ledger.by_id.get(message_id)
     if entry is None:
-        raise Refused(404, {"error": f"no message {message_id}"})
+        raise HttpError(404, {"error": f"no message {message_id}"})
     return reply({"entry": asdict(entry), "message": sandbox.ledger.previews.get(message_id)})
 
 
 async def message_html(request: Request) -> Response:
-    """The mail as its reader sees it; scripts, forms and remote content stay off."""
-    kept: JsonObject | None = sandbox_of(request).ledger.previews.get(request.path_params["message_id"])
-    if kept is None:
-        raise Refused(404, {"error": "only the latest 200 messages can be looked at"})
-    html = kept.get("HtmlBody") or f"<pre>{escape(str(kept.get('TextBody') or ''))}</pre>"
+    """The HTML of a message; scripts, forms and remote content are blocked."""
+    stored: JsonObject | None = sandbox_of(request).ledger.previews.get(request.path_params["message_id"])
+    if stored is None:
+        raise HttpError(404, {"error": "only the latest 200 messages are stored"})
+    html = stored.get("HtmlBody") or f"<pre>{escape(str(stored.get('TextBody') or ''))}</pre>"
     return HTMLResponse(
         str(html),
         headers={

@@ -10,11 +10,11 @@ class Switches(HTTPEndpoint):
     """`/sandbox/faults`."""
 
     async def get(self, request: Request) -> Response:
-        """What is on, what is left of it, and how often it struck."""
+        """The active faults, with their remaining counts and how often each occurred."""
         return reply(sandbox_of(request).faults.show())
 
     async def put(self, request: Request) -> Response:
-        """Replace the sections named in the document."""
+        """Replace the sections in the document."""
         faults = sandbox_of(request).faults
         faults.replace(await read_object(request))
         return reply(faults.show())

@@ -3,11 +3,11 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.events import Happening
-from sandbox.ledger import Message
+from sandbox.events import WebhookEvent
+from sandbox.ledger import AcceptedMessage
 from sandbox.state import Sandbox, sandbox_of
 from sandbox.webhooks import Target
-from sandbox.wire import JsonObject, Refused, read_object, reply
+from sandbox.wire import HttpError, JsonObject, read_object, reply
 
 MAX_TIMES = 100
 
@@ -16,29 +16,29 @@ class Hooks(HTTPEndpoint):
     """`/sandbox/webhooks`."""
 
     async def get(self, request: Request) -> Response:
-        """Where webhooks go, what waits, and how the attempts went."""
+        """The target of webhooks, and the numbers of pending events and attempts."""
         return reply(sandbox_of(request).webhooks.show())
 
     async def put(self, request: Request) -> Response:
-        """Aim the webhooks at another URL, or at none with `url: null`."""
+        """Set the URL of webhooks; `url: null` for none."""
         document = await read_object(request)
         url = _text(document, "url")
         hooks = sandbox_of(request).webhooks
-        hooks.aim(Target(url, _text(document, "username"), _text(document, "password")) if url else None)
+        hooks.set_target(Target(url, _text(document, "username"), _text(document, "password")) if url else None)
         return reply(hooks.show())
 
     async def delete(self, request: Request) -> Response:
-        """Drop what is still to come, and start again after a 403."""
+        """Drop pending events, and resume after a 403."""
         sandbox_of(request).webhooks.reset()
         return Response(status_code=204)
 
     async def post(self, request: Request) -> Response:
-        """Emit an event now: one given whole, one built for a message, or a replay of a message's events."""
+        """Send an event now: a given one, one built for a message, or a replay of a message's events."""
         document = await read_object(request)
         hooks = sandbox_of(request).webhooks
         times = document.get("times", 1)
         if not isinstance(times, int) or not 1 <= times <= MAX_TIMES:
-            raise Refused(400, {"error": f"times must be 1 to {MAX_TIMES}"})
+            raise HttpError(400, {"error": f"times must be 1 to {MAX_TIMES}"})
         bodies = _bodies(sandbox_of(request), document) * times
         if document.get("wait", True) is False:
             for body in bodies:
@@ -55,27 +55,27 @@ def _bodies(sandbox: Sandbox, document: JsonObject) -> list[bytes]:
         return sandbox.webhooks.history(_message(sandbox, replayed).message_id)
     kind, message_id = _text(document, "record_type"), _text(document, "message_id")
     if not kind or not message_id:
-        raise Refused(400, {"error": "give an event, a replay, or a record_type and a message_id"})
+        raise HttpError(400, {"error": "pass an event, a replay, or a record_type and a message_id"})
     message = _message(sandbox, message_id)
-    happening = Happening(
+    built = WebhookEvent(
         kind=(_text(document, "type") or "HardBounce") if kind == "Bounce" else kind,
         message=message,
         recipient=_text(document, "recipient") or message.recipients[0],
         first=document.get("first_open", True) is True,
         link=_text(document, "link"),
     )
-    return sandbox.webhooks.write(sandbox.webhooks.happen(happening))
+    return sandbox.webhooks.encode(sandbox.webhooks.apply(built))
 
 
-def _message(sandbox: Sandbox, message_id: str) -> Message:
+def _message(sandbox: Sandbox, message_id: str) -> AcceptedMessage:
     message = sandbox.ledger.by_id.get(message_id)
     if message is None:
-        raise Refused(404, {"error": f"no message {message_id}"})
+        raise HttpError(404, {"error": f"no message {message_id}"})
     return message
 
 
 def _text(document: JsonObject, name: str) -> str | None:
     value = document.get(name)
     if value is not None and not isinstance(value, str):
-        raise Refused(400, {"error": f"{name} must be a text"})
+        raise HttpError(400, {"error": f"{name} must be a string"})
     return value

@@ -1,4 +1,4 @@
-"""OpenRouter: chat completions (streamed or whole) and the list of models."""
+"""OpenRouter: chat completions (streamed or not) and the list of models."""
 
 from starlette.routing import Route
 

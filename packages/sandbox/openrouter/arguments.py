@@ -1,4 +1,4 @@
-"""Arguments for a tool, filled by its JSON schema from the question and from earlier results."""
+"""Arguments for a tool, chosen by its JSON schema from the question and from earlier results."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,17 +11,17 @@ DEFAULT_LIMIT = 10
 
 
 def arguments_for(schema: Mapping[str, object], question: str, results: Sequence[object]) -> JsonObject | None:
-    """The required arguments, or None when one of them is an id or address that nobody mentioned yet."""
+    """The required arguments, or None if one is an id or address that is not known yet."""
     properties, required = schema.get("properties"), schema.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return {}
-    filled: JsonObject = {}
+    arguments: JsonObject = {}
     for name in required:
         found, value = _value(str(name), properties.get(name), question, results)
         if not found:
             return None
-        filled[str(name)] = value
-    return filled
+        arguments[str(name)] = value
+    return arguments
 
 
 def _value(name: str, schema: object, question: str, results: Sequence[object]) -> tuple[bool, object]:
@@ -81,7 +81,7 @@ def _is_id(name: str) -> bool:
 
 
 def _known_id(name: str, question: str, results: Sequence[object]) -> str | None:
-    """The id of the thing the question names, else of the first one in the results."""
+    """The id of the object that the question names, otherwise of the first one in the results."""
     candidates = [item for result in results for item in _objects(result) if isinstance(_id(item, name), str)]
     asked = question.lower()
     named = [item for item in candidates if (title := str(item.get("name") or "").lower()) and title in asked]

@@ -1,4 +1,4 @@
-"""The rules for a chat completion request: what a strict OpenAI-compatible server refuses with 400."""
+"""Validation of a chat completion request, as by a strict OpenAI-compatible server."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from sandbox.wire import JsonObject, Refused
+from sandbox.wire import HttpError, JsonObject
 
 ROLES = frozenset(("system", "developer", "user", "assistant", "tool"))
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -16,7 +16,7 @@ MAX_FALLBACKS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function the model may call, with the JSON schema of its arguments."""
+    """A function that the model may call, with the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -25,7 +25,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A valid request. `models` is the order in which models are tried."""
+    """A valid request. `models` are tried in order."""
 
     models: tuple[str, ...]
     messages: tuple[JsonObject, ...]
@@ -35,13 +35,13 @@ class ChatRequest:
     max_tokens: int | None
 
 
-def refused(status: int, message: str, retry_after: int = 0) -> Refused:
-    """OpenRouter's error before the first token; `retry_after` in seconds, 0 for no such header."""
-    return Refused(status, {"error": {"code": status, "message": message}}, retry_after)
+def refused(status: int, message: str, retry_after: int = 0) -> HttpError:
+    """OpenRouter's error before the first token; `retry_after` is in seconds, 0 for no header."""
+    return HttpError(status, {"error": {"code": status, "message": message}}, retry_after)
 
 
 def check(body: bytes | None) -> tuple[ChatRequest, JsonObject]:
-    """The request, typed and as it came; 400 when it is malformed."""
+    """The request, typed and as received; raises a 400 if it is invalid."""
     try:
         document = orjson.loads(body or b"")
     except orjson.JSONDecodeError as error:
@@ -129,7 +129,7 @@ def _content(position: int, content: object) -> None:
 
 
 def text_of(message: Mapping[str, object]) -> str:
-    """A message's text, its parts joined."""
+    """The text of a message, with its parts joined."""
     content = message.get("content")
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content)

@@ -16,7 +16,7 @@ from sandbox.openrouter.checking import ChatRequest, check, refused
 from sandbox.openrouter.oddities import Oddities
 from sandbox.openrouter.replies import Reply, deltas, scripted, shortened, usage, whole
 from sandbox.state import Sandbox, sandbox_of
-from sandbox.wire import Cut, CuttableStream, JsonObject, read_body, reply
+from sandbox.wire import ConnectionCut, InterruptibleStream, JsonObject, read_body, reply
 
 MAX_BYTES = 20_000_000
 PROVIDER = "Sandbox"
@@ -27,8 +27,8 @@ MODELS = ("sandbox/offline-maya", "sandbox/offline-maya-fast", "sandbox/offline-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """One reply about to be told."""
+class Completion:
+    """A completion that is being sent."""
 
     sandbox: Sandbox
     request: ChatRequest
@@ -36,7 +36,7 @@ class Telling:
     call: Call
 
     def head(self, kind: str) -> JsonObject:
-        """What every chunk begins with."""
+        """The fields of every chunk."""
         return {
             "id": self.call.generation_id,
             "provider": PROVIDER,
@@ -63,15 +63,15 @@ async def complete(request: Request) -> Response:
     call = sandbox.calls.add(f"gen-{int(time.time())}-{secrets.token_urlsafe(12)}", model, document)
     if fault := faults.take("llm", "stall_before_first_token"):
         await asyncio.sleep(fault.number("seconds", 1))
-    telling = Telling(sandbox=sandbox, request=chat, reply=answer, call=call)
+    completion = Completion(sandbox=sandbox, request=chat, reply=answer, call=call)
     headers = {"x-generation-id": call.generation_id, "cache-control": "no-cache"}
     if chat.stream:
-        return CuttableStream(_stream(telling), media_type="text/event-stream", headers=headers)
-    return await _whole(telling, headers)
+        return InterruptibleStream(_stream(completion), media_type="text/event-stream", headers=headers)
+    return await _whole(completion, headers)
 
 
 async def models(_: Request) -> Response:
-    """`GET /api/v1/models`: any other name is served too, by the same offline model."""
+    """`GET /api/v1/models`. The offline model serves any other name as well."""
     entries = [
         {
             "id": name,
@@ -112,97 +112,101 @@ def _answer(faults: Faults, chat: ChatRequest) -> Reply:
     return scripted(turn)
 
 
-async def _whole(telling: Telling, headers: dict[str, str]) -> Response:
-    await asyncio.sleep(THINKING_SECONDS * telling.sandbox.config.pace)
-    telling.call.ended = "finished"
+async def _whole(completion: Completion, headers: dict[str, str]) -> Response:
+    await asyncio.sleep(THINKING_SECONDS * completion.sandbox.config.pace)
+    completion.call.ended = "finished"
     choice: JsonObject = {
         "index": 0,
-        "message": whole(telling.reply),
-        "finish_reason": telling.reply.ending(),
-        "native_finish_reason": telling.reply.ending(),
+        "message": whole(completion.reply),
+        "finish_reason": completion.reply.ending(),
+        "native_finish_reason": completion.reply.ending(),
         "logprobs": None,
     }
-    if telling.reply.error:
-        code, message = telling.reply.error
-        telling.call.ended = "failed"
+    if completion.reply.error:
+        code, message = completion.reply.error
+        completion.call.ended = "failed"
         choice |= {"finish_reason": "error", "error": {"code": code, "message": message}}
     body = {
-        **telling.head("chat.completion"),
+        **completion.head("chat.completion"),
         "choices": [choice],
-        "usage": usage(telling.request, telling.reply),
+        "usage": usage(completion.request, completion.reply),
     }
     return Response(orjson.dumps(body), media_type="application/json", headers=headers)
 
 
-async def _stream(telling: Telling) -> AsyncIterator[bytes]:
+async def _stream(completion: Completion) -> AsyncIterator[bytes]:
     try:
-        async for part in _chunks(telling):
+        async for part in _chunks(completion):
             yield part
-    except Cut:
-        telling.call.ended = "cut"
+    except ConnectionCut:
+        completion.call.ended = "cut"
         raise
     finally:
-        if telling.call.ended == "open":
-            telling.call.ended = "aborted"
+        if completion.call.ended == "open":
+            completion.call.ended = "aborted"
 
 
-async def _chunks(telling: Telling) -> AsyncIterator[bytes]:
-    oddities = Oddities(telling.sandbox.faults)
-    pace = telling.sandbox.config.pace
-    slow = telling.sandbox.faults.take("llm", "slow_tokens")
+async def _chunks(completion: Completion) -> AsyncIterator[bytes]:
+    oddities = Oddities(completion.sandbox.faults)
+    pace = completion.sandbox.config.pace
+    slow = completion.sandbox.faults.take("llm", "slow_tokens")
     wait = slow.number("seconds", 1) if slow else TOKEN_SECONDS * pace
     yield COMMENT
     await asyncio.sleep(THINKING_SECONDS * pace)
     yield COMMENT
-    async for chunk in _documented(telling, wait):
+    async for chunk in _documented(completion, wait):
         for line in oddities.encoded(chunk):
             yield line
-    if telling.call.ended == "finished":
+    if completion.call.ended == "finished":
         for line in oddities.end():
             yield line
 
 
-async def _documented(telling: Telling, wait: float) -> AsyncIterator[JsonObject]:
-    """The chunks of a reply as the documentation has them."""
-    yield _chunk(telling, {"role": "assistant", "content": ""})
-    trouble = _Trouble(telling.sandbox.faults)
-    for told, delta in enumerate(deltas(telling.reply)):
-        if error := await trouble.strike(told):
-            yield _failed(telling, *error)
+async def _documented(completion: Completion, wait: float) -> AsyncIterator[JsonObject]:
+    """The chunks of a reply as documented."""
+    yield _chunk(completion, {"role": "assistant", "content": ""})
+    faults = _StreamFaults(completion.sandbox.faults)
+    for sent, delta in enumerate(deltas(completion.reply)):
+        if error := await faults.apply(sent):
+            yield _failed(completion, *error)
             return
-        yield _chunk(telling, delta)
+        yield _chunk(completion, delta)
         await asyncio.sleep(wait)
-    if error := telling.reply.error or await trouble.strike(None):
-        yield _failed(telling, *error)
+    if error := completion.reply.error or await faults.apply(None):
+        yield _failed(completion, *error)
         return
-    yield _chunk(telling, {"role": "assistant", "content": ""}, telling.reply.ending())
-    telling.call.ended = "finished"
-    yield {**telling.head("chat.completion.chunk"), "choices": [], "usage": usage(telling.request, telling.reply)}
+    yield _chunk(completion, {"role": "assistant", "content": ""}, completion.reply.ending())
+    completion.call.ended = "finished"
+    yield {
+        **completion.head("chat.completion.chunk"),
+        "choices": [],
+        "usage": usage(completion.request, completion.reply),
+    }
 
 
-class _Trouble:
-    """The faults of one stream; each strikes after so many deltas, or at the end of a shorter reply."""
+class _StreamFaults:
+    """The faults of a stream; each occurs after a number of deltas, or at the end of a shorter reply."""
 
     def __init__(self, faults: Faults) -> None:
         self._error = faults.take("llm", "mid_stream_error")
         self._stall = faults.take("llm", "stall_mid_stream")
         self._cut = faults.take("llm", "cut_stream")
 
-    async def strike(self, told: int | None) -> tuple[int, str] | None:
-        """Stall or cut now, or give the error that ends the stream. `told` is None at the end of the reply."""
-        if self._stall and told in (None, self._stall.integer("after", 3)):
+    async def apply(self, sent: int | None) -> tuple[int, str] | None:
+        """Stall or cut the stream, or return the error that ends it. `sent` is None at the end of the reply."""
+        if self._stall and sent in (None, self._stall.integer("after", 3)):
             stall, self._stall = self._stall, None
             await asyncio.sleep(stall.number("seconds", 30))
-        if self._cut and told in (None, self._cut.integer("after", 3)):
-            raise Cut
-        if self._error and told in (None, self._error.integer("after", 3)):
+        if self._cut and sent in (None, self._cut.integer("after", 3)):
+            raise ConnectionCut
+        if self._error and sent in (None, self._error.integer("after", 3)):
             return self._error.integer("code", 502), self._error.text(
                 "message", "Provider disconnected unexpectedly."
             )
         return None
 
 
-def _chunk(telling: Telling, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
+def _chunk(completion: Completion, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
     choice = {
         "index": 0,
         "delta": delta,
@@ -210,14 +214,14 @@ def _chunk(telling: Telling, delta: JsonObject, finish_reason: str | None = None
         "native_finish_reason": finish_reason,
         "logprobs": None,
     }
-    return {**telling.head("chat.completion.chunk"), "choices": [choice]}
+    return {**completion.head("chat.completion.chunk"), "choices": [choice]}
 
 
-def _failed(telling: Telling, code: int, message: str) -> JsonObject:
-    telling.call.ended = "failed"
+def _failed(completion: Completion, code: int, message: str) -> JsonObject:
+    completion.call.ended = "failed"
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "error"}
     return {
-        **telling.head("chat.completion.chunk"),
+        **completion.head("chat.completion.chunk"),
         "error": {"code": code, "message": message},
         "choices": [choice],
     }

@@ -5,11 +5,11 @@ QUOTED = re.compile(r"[\"“]([^\"“”]{3,60})[\"”]")
 
 
 def draft(question: str) -> str:
-    """A plain e-mail about what the question names, with our merge tag for the first name."""
+    """A plain e-mail about the topic of the question, with a merge tag for the first name."""
     found = QUOTED.search(question) or SUBJECT.search(question)
     topic = found[1].strip() if found else "our news"
     return (
         f"Here is a plain draft to start from.\n\n**Subject:** {topic[:1].upper()}{topic[1:]}\n\n"
         f'Hi {{{{ contact.firstName | default: "there" }}}},\n\n'
-        f"we wanted you to be the first to hear about {topic}. Reply to this e-mail with any question.\n"
+        f"you are the first to learn about {topic}. Reply to this e-mail with any question.\n"
     )

@@ -1,4 +1,4 @@
-"""What servers of language models really send: each oddity of a stream is a switch of the section `stream`."""
+"""Deviations from the documentation that real model servers show in streams, each a switch in `stream`."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ GARBAGE: tuple[JsonObject, ...] = (
 
 
 class Oddities:
-    """The oddities of one stream."""
+    """The active oddities of a stream."""
 
     def __init__(self, faults: Faults) -> None:
         self.on = frozenset(name for name in SWITCHES if faults.take("stream", name))
@@ -26,12 +26,12 @@ class Oddities:
         self.calls: list[JsonObject] = []
 
     def encoded(self, chunk: JsonObject) -> Iterator[bytes]:
-        """The lines that go out for the next chunk."""
+        """The lines to send for the next chunk."""
         for odd in self._odd(chunk):
             yield from self._lines(odd)
 
     def end(self) -> Iterator[bytes]:
-        """The lines at the end of a complete stream."""
+        """The lines to send at the end of a complete stream."""
         if "no_done" not in self.on:
             yield self._ended("data: [DONE]")
 
@@ -47,7 +47,7 @@ class Oddities:
         return f"{line}{end if 'dense' in self.on else end + end}".encode()
 
     def _odd(self, chunk: JsonObject) -> Iterator[JsonObject]:
-        """What goes out in place of a chunk as the documentation has it."""
+        """The chunks to send in place of a documented one."""
         choices = chunk["choices"]
         if not isinstance(choices, list) or not choices:
             yield from self._usage(chunk)
@@ -79,7 +79,7 @@ class Oddities:
         return {**chunk, "choices": [changed]}
 
     def _deltas(self, delta: JsonObject, *, is_last: bool) -> Iterator[JsonObject]:
-        """The deltas that go out in place of one."""
+        """The deltas to send in place of one."""
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
             for odd in self._fragments(calls[0]):
@@ -103,7 +103,7 @@ class Oddities:
             yield delta
 
     def _fragments(self, fragment: JsonObject) -> Iterator[JsonObject]:
-        """The fragments of tool calls that go out in place of one."""
+        """The fragments of tool calls to send in place of one."""
         function = fragment["function"]
         if not isinstance(function, dict):
             return
@@ -125,7 +125,7 @@ class Oddities:
         yield self._identified(odd)
 
     def _whole(self) -> Iterator[JsonObject]:
-        """The newest call, once its arguments are complete."""
+        """The latest call, as soon as its arguments are complete."""
         call = self.calls[-1]
         function = call["function"]
         arguments = function["arguments"] if isinstance(function, dict) else ""
@@ -138,7 +138,7 @@ class Oddities:
             yield self._identified({**call, "function": {**function, "arguments": odd}})
 
     def _identified(self, fragment: JsonObject) -> JsonObject:
-        """A fragment with the id, name and index that the switches leave it."""
+        """A fragment with its id, name and index changed by the switches."""
         head = self.calls[-1]
         function, whole = fragment["function"], head["function"]
         odd = dict(fragment)
@@ -157,7 +157,7 @@ class Oddities:
         return odd
 
     def _usage(self, chunk: JsonObject) -> Iterator[JsonObject]:
-        """The chunk of the usage, as the switches leave it."""
+        """The usage chunk, changed by the switches."""
         usage = chunk["usage"]
         if "usage_garbage" in self.on:
             yield from ({**chunk, "usage": figures} for figures in GARBAGE)

@@ -1,4 +1,4 @@
-"""The offline Maya: a scripted model that calls the tools it is offered and tells what they found, by rules."""
+"""The offline Maya: a rule-based model that calls the offered tools and describes their results."""
 
 import re
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from sandbox.openrouter.arguments import arguments_for
 from sandbox.openrouter.checking import ChatRequest, Tool, text_of
 from sandbox.openrouter.drafting import draft
 from sandbox.openrouter.replies import Reply, ToolCall
-from sandbox.openrouter.telling import tell
+from sandbox.openrouter.sentences import describe
 from sandbox.wire import JsonObject
 
-INTRODUCTION = "I am the offline Maya, a scripted stand-in that works without a model. "
+INTRODUCTION = "I am the offline Maya, a rule-based simulation that works without a language model. "
 CAPABILITIES = (
     "Ask me about your campaigns, their results, or how many contacts you have: I look the figures up. "
     "For real drafting and advice, set an API key for a language model."
 )
 MAX_STEPS = 3
 WHO = re.compile(r"\b(who are you|are you|your name|which model|what model|offline|real ai)\b", re.IGNORECASE)
-ASKED = {
+TOPIC_WORDS = {
     "results": (
         "result",
         "stat",
@@ -36,7 +36,7 @@ ASKED = {
     "contacts": ("contact", "subscriber", "audience", "people", "customer", "recipient"),
     "campaigns": ("campaign", "newsletter", "mailing", "sent"),
 }
-STEMS = {
+TOOL_NAME_STEMS = {
     "results": ("result", "stat", "report", "performance", "metric", "progress", "analytic"),
     "contacts": ("contact", "subscriber", "audience", "people"),
     "campaigns": ("campaign", "newsletter"),
@@ -59,37 +59,37 @@ WRITING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A tool's result in this turn."""
+class ToolResult:
+    """The result of a tool in this turn."""
 
     tool: str
     result: object
 
 
 def answer(chat: ChatRequest) -> Reply:
-    """The next message of the conversation: a tool call, or a sentence or two from what the tools said."""
+    """The next message of the conversation: a tool call, or sentences about the results of the tools."""
     start = max((at for at, message in enumerate(chat.messages) if message["role"] == "user"), default=0)
     question = text_of(chat.messages[start])
     seen = _seen(chat.messages[start:])
     call = _next_call(chat, question, seen)
     if call is not None:
         return Reply(tool_calls=(call,))
-    body = tell(seen[-1].tool, seen[-1].result) if seen else CAPABILITIES
+    body = describe(seen[-1].tool, seen[-1].result) if seen else CAPABILITIES
     if DRAFTING.search(question):
         body = draft(question) + (f" For reference: {body}" if seen else "")
     first = not any(message["role"] == "assistant" and text_of(message) for message in chat.messages)
     return Reply(text=(INTRODUCTION if first or WHO.search(question) else "") + body)
 
 
-def _seen(turn: Sequence[JsonObject]) -> list[Seen]:
+def _seen(turn: Sequence[JsonObject]) -> list[ToolResult]:
     names: dict[object, str] = {}
-    seen: list[Seen] = []
+    seen: list[ToolResult] = []
     for message in turn:
         calls = message.get("tool_calls")
         if message["role"] == "assistant" and isinstance(calls, list):
             names |= {call["id"]: call["function"]["name"] for call in calls}
         elif message["role"] == "tool":
-            seen.append(Seen(names.get(message.get("tool_call_id"), "tool"), _parsed(text_of(message))))
+            seen.append(ToolResult(names.get(message.get("tool_call_id"), "tool"), _parsed(text_of(message))))
     return seen
 
 
@@ -101,7 +101,7 @@ def _parsed(text: str) -> object:
     return value
 
 
-def _next_call(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> ToolCall | None:
+def _next_call(chat: ChatRequest, question: str, seen: Sequence[ToolResult]) -> ToolCall | None:
     if not chat.tools or chat.tool_choice == "none" or len(seen) >= MAX_STEPS:
         return None
     called = {each.tool for each in seen}
@@ -110,14 +110,14 @@ def _next_call(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> ToolCa
         if any(tool.name in called for tool in group):
             return None
         for tool in group:
-            filled = arguments_for(tool.parameters, question, results)
-            if filled is not None:
-                return ToolCall(name=tool.name, arguments=orjson.dumps(filled).decode())
+            arguments = arguments_for(tool.parameters, question, results)
+            if arguments is not None:
+                return ToolCall(name=tool.name, arguments=orjson.dumps(arguments).decode())
     return None
 
 
-def _wanted(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> list[list[Tool]]:
-    """The tools worth calling, best first, in groups of which one call is enough."""
+def _wanted(chat: ChatRequest, question: str, seen: Sequence[ToolResult]) -> list[list[Tool]]:
+    """The tools worth calling, best first, in groups; one call of a group is enough."""
     if chat.tool_choice.startswith("function:"):
         name = chat.tool_choice.removeprefix("function:")
         return [[tool for tool in chat.tools if tool.name == name]]
@@ -129,15 +129,15 @@ def _wanted(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> list[list
 
 
 def _topics(question: str) -> list[str]:
-    """What is asked about, most specific first; results need a campaign to be looked up before."""
+    """The topics of the question, most specific first; results require a lookup of the campaign first."""
     asked = question.lower()
-    topics = [topic for topic, words in ASKED.items() if any(word in asked for word in words)]
+    topics = [topic for topic, words in TOPIC_WORDS.items() if any(word in asked for word in words)]
     return ["results", "campaigns", "contacts"] if "results" in topics else topics
 
 
 def _topic(tool: Tool) -> str | None:
     name = tool.name.lower()
-    return next((topic for topic, stems in STEMS.items() if any(stem in name for stem in stems)), None)
+    return next((topic for topic, stems in TOOL_NAME_STEMS.items() if any(stem in name for stem in stems)), None)
 
 
 def _reads(tool: Tool) -> bool:

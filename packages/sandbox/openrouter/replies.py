@@ -1,4 +1,4 @@
-"""A reply before it is told: text, tool calls or an error, and its pieces on the wire."""
+"""A reply of the model: text, tool calls or an error, and its parts in a stream."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ FRAGMENT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call with its arguments as the model wrote them, valid JSON or not."""
+    """A tool call; its arguments may be invalid JSON."""
 
     name: str
     arguments: str
@@ -27,7 +27,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model says. `error` (code and message) ends it, after `text` when there is any."""
+    """A reply. `error` (code and message) ends it, after the `text`, if any."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
@@ -40,11 +40,11 @@ class Reply:
 
 
 def scripted(turn: object) -> Reply:
-    """A turn of a test's script: a text, or `{text, tool_calls: [{name, arguments}], error, finish_reason}`."""
+    """The reply of a test's script: a text, or `{text, tool_calls: [{name, arguments}], error, finish_reason}`."""
     if isinstance(turn, str):
         return Reply(text=turn)
     if not isinstance(turn, dict):
-        raise refused(400, "A scripted turn must be a text or an object.")
+        raise refused(400, "A scripted turn must be a string or an object.")
     calls = turn.get("tool_calls", [])
     error = turn.get("error")
     finish_reason = turn.get("finish_reason")
@@ -70,7 +70,7 @@ def _call(call: JsonObject) -> ToolCall:
 
 
 def shortened(reply: Reply, max_tokens: int | None) -> Reply:
-    """The reply cut at `max_tokens`, a word counting as a token."""
+    """The reply cut at `max_tokens`; each word counts as a token."""
     words = WORD.findall(reply.text)
     if max_tokens is None or len(words) <= max_tokens:
         return reply
@@ -78,7 +78,7 @@ def shortened(reply: Reply, max_tokens: int | None) -> Reply:
 
 
 def deltas(reply: Reply) -> Iterator[JsonObject]:
-    """The reply word by word, then each tool call in fragments by its index."""
+    """The reply word by word, then each tool call in fragments."""
     for word in WORD.findall(reply.text):
         yield {"role": "assistant", "content": word}
     for index, call in enumerate(reply.tool_calls):
@@ -110,7 +110,7 @@ def whole(reply: Reply) -> JsonObject:
 
 
 def usage(request: ChatRequest, reply: Reply) -> JsonObject:
-    """Tokens (by a rule of thumb) and cost in dollars."""
+    """The estimated tokens and the cost in dollars."""
     prompt = 8 + sum(len(orjson.dumps(message)) for message in request.messages) // LETTERS_PER_TOKEN
     written = len(WORD.findall(reply.text)) + sum(
         len(call.arguments) // LETTERS_PER_TOKEN + 8 for call in reply.tool_calls

@@ -5,38 +5,38 @@ from starlette.requests import Request
 
 from sandbox.faults import Faults
 from sandbox.state import Sandbox
-from sandbox.wire import JsonObject, Refused, read_body
+from sandbox.wire import HttpError, JsonObject, read_body
 
 BATCH_BYTES = 50_000_000
 SINGLE_BYTES = 10_000_000
 TEST_TOKEN = "POSTMARK_API_TEST"  # noqa: S105 - Postmark's published token for a validating dry run
 
 
-def refusal(status: int, code: int, message: str, retry_after: int = 0) -> Refused:
-    """Postmark's error: an HTTP status and `{ErrorCode, Message}`; `retry_after` in seconds, 0 for no such header."""
-    return Refused(status, {"ErrorCode": code, "Message": message}, retry_after)
+def refusal(status: int, code: int, message: str, retry_after: int = 0) -> HttpError:
+    """Postmark's error: a status and `{ErrorCode, Message}`; `retry_after` is in seconds, 0 for no header."""
+    return HttpError(status, {"ErrorCode": code, "Message": message}, retry_after)
 
 
 def check_token(sandbox: Sandbox, request: Request) -> bool:
-    """Refuse a missing or wrong server token; True for the token of a dry run."""
+    """Refuse a missing or wrong server token; returns whether it is the token for dry runs."""
     token = request.headers.get("x-postmark-server-token", "")
     expected = sandbox.config.server_token
     if token == TEST_TOKEN:
         return True
     if not token or (expected and token != expected):
-        raise refusal(401, 10, "The request carries no valid server token (X-Postmark-Server-Token).")
+        raise refusal(401, 10, "The request has no valid server token (X-Postmark-Server-Token).")
     return False
 
 
 def check_accept(request: Request) -> None:
-    """Refuse a request that does not ask for JSON."""
+    """Refuse a request that does not accept JSON."""
     accept = request.headers.get("accept", "").lower()
     if not ("application/json" in accept or "*/*" in accept):
         raise refusal(422, 409, "The Accept header must allow application/json.")
 
 
 async def read_json(request: Request, limit: int) -> object:
-    """The request's JSON; 422 (409) for another media type, 413 beyond `limit`, 422 (402) when unparsable."""
+    """The request's JSON; raises 422 (409) for another media type, 413 above `limit`, 422 (402) for invalid JSON."""
     check_accept(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise refusal(422, 409, "The Content-Type header must be application/json.")
@@ -51,7 +51,7 @@ async def read_json(request: Request, limit: int) -> object:
 
 
 async def before_accepting(faults: Faults) -> None:
-    """The troubles that strike before anything is accepted."""
+    """The faults that occur before anything is accepted."""
     if fault := faults.take("postmark", "rate_limited"):
         raise refusal(429, 429, "Rate limit exceeded. Slow down and try again.", fault.integer("retry_after", 0))
     if fault := faults.take("postmark", "http_status"):
@@ -64,13 +64,13 @@ async def before_accepting(faults: Faults) -> None:
         await asyncio.sleep(fault.number("seconds", 1))
 
 
-def server_error() -> Refused:
-    """The vendor's internal error, as JSON."""
+def server_error() -> HttpError:
+    """The vendor's internal server error."""
     return refusal(500, 0, "Internal server error.")
 
 
 def objects(value: object) -> list[JsonObject]:
-    """The batch as a list of objects; 422 when it is anything but a bare array of at most 500 objects."""
+    """The batch as a list of objects; raises a 422 if it is not an array of at most 500 objects."""
     if not isinstance(value, list):
         raise refusal(422, 403, "Incompatible JSON: the batch must be a bare array of messages.")
     if len(value) > 500:  # noqa: PLR2004 - Postmark's limit

@@ -1,4 +1,4 @@
-"""The rules for one message: wrong types spoil the whole request, wrong values only the message."""
+"""Validation of messages: a wrong type refuses the whole request, a wrong value only the message."""
 
 import re
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ MAX_RECIPIENTS = 50
 MAX_BODY = 5_000_000
 MAX_SUBJECT = 2_000
 MAX_TAG = 1_000
-METADATA_FIELDS, METADATA_NAME, METADATA_VALUE = 10, 20, 80
+MAX_METADATA_FIELDS, MAX_METADATA_NAME, MAX_METADATA_VALUE = 10, 20, 80
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why one message is refused."""
+    """The reason why a message is refused."""
 
     code: int
     message: str
@@ -40,7 +40,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A message that may be sent: the sender's mailbox and all recipients' mailboxes."""
+    """The mailboxes of a valid message."""
 
     sender: str
     recipients: list[str]
@@ -48,7 +48,7 @@ class Checked:
 
 
 def check_types(item: JsonObject) -> None:
-    """Refuse the whole request (422, code 403) when a known field has a JSON type it cannot have."""
+    """Refuse the whole request (422, code 403) if a known field has a wrong JSON type."""
     for name, value in item.items():
         expected = TYPES.get(name)
         if expected is not None and value is not None and type(value) is not expected:
@@ -91,12 +91,12 @@ def check(item: JsonObject, streams: frozenset[str], broadcast: frozenset[str]) 
     if stream not in streams:
         return Problem(1235, f"The message stream '{stream}' does not exist on this server.")
     problem = _content(item) or _metadata(item.get("Metadata")) or _lists(item)
-    problem = problem or _way_out(item, is_broadcast=stream in broadcast)
+    problem = problem or _unsubscribe_header(item, is_broadcast=stream in broadcast)
     return problem or Checked(senders[0], recipients, str(stream))
 
 
 def mailboxes(value: object) -> list[str] | None:
-    """The mailboxes of an address header, [] when it is absent or empty, None when it does not parse."""
+    """The mailboxes in an address header; [] if it is missing or empty, None if it is invalid."""
     if not value:
         return []
     text = str(value)
@@ -135,14 +135,14 @@ def _labels(item: JsonObject) -> Problem | None:
 def _metadata(metadata: object) -> Problem | None:
     if not isinstance(metadata, dict):
         return None
-    if len(metadata) > METADATA_FIELDS:
+    if len(metadata) > MAX_METADATA_FIELDS:
         return Problem(300, "Metadata holds at most 10 fields.")
     for name, value in metadata.items():
         if not isinstance(value, str):
             return Problem(300, f"Metadata field '{name}' must be a string.")
-        if not name or len(name) > METADATA_NAME:
+        if not name or len(name) > MAX_METADATA_NAME:
             return Problem(300, f"Metadata field name '{name}' must have 1 to 20 characters.")
-        if len(value) > METADATA_VALUE:
+        if len(value) > MAX_METADATA_VALUE:
             return Problem(300, f"Metadata field '{name}' holds at most 80 characters.")
     return None
 
@@ -158,8 +158,8 @@ def _lists(item: JsonObject) -> Problem | None:
     return None
 
 
-def _way_out(item: JsonObject, *, is_broadcast: bool) -> Problem | None:
-    """Postmark gives a broadcast that has no way out one of its own; a client of ours shall never need it."""
+def _unsubscribe_header(item: JsonObject, *, is_broadcast: bool) -> Problem | None:
+    """Require List-Unsubscribe on broadcast streams: Postmark adds one of its own, which our client must not need."""
     names = {str(header.get("Name")).lower() for header in _entries(item.get("Headers"))}
     if is_broadcast and "list-unsubscribe" not in names:
         return Problem(300, "A message on a broadcast stream needs a List-Unsubscribe header.")

@@ -8,14 +8,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox.ledger import Ledger, Message
+from sandbox.ledger import AcceptedMessage, Ledger
 from sandbox.postmark.admission import check_accept, check_token, refusal
 from sandbox.state import sandbox_of
 from sandbox.wire import JsonObject, reply, timestamp
 
 MAX_COUNT = 500
-MAX_REACH = 10_000
-# Postmark reads a date without an offset as Eastern Time (its Messages API page).
+MAX_DEPTH = 10_000
+# Postmark interprets a date without an offset as Eastern Time (documentation of its Messages API).
 EASTERN = ZoneInfo("America/New_York")
 STATUSES = frozenset(("queued", "sent", "processed"))
 
@@ -29,7 +29,7 @@ async def search(request: Request) -> Response:
         raise refusal(fault.integer("status", 500), 0, "The search failed.")
     params = request.query_params
     count, offset = _whole(params, "count"), _whole(params, "offset")
-    if not 1 <= count <= MAX_COUNT or count + offset > MAX_REACH:
+    if not 1 <= count <= MAX_COUNT or count + offset > MAX_DEPTH:
         raise refusal(422, 300, "'count' is 1 to 500, and 'count' plus 'offset' at most 10000.")
     lag = sandbox.faults.take("postmark", "search_lag_seconds")
     horizon = time.time() - (lag.number("seconds", 0) if lag else 0)
@@ -45,18 +45,18 @@ async def search(request: Request) -> Response:
 
 
 async def details(request: Request) -> Response:
-    """`GET /messages/outbound/{id}/details`: one message, with its bodies while the sandbox still keeps them."""
+    """`GET /messages/outbound/{id}/details`: one message, with its bodies if they are still stored."""
     sandbox = sandbox_of(request)
     check_token(sandbox, request)
     message = sandbox.ledger.by_id.get(request.path_params["message_id"])
     if message is None:
         raise refusal(422, 701, "This message was not found.")
-    kept = sandbox.ledger.previews.get(message.message_id, {})
+    stored = sandbox.ledger.previews.get(message.message_id, {})
     return reply(
         {
             **_hit(message),
-            "HtmlBody": kept.get("HtmlBody") or "",
-            "TextBody": kept.get("TextBody") or "",
+            "HtmlBody": stored.get("HtmlBody") or "",
+            "TextBody": stored.get("TextBody") or "",
             "Body": "",
             "MessageEvents": [],
         }
@@ -70,7 +70,7 @@ def _whole(params: QueryParams, name: str) -> int:
     return int(value)
 
 
-def _candidates(ledger: Ledger, params: QueryParams) -> list[Message]:
+def _candidates(ledger: Ledger, params: QueryParams) -> list[AcceptedMessage]:
     fields = [(name, value) for name, value in params.multi_items() if name.startswith("metadata_")]
     if len(fields) > 1:
         raise refusal(422, 300, "Search by one metadata field at a time.")
@@ -82,7 +82,9 @@ def _candidates(ledger: Ledger, params: QueryParams) -> list[Message]:
     return ledger.messages
 
 
-def _narrow(messages: Iterable[Message], params: QueryParams, stream: str | None) -> Iterable[Message]:
+def _narrow(
+    messages: Iterable[AcceptedMessage], params: QueryParams, stream: str | None
+) -> Iterable[AcceptedMessage]:
     recipient, sender = params.get("recipient", "").lower(), params.get("fromemail", "").lower()
     tag, subject, status = params.get("tag"), params.get("subject", "").lower(), params.get("status", "").lower()
     if status and status not in STATUSES:
@@ -112,7 +114,7 @@ def _moment(text: str | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=EASTERN)).timestamp()
 
 
-def _hit(message: Message) -> JsonObject:
+def _hit(message: AcceptedMessage) -> JsonObject:
     return {
         "Tag": message.tag,
         "MessageID": message.message_id,

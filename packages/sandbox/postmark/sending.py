@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.faults import Faults
-from sandbox.ledger import Message
+from sandbox.ledger import AcceptedMessage
 from sandbox.postmark.admission import (
     BATCH_BYTES,
     SINGLE_BYTES,
@@ -23,14 +23,14 @@ from sandbox.postmark.admission import (
 )
 from sandbox.postmark.checking import Checked, Problem, check, check_types
 from sandbox.state import Sandbox, sandbox_of
-from sandbox.wire import JsonObject, cut_short, reply, timestamp
+from sandbox.wire import JsonObject, interrupted, reply, timestamp
 
 # Starts with a literal, which the regex engine finds quickly in a long body.
 LINK = re.compile(r"""href=["'](https?://[^"'\s>]+)["']""")
 
 
 async def send_batch(request: Request) -> Response:
-    """`POST /email/batch`: HTTP 200 with one verdict per message, in order."""
+    """`POST /email/batch`: status 200 with one result for each message, in order."""
     sandbox = sandbox_of(request)
     dry_run = check_token(sandbox, request)
     value = await read_json(request, BATCH_BYTES)
@@ -39,14 +39,14 @@ async def send_batch(request: Request) -> Response:
     for item in items:
         check_types(item)
     half = sandbox.faults.take("postmark", "half_batch")
-    verdicts = _accept(sandbox, items[: len(items) // 2] if half else items, dry_run=dry_run)
+    results = _accept(sandbox, items[: len(items) // 2] if half else items, dry_run=dry_run)
     if half:
         raise server_error()
-    return await _after_accepting(sandbox.faults, orjson.dumps(verdicts))
+    return await _after_accepting(sandbox.faults, orjson.dumps(results))
 
 
 async def send_single(request: Request) -> Response:
-    """`POST /email`: one message; a refused one answers 422."""
+    """`POST /email`: one message; status 422 if it is refused."""
     sandbox = sandbox_of(request)
     dry_run = check_token(sandbox, request)
     value = await read_json(request, SINGLE_BYTES)
@@ -54,10 +54,10 @@ async def send_single(request: Request) -> Response:
     if not isinstance(value, dict):
         raise refusal(422, 403, "Incompatible JSON: the message must be an object.")
     check_types(value)
-    verdict = _accept(sandbox, [value], dry_run=dry_run)[0]
-    if verdict["ErrorCode"] != 0:
-        return reply(verdict, 422)
-    return await _after_accepting(sandbox.faults, orjson.dumps(verdict))
+    result = _accept(sandbox, [value], dry_run=dry_run)[0]
+    if result["ErrorCode"] != 0:
+        return reply(result, 422)
+    return await _after_accepting(sandbox.faults, orjson.dumps(result))
 
 
 async def _after_accepting(faults: Faults, body: bytes) -> Response:
@@ -66,33 +66,33 @@ async def _after_accepting(faults: Faults, body: bytes) -> Response:
     if faults.take("postmark", "server_error_after_accept"):
         raise server_error()
     if faults.take("postmark", "cut_reply"):
-        return cut_short(body)
+        return interrupted(body)
     if faults.take("postmark", "unreadable_reply"):
         return Response(b'[{"ErrorCode": 0, "Mess\xff\x00', media_type="application/json")
     return Response(body, media_type="application/json")
 
 
 def _accept(sandbox: Sandbox, items: list[JsonObject], *, dry_run: bool) -> list[JsonObject]:
-    """Judge each message, put the good ones into the ledger, and start their simulated lives."""
+    """Validate each message, add the accepted ones to the ledger, and schedule their events."""
     ledger = sandbox.ledger
     now = time.time()
     submitted_at = timestamp(now)
     ids = _message_ids(len(items))
     streams = frozenset(sandbox.config.message_streams)
     seq = len(ledger.messages)
-    verdicts: list[JsonObject] = []
-    accepted: list[Message] = []
+    results: list[JsonObject] = []
+    accepted: list[AcceptedMessage] = []
     bodies: list[JsonObject] = []
     for item, message_id in zip(items, ids, strict=True):
-        checked = _judge(sandbox, item, streams)
+        checked = _check_message(sandbox, item, streams)
         if isinstance(checked, Problem):
-            verdicts.append({"ErrorCode": checked.code, "Message": checked.message})
+            results.append({"ErrorCode": checked.code, "Message": checked.message})
             continue
-        note = _leave_out_inactive(sandbox, checked)
+        note = _remove_inactive(sandbox, checked)
         seq += 1
         accepted.append(_message(item, checked, seq, message_id, now))
         bodies.append(item)
-        verdicts.append(
+        results.append(
             {
                 "To": item["To"],
                 "SubmittedAt": submitted_at,
@@ -104,11 +104,11 @@ def _accept(sandbox: Sandbox, items: list[JsonObject], *, dry_run: bool) -> list
     ledger.counters.update(requests=1, refused=len(items) - len(accepted))
     if accepted and not dry_run:
         ledger.accept(accepted, bodies)
-        sandbox.webhooks.follow(accepted)
-    return verdicts
+        sandbox.webhooks.schedule(accepted)
+    return results
 
 
-def _judge(sandbox: Sandbox, item: JsonObject, streams: frozenset[str]) -> Checked | Problem:
+def _check_message(sandbox: Sandbox, item: JsonObject, streams: frozenset[str]) -> Checked | Problem:
     checked = check(item, streams, frozenset(sandbox.config.broadcast_streams))
     if isinstance(checked, Problem):
         return checked
@@ -136,7 +136,7 @@ def _item_error(faults: Faults, checked: Checked) -> Problem | None:
     return Problem(code, fault.text("message", f"The message was refused (code {code})."))
 
 
-def _leave_out_inactive(sandbox: Sandbox, checked: Checked) -> str:
+def _remove_inactive(sandbox: Sandbox, checked: Checked) -> str:
     suppressions = sandbox.ledger.suppressions
     inactive = [email for email in checked.recipients if (checked.stream, email.lower()) in suppressions]
     for email in inactive:
@@ -146,12 +146,12 @@ def _leave_out_inactive(sandbox: Sandbox, checked: Checked) -> str:
     return f"Message OK, but will not deliver to these inactive addresses: {', '.join(inactive)}"
 
 
-def _message(item: JsonObject, checked: Checked, seq: int, message_id: str, now: float) -> Message:
+def _message(item: JsonObject, checked: Checked, seq: int, message_id: str, now: float) -> AcceptedMessage:
     html = str(item.get("HtmlBody") or "")
     content = f"{html}\0{item.get('TextBody') or ''}".encode(errors="surrogatepass")
     metadata = item.get("Metadata")
     tracked = item.get("TrackLinks") in ("HtmlAndText", "HtmlOnly")
-    return Message(
+    return AcceptedMessage(
         seq=seq,
         message_id=message_id,
         received_at=now,
@@ -178,7 +178,7 @@ def _first_link(html: str) -> str | None:
 
 
 def _message_ids(count: int) -> list[str]:
-    """Random UUIDs (version 4), made from one read of the system's randomness."""
+    """Random UUIDs (version 4) from a single call of os.urandom."""
     digits = os.urandom(16 * count).hex()
     return [
         f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{'89ab'[int(d[16], 16) & 3]}{d[17:20]}-{d[20:]}"
