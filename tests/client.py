@@ -9,7 +9,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ApiResponse:
     """An answer to a GraphQL request."""
 
     status: int
@@ -51,18 +51,18 @@ class ApiClient:
         *,
         headers: dict[str, str] | None = None,
         accept: str = "application/graphql-response+json",
-    ) -> Reply:
+    ) -> ApiResponse:
         """The whole answer of an operation, errors included."""
         body = orjson.dumps({"query": query, "variables": variables or {}})
         return await self.post(body, {"accept": accept, **(headers or {})})
 
-    async def post(self, body: bytes, headers: dict[str, str] | None = None) -> Reply:
+    async def post(self, body: bytes, headers: dict[str, str] | None = None) -> ApiResponse:
         """The answer to any body; JSON unless the headers say otherwise."""
         return await self.request("POST", headers={"content-type": "application/json", **(headers or {})}, data=body)
 
     async def request(
         self, method: str, *, headers: dict[str, str], data: bytes | None = None, params: dict[str, str] | None = None
-    ) -> Reply:
+    ) -> ApiResponse:
         """The answer to any request."""
         sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
         sent_body = BytesIO(data) if data is not None else None
@@ -71,7 +71,7 @@ class ApiClient:
             session.request(method, self.url, headers={**sent, **headers}, data=sent_body, params=params) as response,
         ):
             raw = await response.read()
-            return Reply(
+            return ApiResponse(
                 status=response.status,
                 headers={name.lower(): value for name, value in response.headers.items()},
                 body=orjson.loads(raw) if "json" in response.content_type else {"text": raw.decode()},

@@ -23,7 +23,7 @@ from runtime import Runtime, running
 from settings import Settings
 from tests.client import ApiClient
 from tests.clocks import suspend
-from tests.logs.watching import WATCH
+from tests.logs.leaks import LEAKS
 from tests.properties import register_profiles
 from tests.serving import Served, served
 
@@ -72,10 +72,10 @@ def no_secret_is_logged() -> Iterator[None]:
     hook = sys.excepthook
     telemetry.configure("DEBUG", json=False)
     sys.excepthook = hook
-    logging.getLogger().handlers = [WATCH]
-    WATCH.found.clear()
+    logging.getLogger().handlers = [LEAKS]
+    LEAKS.found.clear()
     yield
-    assert WATCH.found == []
+    assert LEAKS.found == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def settings_for(servers: Servers, database: str, *, redis_database: int = 0) ->
             "llm": {"base_url": "http://127.0.0.1:9/api/v1", "api_key": "test-llm-key"},
         }
     )
-    WATCH.know(settings.secrets)
+    LEAKS.search_for(settings.secrets)
     return settings
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from runtime import Runtime
 from tests import factories
-from tests.client import ApiClient, Reply
+from tests.client import ApiClient, ApiResponse
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
 from transport.http.clients import MAX_CLIENTS, MAX_CLIENTS_OF_CALLER, OTHER, ClientCounts
@@ -31,7 +31,7 @@ async def caller(runtime: Runtime, server: Served) -> ApiClient:
     return ApiClient(server.url, factories.token(runtime, actor))
 
 
-def budget(reply: Reply) -> tuple[int, int]:
+def budget(reply: ApiResponse) -> tuple[int, int]:
     """The remaining points, and the seconds until the budget is reset, of a response with both headers."""
     assert reply.headers["ratelimit-policy"] == POLICY
     found = re.fullmatch(r'"cost";r=(\d+);t=(\d+)', reply.headers["ratelimit"])

@@ -20,7 +20,7 @@ from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from runtime import Runtime
 from tests import factories
-from tests.client import ApiClient, Reply
+from tests.client import ApiClient, ApiResponse
 from tests.effort import counted
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import settles
@@ -164,7 +164,7 @@ async def test_a_spent_budget_is_reported(runtime: Runtime) -> None:
     query = "{ rateLimit { limit remaining resetAt } leaves(first: 20) { nodes { number } } }"
     async with served(strict, probe_schema) as server:
 
-        async def spend() -> list[Reply]:
+        async def spend() -> list[ApiResponse]:
             caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
             return [await caller.send(query) for _ in range(20)]
 
@@ -348,7 +348,7 @@ async def test_parsing_a_new_document_costs_points(runtime: Runtime) -> None:
     async with served(strict, probe_schema) as server:
         texts = [text.ljust(4_000) for text in ("{ __typename }", "{ nothing }") for _ in range(2)]
 
-        async def spend() -> list[Reply]:
+        async def spend() -> list[ApiResponse]:
             caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
             return [await caller.send(text) for text in texts]
 

@@ -18,7 +18,7 @@ from resolvers import build_schema
 from runtime import Runtime
 from schema.nulls import AS_LEFT_OUT, REFUSED
 from tests import factories
-from tests.client import ApiClient, Reply
+from tests.client import ApiClient, ApiResponse
 
 schema = build_schema()._schema
 assert schema.query_type is not None
@@ -271,7 +271,7 @@ def filters_of(name: str, seen: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
     return found
 
 
-async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, given: object) -> Reply:
+async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, given: object) -> ApiResponse:
     """The list at a place, filtered."""
     if place == "Campaign.deliveries":
         campaign = encode_global_id("Campaign", await factories.campaign(runtime, actor))

@@ -11,7 +11,7 @@ import resolvers
 from resolvers.compiled import CompiledOperations
 from resolvers.fields import Public, query
 from runtime import Runtime
-from tests.client import ApiClient, Reply
+from tests.client import ApiClient, ApiResponse
 from tests.serving import served
 
 
@@ -94,7 +94,7 @@ async def test_exactly_one_is_accepted(client: ApiClient, scope: dict[str, Any],
     assert (await client.execute("{ maybeScoped }"))["maybeScoped"] == "all"
 
 
-def refusal(reply: Reply) -> str:
+def refusal(reply: ApiResponse) -> str:
     """The message of the single error of a request that did not run."""
     assert (reply.status, reply.codes) == (400, ["BAD_USER_INPUT"])
     assert "data" not in reply.body

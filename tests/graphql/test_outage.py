@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from core.database.errors import is_unavailable
 from runtime import running
 from tests import factories
-from tests.client import ApiClient, Reply
+from tests.client import ApiClient, ApiResponse
 from tests.conftest import Servers
 from tests.outages import relayed
 from tests.serving import served
@@ -19,7 +19,7 @@ from tests.serving import served
 CAMPAIGNS = "{ campaigns { nodes { id } } }"
 
 
-def asks_to_retry(reply: Reply) -> bool:
+def asks_to_retry(reply: ApiResponse) -> bool:
     """Whether a response is the one for an outage."""
     (error,) = reply.body["errors"]
     extensions = error["extensions"]

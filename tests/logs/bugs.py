@@ -1,4 +1,4 @@
-"""Programs for test_processes: the commands as they are, with bugs whose errors hold all that they can get."""
+"""Programs for test_processes: the real commands, with injected bugs whose errors contain all data in reach."""
 
 API = """
 import sys
@@ -10,7 +10,7 @@ async def fail(*args, **options):
     local = args, options
     raise RuntimeError(f"{args} {options}")
 
-def fail_at_once(*args, **options):
+def fail_synchronously(*args, **options):
     raise KeyError(repr((args, options)))
 
 receive = routes.webhooks.receive
@@ -23,7 +23,7 @@ async def receive_or_fail(work, webhooks, payloads):
 read_link = routes.unsubscribe.read_link
 changing.create = fail
 routes.webhooks.receive = receive_or_fail
-routes.unsubscribe.read_link = lambda *given: fail_at_once(given) if "bug" in given[1] else read_link(*given)
+routes.unsubscribe.read_link = lambda *args: fail_synchronously(args) if "bug" in args[1] else read_link(*args)
 import cli
 cli.main()
 """
@@ -36,18 +36,18 @@ def fail(*args):
     local = args
     raise KeyError(repr(args))
 
-async def never_looked_at(*args):
+async def never_awaited(*args):
     fail(*args)
 
-core.queue.Job.from_payload = lambda ids: fail(PLANTED, ids)
+core.queue.Job.from_payload = lambda ids: fail(MARKER, ids)
 campaigns_to_advance = jobs.campaigns.campaigns_to_advance
 async def search_or_fail(*args):
-    asyncio.create_task(never_looked_at(PLANTED))
-    asyncio.get_running_loop().call_soon(fail, PLANTED)
+    asyncio.create_task(never_awaited(MARKER))
+    asyncio.get_running_loop().call_soon(fail, MARKER)
     return await campaigns_to_advance(*args)
 jobs.campaigns.campaigns_to_advance = search_or_fail
 async def apply_or_fail(*args):
-    fail(PLANTED, args)
+    fail(MARKER, args)
 jobs.webhooks.attribute_events = apply_or_fail
 import cli
 cli.main()
@@ -57,7 +57,7 @@ CRASH = """
 import app
 def fail(settings):
     local = settings
-    raise RuntimeError(PLANTED)
+    raise RuntimeError(MARKER)
 app.build = fail
 import cli
 cli.main()

@@ -1,11 +1,11 @@
-"""Requests to an API with planted values in every place of them."""
+"""Requests to an API with markers in every header, variable and body."""
 
 import base64
 
 import aiohttp
 
 from tests.graphql.sockets import PROTOCOL, Socket
-from tests.logs.planting import Planted
+from tests.logs.markers import Markers
 
 CREATE = """mutation ($email: EmailAddress!, $name: String) {
   createContact(input: {email: $email, firstName: $name}) { contact { id } }
@@ -18,54 +18,54 @@ LOG_IN = """mutation ($email: EmailAddress!, $password: String!) {
 
 
 class Client:
-    """Asks an API, with planted values in every place of a request."""
+    """Sends requests with markers in every header, variable and body."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, planted: Planted, token: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, markers: Markers, token: str) -> None:
         self.session = session
         self.base = base
-        self.planted = planted
+        self.markers = markers
         self.token = token
 
     @property
     def headers(self) -> dict[str, str]:
-        """Planted headers."""
-        planted = self.planted
+        """Markers headers."""
+        markers = self.markers
         return {
             "authorization": f"Bearer {self.token}",
-            "cookie": f"session={planted.cookie}",
-            "x-api-key": planted.header,
-            "user-agent": planted.header,
+            "cookie": f"session={markers.cookie}",
+            "x-api-key": markers.header,
+            "user-agent": markers.header,
         }
 
-    async def ask(self, query: str, **variables: str) -> int:
-        """Send a GraphQL request; the status."""
+    async def execute(self, query: str, **variables: str) -> int:
+        """Send a GraphQL request; returns the status."""
         body = {"query": query, "variables": variables}
         async with self.session.post(f"{self.base}/graphql", json=body, headers=self.headers) as response:
             await response.read()
             return response.status
 
     async def webhook(self, **more: str) -> int:
-        """Post an event; the status."""
-        credentials = base64.b64encode(f"postmark:{self.planted.webhook_password}".encode()).decode()
-        event = {"RecordType": "Delivery", "MessageID": self.planted.payload, "Recipient": self.planted.address}
+        """Post an event; returns the status."""
+        credentials = base64.b64encode(f"postmark:{self.markers.webhook_password}".encode()).decode()
+        event = {"RecordType": "Delivery", "MessageID": self.markers.payload, "Recipient": self.markers.address}
         headers = self.headers | {"authorization": f"Basic {credentials}"}
         url = f"{self.base}/webhooks/postmark"
         async with self.session.post(url, json=event | more, headers=headers) as response:
             return response.status
 
     async def get(self, path: str) -> int:
-        """Get a page; the status."""
+        """Get a page; returns the status."""
         async with self.session.get(f"{self.base}{path}", headers=self.headers) as response:
             return response.status
 
     async def post(self, path: str, body: bytes) -> int:
-        """Post whatever; the status."""
+        """Post any body as JSON; returns the status."""
         headers = self.headers | {"content-type": "application/json"}
         async with self.session.post(f"{self.base}{path}", data=body, headers=headers) as response:
             return response.status
 
-    async def answers(self) -> bool:
-        """Whether the API can serve."""
+    async def is_ready(self) -> bool:
+        """Whether the API reports that it is ready."""
         try:
             return await self.get("/readyz") == 200
         except aiohttp.ClientError:
@@ -73,36 +73,36 @@ class Client:
 
 
 def fresh_connections() -> aiohttp.ClientSession:
-    """A session with a connection for each request: after an error the server closes it, perhaps in mid-request."""
+    """A session that opens a connection for each request, because the server may close one after an error."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
 
 
-async def misuse(client: Client) -> None:
-    """Requests that are refused, and requests that run into a bug."""
-    planted = client.planted
-    assert await client.ask(CREATE, email=planted.address, name=planted.body) == 200
-    assert await client.ask(LOG_IN, email=planted.address, password=planted.password) == 200
-    assert await client.ask(f"{{ {planted.body} }}") in {200, 400}
-    assert await client.ask(CREATE, email=planted.body) in {200, 400}
-    assert await client.post("/graphql", f'{{"query": {planted.body}'.encode()) == 400
-    assert await client.post("/webhooks/postmark", planted.payload.encode()) == 401
-    assert await client.webhook(bug="yes", Details=planted.payload) == 500
-    assert await client.webhook(Details=planted.payload) == 200
-    assert await client.get(f"/u/bug-{planted.token}") == 500
-    assert await client.get(f"/u/{planted.token}") == 404
-    assert await client.get(f"/metrics?token={planted.metrics_token}") == 401
+async def send_failing_requests(client: Client) -> None:
+    """Send requests that are refused, and requests that run into an injected bug."""
+    markers = client.markers
+    assert await client.execute(CREATE, email=markers.address, name=markers.body) == 200
+    assert await client.execute(LOG_IN, email=markers.address, password=markers.password) == 200
+    assert await client.execute(f"{{ {markers.body} }}") in {200, 400}
+    assert await client.execute(CREATE, email=markers.body) in {200, 400}
+    assert await client.post("/graphql", f'{{"query": {markers.body}'.encode()) == 400
+    assert await client.post("/webhooks/postmark", markers.payload.encode()) == 401
+    assert await client.webhook(bug="yes", Details=markers.payload) == 500
+    assert await client.webhook(Details=markers.payload) == 200
+    assert await client.get(f"/u/bug-{markers.token}") == 500
+    assert await client.get(f"/u/{markers.token}") == 404
+    assert await client.get(f"/metrics?token={markers.metrics_token}") == 401
 
 
-async def misuse_socket(client: Client) -> None:
-    """The same over a websocket; the last message is none."""
-    planted = client.planted
+async def send_failing_messages(client: Client) -> None:
+    """Send the same over a websocket, an invalid message and an invalid token included."""
+    markers = client.markers
     url = client.base.replace("http://", "ws://") + "/graphql"
     socket = Socket(await client.session.ws_connect(url, protocols=[PROTOCOL], headers=client.headers))
     await socket.ready(client.token)
-    await socket.subscribe(CREATE, variables={"email": planted.address, "name": planted.body})
+    await socket.subscribe(CREATE, variables={"email": markers.address, "name": markers.body})
     assert (await socket.next())["payload"]["errors"][0]["extensions"]["code"] == "INTERNAL"
-    await socket.raw.send_str(planted.body)
+    await socket.raw.send_str(markers.body)
     await socket.closed()
     other = Socket(await client.session.ws_connect(url, protocols=[PROTOCOL], headers=client.headers))
-    await other.init(planted.token)
+    await other.init(markers.token)
     await other.closed()

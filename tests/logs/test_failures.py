@@ -1,4 +1,4 @@
-"""Errors are told by type and place: what their messages, their frames and their notes hold stays out."""
+"""Errors are logged by type and location, without the contents of messages, local variables and notes."""
 
 import asyncio
 import json
@@ -21,27 +21,27 @@ from yarl import URL
 from core.database.engine import create_engine, dispose
 from core.failures import MAX_TEXT, describe_error, traceback_text
 from tests.conftest import Servers
-from tests.logs.planting import Planted
+from tests.logs.markers import Markers
 
-PLANTED = Planted()
-SECRET = PLANTED.body
+MARKERS = Markers()
+SECRET = MARKERS.body
 
 
 class Model(BaseModel):
-    """Something to validate."""
+    """A model to validate."""
 
     number: int
     missing: str
 
 
 def api_error() -> None:
-    """An answer of a model's server that repeats the prompt."""
+    """A response of a language model's server that repeats the prompt."""
     response = Response(400, request=Request("POST", "http://model.example/"))
     raise openai.BadRequestError(SECRET, response=response, body={"error": SECRET})
 
 
 def http_error() -> None:
-    """An answer whose URL and message hold what they should not."""
+    """A response whose URL and message contain a secret."""
     info = aiohttp.RequestInfo(URL(f"http://x.example/?token={SECRET}"), "GET", {}, URL("http://x.example/"))  # type: ignore[arg-type]
     raise aiohttp.ClientResponseError(info, (), status=500, message=SECRET)
 
@@ -53,8 +53,8 @@ def noted() -> None:
     raise error
 
 
-def from_another() -> None:
-    """An error raised from one whose message holds a value."""
+def chained() -> None:
+    """An error raised from another; the messages of both contain a secret."""
     try:
         int(SECRET)
     except ValueError as error:
@@ -62,7 +62,7 @@ def from_another() -> None:
 
 
 def grouped() -> None:
-    """A group, within a group."""
+    """A group within a group."""
     raise ExceptionGroup(SECRET, [ExceptionGroup(SECRET, [ValueError(SECRET)]), KeyError(SECRET)])
 
 
@@ -79,23 +79,23 @@ RAISERS: list[Callable[[], object]] = [
     api_error,
     http_error,
     noted,
-    from_another,
+    chained,
     grouped,
 ]
 
 
 @pytest.mark.parametrize("number", range(len(RAISERS)))
-def test_messages_stay_out(number: int) -> None:
-    """Whatever a library puts into its error's message, the log has the type and the place."""
+def test_messages_are_not_logged(number: int) -> None:
+    """Whatever a library puts into its error's message, the log contains only the type and the location."""
     local = SECRET  # would be among a frame's locals
     with pytest.raises(Exception) as caught:  # noqa: PT011 - any
         RAISERS[number]()
-    told = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
-    assert PLANTED.found_in(told) == []
-    assert local not in told
-    assert type(caught.value).__name__ in told
-    assert "tests/logs/test_failures.py" in told
-    assert f"line {caught.tb.tb_lineno}, in test_messages_stay_out" in told
+    logged = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
+    assert MARKERS.find_in(logged) == []
+    assert local not in logged
+    assert type(caught.value).__name__ in logged
+    assert "tests/logs/test_failures.py" in logged
+    assert f"line {caught.tb.tb_lineno}, in test_messages_stay_out" in logged
 
 
 DUPLICATE = "INSERT INTO probe VALUES (:value), (:value)"
@@ -103,43 +103,43 @@ CAST = "SELECT CAST(CAST(:value AS text) AS integer)"
 
 
 async def run(url: str, statement: str) -> None:
-    """Run a statement with an address for its value, as the app's engine does."""
+    """Run a statement whose parameter is an address, through the app's engine."""
     engine = create_engine(url, pool_size=1, statement_timeout_seconds=60)
     try:
         async with engine.connect() as connection:
             await connection.execute(text("CREATE TEMPORARY TABLE probe (value text CONSTRAINT one UNIQUE)"))
-            await connection.execute(text(statement), {"value": PLANTED.address})
+            await connection.execute(text(statement), {"value": MARKERS.address})
     finally:
         await dispose(engine)
 
 
 @pytest.mark.parametrize(("statement", "state"), [(DUPLICATE, "23505"), (CAST, "22P02")])
-async def test_rows_and_parameters_stay_out(servers: Servers, statement: str, state: str) -> None:
-    """PostgreSQL's DETAIL holds the row, its messages the value: SQLSTATE and names of constraints are told."""
+async def test_rows_and_parameters_are_not_logged(servers: Servers, statement: str, state: str) -> None:
+    """PostgreSQL's DETAIL contains the row, its messages the value; SQLSTATE and constraint names are logged."""
     url = servers.postgres.admin_url.replace("postgresql://", "postgresql+asyncpg://", 1)
     with pytest.raises(SQLAlchemyError) as caught:
         await run(url, statement)
-    assert PLANTED.address in "".join(traceback.format_exception(caught.value))
-    told = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
-    assert PLANTED.found_in(told) == []
-    assert state in told
+    assert MARKERS.address in "".join(traceback.format_exception(caught.value))
+    logged = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
+    assert MARKERS.find_in(logged) == []
+    assert state in logged
     assert ("probe one" in describe_error(caught.value)) == (state == "23505")
 
 
-async def test_drivers_own_errors(servers: Servers) -> None:
-    """Asyncpg's errors about arguments hold the argument."""
+async def test_driver_errors(servers: Servers) -> None:
+    """Asyncpg's errors about arguments contain the argument, which is not logged."""
     connection = await asyncpg.connect(servers.postgres.admin_url)
     try:
         with pytest.raises(asyncpg.DataError) as caught:
             await connection.fetch("SELECT $1::int", SECRET)
     finally:
         await connection.close()
-    assert PLANTED.found_in(str(caught.value))
-    assert not PLANTED.found_in(traceback_text(caught.value))
+    assert MARKERS.find_in(str(caught.value))
+    assert not MARKERS.find_in(traceback_text(caught.value))
 
 
-async def test_what_helps_is_told() -> None:
-    """Errors of the system and of code keep their words."""
+async def test_harmless_messages_are_logged() -> None:
+    """The messages of system errors and programming errors are logged unchanged."""
     with pytest.raises(OSError, match="Connect call failed") as refused:
         await asyncio.open_connection("127.0.0.1", 9)
     assert describe_error(refused.value).startswith("ConnectionRefusedError: [Errno 111]")
@@ -147,15 +147,15 @@ async def test_what_helps_is_told() -> None:
         getattr(None, "nothing")  # noqa: B009 - mypy
     assert describe_error(missing.value) == "AttributeError: 'NoneType' object has no attribute 'nothing'"
     with pytest.raises(RuntimeError) as caused:
-        from_another()
+        chained()
     assert describe_error(caused.value) == "RuntimeError < ValueError"
-    told = traceback_text(caused.value)
-    assert told.index("ValueError") < told.index("the direct cause") < told.index("RuntimeError")
-    assert "    raise RuntimeError(SECRET) from error" in told
+    logged = traceback_text(caused.value)
+    assert logged.index("ValueError") < logged.index("the direct cause") < logged.index("RuntimeError")
+    assert "    raise RuntimeError(SECRET) from error" in logged
 
 
-def test_however_deep_it_is_bounded() -> None:
-    """Endless recursion, long chains and large groups make a text of at most some thousand characters."""
+def test_size_is_bounded() -> None:
+    """The text of endless recursion, long chains and large groups is limited to some thousand characters."""
 
     def deeper(number: int) -> int:
         return deeper(number + 1)
@@ -169,10 +169,10 @@ def test_however_deep_it_is_bounded() -> None:
         error = outer
     group = ExceptionGroup("many", [ExceptionGroup("inner", [ValueError(SECRET)] * 500)] * 500)
     for each in (deep.value, error, group):
-        told = traceback_text(each)
-        assert len(told) < MAX_TEXT + 100
+        logged = traceback_text(each)
+        assert len(logged) < MAX_TEXT + 100
         assert len(describe_error(each)) <= 400
-        assert SECRET not in told
+        assert SECRET not in logged
     circle = ValueError()
     circle.__cause__ = circle
     assert describe_error(circle) == "ValueError < ValueError"

@@ -1,4 +1,4 @@
-"""Real processes, each kind of failure, values planted everywhere: none of them is ever written."""
+"""Real processes log no secret and no personal data, whatever kind of failure they run into."""
 
 import asyncio
 import json
@@ -27,8 +27,8 @@ from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.test_process import environment
 from tests.logs import bugs
-from tests.logs.planting import Planted
-from tests.logs.requests import LOG_IN, Client, fresh_connections, misuse, misuse_socket
+from tests.logs.markers import Markers
+from tests.logs.requests import LOG_IN, Client, fresh_connections, send_failing_messages, send_failing_requests
 from tests.properties import later
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS, until
@@ -38,30 +38,30 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(slots=True, kw_only=True)
 class Program:
-    """A running process, and what it has written so far."""
+    """A running process and its output so far."""
 
     process: asyncio.subprocess.Process
-    written: bytearray = field(default_factory=bytearray)
+    output: bytearray = field(default_factory=bytearray)
 
     @property
     def text(self) -> str:
-        """Its output."""
-        return self.written.decode(errors="replace")
+        """The output as text."""
+        return self.output.decode(errors="replace")
 
     async def read(self) -> None:
-        """Take its output in until it ends."""
+        """Read the output until the process ends."""
         assert self.process.stdout is not None
         while part := await self.process.stdout.read(65_536):
-            self.written += part
+            self.output += part
 
-    async def says(self, words: str) -> bool:
-        """Whether it has written the words."""
-        return words in self.text
+    async def has_logged(self, phrase: str) -> bool:
+        """Whether the output contains the phrase."""
+        return phrase in self.text
 
 
 @asynccontextmanager
 async def started(code: str, *arguments: str, variables: dict[str, str]) -> AsyncIterator[Program]:
-    """A program with its arguments, ended with the block: by SIGTERM, and only then by force."""
+    """A running program. At the end of the block it gets SIGTERM, and SIGKILL if that does not end it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -89,28 +89,28 @@ async def started(code: str, *arguments: str, variables: dict[str, str]) -> Asyn
         await reading
 
 
-def variables_of(settings: Settings, planted: Planted, mode: str, **changed: str) -> dict[str, str]:
-    """The settings of a process, with planted values for every secret, at the most talkative level."""
-    planted_values = environment(
+def variables_of(settings: Settings, markers: Markers, mode: str, **changed: str) -> dict[str, str]:
+    """The environment of a process, with a marker for every secret and the lowest log level."""
+    values = environment(
         settings,
         NUDGE_ENVIRONMENT=mode,
         NUDGE_LOG_LEVEL="DEBUG",
         NUDGE_API__PUBLIC_URL="https://mail.example.org",
         NUDGE_POSTMARK__SENDER="news@sender.example",
-        NUDGE_POSTMARK__SERVER_TOKEN=planted.postmark_token,
-        NUDGE_POSTMARK__WEBHOOK_PASSWORD=planted.webhook_password,
-        NUDGE_LLM__API_KEY=planted.llm_key,
-        NUDGE_SECURITY__SECRET_KEY=planted.secret_key,
-        NUDGE_METRICS__TOKEN=planted.metrics_token,
+        NUDGE_POSTMARK__SERVER_TOKEN=markers.postmark_token,
+        NUDGE_POSTMARK__WEBHOOK_PASSWORD=markers.webhook_password,
+        NUDGE_LLM__API_KEY=markers.llm_key,
+        NUDGE_SECURITY__SECRET_KEY=markers.secret_key,
+        NUDGE_METRICS__TOKEN=markers.metrics_token,
         NUDGE_SENDING__SWEEP_SECONDS="0.2",
         OPENAI_LOG="debug",
         PYTHONASYNCIODEBUG="1",
     )
-    return planted_values | changed
+    return values | changed
 
 
 def secrets_of(settings: Settings, servers: Servers) -> list[str]:
-    """The secrets that a process has beside the planted ones: the database's password and the signing key."""
+    """The secrets of a process that are not markers: the database's password and the signing key."""
     key = settings.auth.signing_key
     assert key is not None
     password = servers.postgres.app_url.partition("://")[2].partition(":")[2].partition("@")[0]
@@ -119,58 +119,58 @@ def secrets_of(settings: Settings, servers: Servers) -> list[str]:
 
 
 @dataclass(slots=True, kw_only=True)
-class Stage:
-    """A database behind a relay, a Redis, and values to plant. The runtime goes past the relay."""
+class Backends:
+    """PostgreSQL behind a relay, a Redis, and markers. The runtime connects without the relay."""
 
     servers: Servers
     settings: Settings
     valkey: ValkeyServer
     runtime: Runtime
-    planted: Planted
+    markers: Markers
 
     relay: "Relay"
 
-    async def lose_database(self) -> None:
-        """Cut every connection of the process to the database, and take no more."""
+    async def cut_database(self) -> None:
+        """Abort every connection of the process to the database, and accept no more."""
         await self.relay.close()
 
 
 @dataclass(slots=True, kw_only=True)
 class Relay:
-    """What stands between a process and PostgreSQL, and can be taken away."""
+    """A TCP relay between a process and PostgreSQL that can be closed."""
 
     target: int
     server: asyncio.Server | None = None
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def open(self) -> int:
-        """Begin to take connections; the port."""
-        self.server = await asyncio.start_server(self.pass_on, "127.0.0.1", 0)
+        """Begin to accept connections; returns the port."""
+        self.server = await asyncio.start_server(self.forward, "127.0.0.1", 0)
         return int(self.server.sockets[0].getsockname()[1])
 
-    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass both directions of a connection on until one of them ends."""
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        self.writers += [writer, there_writer]
-        await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer), return_exceptions=True)
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward both directions of a connection until one of them ends."""
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        self.writers += [writer, target_writer]
+        await asyncio.gather(copy(reader, target_writer), copy(target_reader, writer), return_exceptions=True)
 
     async def close(self) -> None:
-        """Cut every connection, and refuse new ones."""
+        """Abort every connection, and refuse new ones."""
         if self.server is not None:
             self.server.close()
         for writer in self.writers:
             writer.transport.abort()
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass bytes on."""
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy bytes until the end of the stream."""
     while part := await reader.read(65_536):
         writer.write(part)
     writer.close()
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
+async def backends(servers: Servers, tmp_path: Path) -> AsyncIterator[Backends]:
     valkey = ValkeyServer(tmp_path)
     await valkey.start()
     relay = Relay(target=servers.postgres.port)
@@ -184,55 +184,57 @@ async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
     }
     settings = found.model_copy(update={"redis": redis, "database": found.database.model_copy(update=through)})
     async with running(found.model_copy(update={"redis": redis})) as runtime:
-        planted = Planted(others=secrets_of(settings, servers))
-        yield Stage(servers=servers, settings=settings, valkey=valkey, runtime=runtime, planted=planted, relay=relay)
+        markers = Markers(others=secrets_of(settings, servers))
+        yield Backends(
+            servers=servers, settings=settings, valkey=valkey, runtime=runtime, markers=markers, relay=relay
+        )
     valkey.kill()
     await relay.close()
 
 
-def expect_clean(planted: Planted, text: str) -> None:
-    """Nothing planted was written, and no error was swallowed by the logging itself."""
-    assert planted.found_in(text) == []
+def expect_clean(markers: Markers, text: str) -> None:
+    """No marker was logged, and the logging itself did not fail."""
+    assert markers.find_in(text) == []
     assert "--- Logging error ---" not in text
 
 
 def lines_of(text: str) -> list[dict[str, object]]:
-    """Production's output: JSON on every line."""
+    """The output of production mode: each line is JSON."""
     return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("mode", ["development", "production"])
-async def test_an_api_in_trouble(stage: Stage, mode: str) -> None:
-    """Bugs in a field, a webhook, a page and over a websocket; refusals; then the database and Redis away."""
-    planted, runtime = stage.planted, stage.runtime
+async def test_failing_api_logs_no_markers(backends: Backends, mode: str) -> None:
+    """Bugs in a field, a webhook, a page and over a websocket; refusals; then no database and no Redis."""
+    markers, runtime = backends.markers, backends.runtime
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
-    planted.others.append(token)
+    markers.others.append(token)
     port = free_port()
-    variables = variables_of(stage.settings, planted, mode, NUDGE_API__PORT=str(port))
+    variables = variables_of(backends.settings, markers, mode, NUDGE_API__PORT=str(port))
     async with started(bugs.API, "api", variables=variables) as program, fresh_connections() as session:
-        client = Client(session, f"http://127.0.0.1:{port}", planted, token)
-        await until(client.answers)
-        await misuse(client)
-        await misuse_socket(client)
-        await stage.lose_database()
-        assert await client.ask(LOG_IN, email=planted.address, password=planted.password) in {200, 503}
-        assert await client.ask("{ viewer { role } }") in {200, 503}
-        assert await client.webhook(Details=planted.payload) == 503
+        client = Client(session, f"http://127.0.0.1:{port}", markers, token)
+        await until(client.is_ready)
+        await send_failing_requests(client)
+        await send_failing_messages(client)
+        await backends.cut_database()
+        assert await client.execute(LOG_IN, email=markers.address, password=markers.password) in {200, 503}
+        assert await client.execute("{ viewer { role } }") in {200, 503}
+        assert await client.webhook(Details=markers.payload) == 503
         assert await client.get("/readyz") == 503
-        stage.valkey.kill()
-        assert await client.ask("{ viewer { role } }") in {200, 503}
-        await until(lambda: program.says("PostgreSQL does not answer"))
-    expect_clean(planted, program.text)
+        backends.valkey.kill()
+        assert await client.execute("{ viewer { role } }") in {200, 503}
+        await until(lambda: program.has_logged("PostgreSQL does not answer"))
+    expect_clean(markers, program.text)
     assert program.text.count("Exception in ASGI application") == 2
     if mode == "production":
-        expect_useful(lines_of(program.text))
+        expect_tracebacks(lines_of(program.text))
     else:
         assert program.text.count("\n") < 1_000
 
 
-def expect_useful(lines: list[dict[str, object]]) -> None:
-    """An error of uvicorn's has its traceback as text, the path without the token, and the request's id."""
+def expect_tracebacks(lines: list[dict[str, object]]) -> None:
+    """Uvicorn's errors have a traceback as text, the path without the token, and the request's id."""
     page, webhook = sorted(
         (line for line in lines if line["event"] == "Exception in ASGI application"),
         key=lambda line: str(line["path"]),
@@ -252,14 +254,14 @@ def expect_useful(lines: list[dict[str, object]]) -> None:
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[str]:
-    """A vendor that is in trouble, and repeats in its answers whatever it got."""
+    """A failing vendor whose error responses repeat the request."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         text = f"{dict(request.headers)} {await request.text()}"
         return web.json_response({"ErrorCode": 300, "Message": text, "error": {"message": text}}, status=422)
 
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
+    application.router.add_route("*", "/{path:.*}", respond)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -270,17 +272,21 @@ async def echoing() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def work_to_do(stage: Stage) -> UUID:
-    """A campaign to a planted contact that is to be sent, and a question with planted words; the campaign."""
-    runtime, planted = stage.runtime, stage.planted
+async def create_work(backends: Backends) -> UUID:
+    """Start a campaign to a contact with a marker's address, and a reply to a prompt with a marker.
+
+    Returns:
+        The id of the campaign.
+    """
+    runtime, markers = backends.runtime, backends.markers
     actor = await factories.organization(runtime)
     (contact_id,) = await factories.contacts(runtime, actor, 1)
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
-        address = {"email": planted.address, "email_norm": planted.address}
+        address = {"email": markers.address, "email_norm": markers.address}
         await uow.execute(update(Contact).where(Contact.id == contact_id).values(**address))
         conversation = await changing.start(uow, title=None)
-        await changing.send(uow, conversation.id, planted.prompt)
+        await changing.send(uow, conversation.id, markers.prompt)
     async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     return campaign_id
@@ -290,38 +296,42 @@ async def work_to_do(stage: Stage) -> UUID:
     ("vendors", "mode"),
     [
         ("echo", "development"),
-        ("away", "production"),
-        *later(("echo", "production"), ("away", "development")),
+        ("unreachable", "production"),
+        *later(("echo", "production"), ("unreachable", "development")),
     ],
 )
-async def test_a_worker_in_trouble(stage: Stage, mode: str, vendors: str) -> None:
-    """Bugs in jobs, in the sweeper and in tasks nobody looks at; vendors that repeat what they got or are away."""
-    planted = stage.planted
-    await work_to_do(stage)
+async def test_failing_worker_logs_no_markers(backends: Backends, mode: str, vendors: str) -> None:
+    """Bugs in jobs, in the sweeper and in tasks that are never awaited; vendors that echo or are unreachable."""
+    markers = backends.markers
+    await create_work(backends)
     async with echoing() as url:
         base = url if vendors == "echo" else f"http://127.0.0.1:{free_port()}"
         variables = variables_of(
-            stage.settings, planted, mode, NUDGE_POSTMARK__BASE_URL=base, NUDGE_LLM__BASE_URL=f"{base}/api/v1"
+            backends.settings, markers, mode, NUDGE_POSTMARK__BASE_URL=base, NUDGE_LLM__BASE_URL=f"{base}/api/v1"
         )
-        code = bugs.WORKER.replace("PLANTED", repr(planted.body))
+        code = bugs.WORKER.replace("MARKER", repr(markers.body))
         async with started(code, "worker", variables=variables) as program:
-            await until(lambda: program.says("task failed"))
-            await until(lambda: program.says("Task exception was never retrieved"))
-            await until(lambda: program.says("Exception in callback"))
-            await until(lambda: program.says("reply failed"))
-            await until(lambda: program.says("campaign finished" if vendors == "echo" else "provider request failed"))
-            await stage.lose_database()
-            await until(lambda: program.says("sweep failed"))
-            stage.valkey.kill()
-            await until(lambda: program.says("task=consumer" if mode == "development" else '"task": "consumer"'))
-    expect_clean(planted, program.text)
+            await until(lambda: program.has_logged("task failed"))
+            await until(lambda: program.has_logged("Task exception was never retrieved"))
+            await until(lambda: program.has_logged("Exception in callback"))
+            await until(lambda: program.has_logged("reply failed"))
+            await until(
+                lambda: program.has_logged("campaign finished" if vendors == "echo" else "provider request failed")
+            )
+            await backends.cut_database()
+            await until(lambda: program.has_logged("sweep failed"))
+            backends.valkey.kill()
+            await until(
+                lambda: program.has_logged("task=consumer" if mode == "development" else '"task": "consumer"')
+            )
+    expect_clean(markers, program.text)
     if mode == "production":
         lines = lines_of(program.text)
         assert all(line["level"] and line["timestamp"] for line in lines)
         assert any("KeyError" in str(line.get("exception")) for line in lines)
 
 
-BAD = {
+INVALID = {
     ("database", "url"): "mysql://user:{}@host/x",
     ("redis", "url"): "http://:{}@host",
     ("auth", "signing_key"): "{}",
@@ -331,46 +341,46 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", [BAD, {("api", "trusted_proxies"): "{}"}], ids=["values", "no JSON"])
+@pytest.mark.parametrize("invalid", [INVALID, {("api", "trusted_proxies"): "{}"}], ids=["values", "no JSON"])
 @pytest.mark.parametrize("mode", ["production", *later("development")])
-async def test_bad_settings(stage: Stage, mode: str, bad: dict[tuple[str, str], str]) -> None:
-    """A value that does not fit is named by its variable and not repeated."""
-    planted = stage.planted
-    changed = {variable(*path): template.format(planted.password) for path, template in bad.items()}
-    variables = variables_of(stage.settings, planted, mode, **changed)
+async def test_invalid_settings(backends: Backends, mode: str, invalid: dict[tuple[str, str], str]) -> None:
+    """An invalid setting is reported by its variable, without the value."""
+    markers = backends.markers
+    changed = {variable(*path): template.format(markers.password) for path, template in invalid.items()}
+    variables = variables_of(backends.settings, markers, mode, **changed)
     async with started("import cli; cli.main()", "api", variables=variables) as program:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
-    expect_clean(planted, program.text)
+    expect_clean(markers, program.text)
     assert program.process.returncode == 2
-    assert [path for path in bad if variable(*path) not in program.text] == []
+    assert [path for path in invalid if variable(*path) not in program.text] == []
 
 
 @pytest.mark.parametrize("mode", ["production", *later("development")])
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])
-async def test_a_database_that_does_not_let_us_in(stage: Stage, mode: str, command: str) -> None:
-    """A wrong password, of the app's role or the owner's, is not repeated; the command ends with an error."""
-    planted = stage.planted
+async def test_refused_database_password(backends: Backends, mode: str, command: str) -> None:
+    """A wrong password, of the app's role or the owner's, is not logged; the command ends with an error."""
+    markers = backends.markers
     changed = {}
     for name in ("url", "migrator_url"):
-        value = getattr(stage.settings.database, name).get_secret_value()
+        value = getattr(backends.settings.database, name).get_secret_value()
         head, _, tail = value.partition("@")
-        changed[variable("database", name)] = f"{head.rpartition(':')[0]}:{planted.password}@{tail}"
-    variables = variables_of(stage.settings, planted, mode, **changed)
+        changed[variable("database", name)] = f"{head.rpartition(':')[0]}:{markers.password}@{tail}"
+    variables = variables_of(backends.settings, markers, mode, **changed)
     async with started("import cli; cli.main()", command, variables=variables) as program:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode not in {0, None}
-    expect_clean(planted, program.text)
+    expect_clean(markers, program.text)
 
 
 @pytest.mark.parametrize("mode", ["production", *later("development")])
-async def test_a_crash_at_the_start(stage: Stage, mode: str) -> None:
-    """A bug at the start is logged as any other, and the process ends with an error."""
-    planted = stage.planted
-    variables = variables_of(stage.settings, planted, mode, NUDGE_API__PORT=str(free_port()))
-    code = bugs.CRASH.replace("PLANTED", repr(planted.body))
+async def test_crash_at_startup(backends: Backends, mode: str) -> None:
+    """A bug at startup is logged without its values, and the process ends with an error."""
+    markers = backends.markers
+    variables = variables_of(backends.settings, markers, mode, NUDGE_API__PORT=str(free_port()))
+    code = bugs.CRASH.replace("MARKER", repr(markers.body))
     async with started(code, "api", variables=variables) as program:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode == 1
-    expect_clean(planted, program.text)
+    expect_clean(markers, program.text)
     assert "process ended by an uncaught error" in program.text
     assert "RuntimeError" in program.text

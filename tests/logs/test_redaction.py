@@ -1,4 +1,4 @@
-"""The last line of defence: known secrets and what looks like a credential or an address leave the finished text."""
+"""Known secrets, and text in the form of a credential or an address, are removed from the finished log line."""
 
 import base64
 
@@ -16,7 +16,7 @@ REDACTION = Redaction(
 
 
 @pytest.mark.parametrize(
-    ("line", "kept"),
+    ("line", "redacted"),
     [
         ("token=a-known-secret.", "token=[secret]."),
         ("tried a-known-secretly", "tried [secret]ly"),
@@ -32,27 +32,27 @@ REDACTION = Redaction(
         ('File "core/db.py", line 3, in read', 'File "core/db.py", line 3, in read'),
     ],
 )
-def test_a_line(line: str, kept: str) -> None:
-    """What is taken out, and what is not."""
-    assert REDACTION(line) == kept
+def test_line(line: str, redacted: str) -> None:
+    """Secrets, credentials and addresses are replaced; other text is unchanged."""
+    assert REDACTION(line) == redacted
 
 
 def test_keys_and_headers() -> None:
-    """A key is known as a whole, by its lines and in JSON; a Basic header by what it holds."""
+    """A key is recognized as a whole, line by line and in JSON; a Basic header by its content."""
     body = KEY.splitlines()[1]
     for text in (KEY, KEY.replace("\n", "\\n"), body, base64.b64encode(b"postmark:hook-password").decode()):
         assert body not in REDACTION(text)
         assert "[secret]" in REDACTION(text)
 
 
-def test_the_settings_know_the_webhooks_header(settings: Settings) -> None:
-    """What the provider shows us is told apart from any other text, without the word before it."""
-    shown = basic("postmark", "test-webhook-password")
-    assert Redaction(settings.secrets)(f"tried {shown}") == "tried [secret]"
+def test_webhook_header_is_a_secret(settings: Settings) -> None:
+    """The credentials of the provider's webhooks are recognized without the word `Basic` before them."""
+    credentials = basic("postmark", "test-webhook-password")
+    assert Redaction(settings.secrets)(f"tried {credentials}") == "tried [secret]"
 
 
-def test_a_long_line_costs_little() -> None:
-    """No text makes the patterns search without end."""
+def test_long_lines_are_cheap() -> None:
+    """No text makes the patterns backtrack without limit."""
     with ends():
         for text in ("a" * 100_000, "a@" * 50_000, "eyJ" * 30_000, "basic " * 20_000, "http://" * 14_000):
             Redaction()(text)

@@ -1,4 +1,4 @@
-"""Looks through every line that any test's code logs, before the redaction, for what must not be in it."""
+"""Searches every line that a test logs, before redaction, for secrets, credentials and addresses."""
 
 import logging
 import sys
@@ -9,8 +9,8 @@ from core.redaction import PATTERNS, forms_of
 from core.telemetry import SHARED, Formatter, LibraryFilter
 
 
-class Watch(logging.Handler):
-    """A handler that keeps the lines with a known secret, an address or a credential in them."""
+class LeakHandler(logging.Handler):
+    """A handler that collects the lines with a known secret, a credential or an address."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,16 +25,16 @@ class Watch(logging.Handler):
         self.setFormatter(formatter)
         self.addFilter(LibraryFilter())
 
-    def know(self, secrets: set[str]) -> None:
-        """Look for these too."""
+    def search_for(self, secrets: set[str]) -> None:
+        """Add secrets to search for."""
         self.secrets |= {form for secret in secrets for form in forms_of(secret) if len(form) >= 12}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look through a line, and write it."""
+        """Search a line, and write it to stderr."""
         text = self.format(record)
         sys.stderr.write(f"{text}\n")
         if any(secret in text for secret in self.secrets) or any(pattern.search(text) for pattern, _ in PATTERNS):
             self.found.append(text)
 
 
-WATCH = Watch()
+LEAKS = LeakHandler()
