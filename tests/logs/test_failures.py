@@ -95,7 +95,7 @@ def test_messages_are_not_logged(number: int) -> None:
     assert local not in logged
     assert type(caught.value).__name__ in logged
     assert "tests/logs/test_failures.py" in logged
-    assert f"line {caught.tb.tb_lineno}, in test_messages_stay_out" in logged
+    assert f"line {caught.tb.tb_lineno}, in test_messages_are_not_logged" in logged
 
 
 DUPLICATE = "INSERT INTO probe VALUES (:value), (:value)"
