@@ -1,6 +1,6 @@
 """A list of 50 rows with seven fields, in process, parsed and validated: graphql-core, compiled, by hand.
 
-    python benchmarks/compiled_operations.py [rounds]
+    python -m benchmarks.compiled_operations [rounds]
 
 `objects` are there already, `contacts` is a connection of them, `made` makes them of rows first, `rows` gives rows.
 `native` leaves times to orjson. Rounds are interleaved; each figure is the median of its rounds, in microseconds an

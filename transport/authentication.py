@@ -1,4 +1,4 @@
-"""Who sent a request: the bearer token of its header, or of a socket's connection_init."""
+"""Authentication by the bearer token of a request's header, or of a websocket's connection_init."""
 
 from core.access.session import Session
 from core.errors import Unauthenticated
@@ -6,9 +6,9 @@ from services.accounts.identity import Identity
 
 
 async def authenticate(identity: Identity, header: str | None) -> tuple[Session | None, Unauthenticated | None]:
-    """The session behind an Authorization value, or why it is not valid; neither when there is none.
+    """The session of an Authorization header, or why it is invalid; neither without a header.
 
-    Not an error of the whole request: a client with an expired token may still refresh its session.
+    An invalid token is not an error of the whole request: a client with an expired one may refresh its session.
     """
     if not header:
         return None, None
@@ -16,9 +16,9 @@ async def authenticate(identity: Identity, header: str | None) -> tuple[Session 
     if scheme.lower() != "bearer" or not token.strip():
         return None, Unauthenticated("Authorization must be `Bearer <access token>`.")
     token = token.strip()
-    known = identity.cached_session(token)
-    if known is not None:
-        return known, None
+    cached = identity.cached_session(token)
+    if cached is not None:
+        return cached, None
     try:
         return await identity.session(token), None
     except Unauthenticated as refused:

@@ -10,7 +10,7 @@ from cancellation.deadlines import deadline
 from transport.http.endpoint import json_default
 
 TOO_SLOW = 1013
-MAX_REASON_BYTES = 123  # RFC 6455, 5.5.1: what a close frame has beside its code
+MAX_REASON_BYTES = 123  # RFC 6455, 5.5: 125 bytes, less two for the code
 
 
 class WebSocketAdapter:
