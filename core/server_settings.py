@@ -27,8 +27,8 @@ class DatabaseSettings(Group):
         ge=2,
         le=200,
         description=(
-            "Connections in the pool of a process, at least two more than the batches in flight. Reads have a "
-            "second pool of the same size."
+            "Connections in the pool of a process, at least two more than `NUDGE_SENDING__CONCURRENT_BATCHES`. Reads "
+            "have a second pool of the same size."
         ),
     )
     statement_timeout_seconds: float = Field(30.0, gt=0, description="Timeout of an SQL statement, in seconds.")

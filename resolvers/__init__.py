@@ -55,7 +55,10 @@ class Query(
 @strawberry.type(
     description=(
         "Operations that change data. The fields of an operation run one after the other, each in a transaction "
-        "of its own."
+        "of its own.\n\n"
+        "In these descriptions, a code such as `INVALID_STATE` is the `code` of a user error in the payload. Where "
+        "they mention *the error* with a code, such as `RATE_LIMITED`, it is in `errors` of the response, in "
+        "`extensions.code`."
     )
 )
 class Mutation(

@@ -83,7 +83,7 @@ class AccountMutations:
         """Create an organization with its owner, and log the owner in.
 
         `SIGN_UP_CLOSED` if the installation does not allow signing up, which is the default in production. The error
-        `RATE_LIMITED` after too many attempts, from one IP address or in total.
+        `RATE_LIMITED` after too many sign-ups in an hour, from one IP address or in total.
         """
         logged_in = await account_logins.sign_up(
             info.context.dependencies.logins,
@@ -100,7 +100,7 @@ class AccountMutations:
         """Log in with e-mail address and password, which starts a session.
 
         `INVALID_CREDENTIALS` if the address or the password is wrong. The error `RATE_LIMITED` after too many failed
-        attempts from one IP address within five minutes.
+        attempts from one IP address within five minutes, for this e-mail address or in total.
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
         logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)
@@ -127,7 +127,7 @@ class AccountMutations:
     ) -> RenewConnectionPayload:
         """Replace the access token of the WebSocket over which this mutation is sent; its subscriptions continue.
 
-        Without renewal, the server closes the connection with code 4403 when its token expires. Changed permissions
+        Without renewal, the server closes the connection with code 4403 when the token expires. Changed permissions
         take effect: a subscription that is no longer permitted ends with the error `FORBIDDEN`. `INVALID_STATE` over
         HTTP, where each request has its own token.
         """

@@ -105,7 +105,7 @@ def _field_description(resolver: Callable[..., object], rule: Rule, cost: int = 
 
 
 COMMON_ARGUMENTS = {
-    "id": "ID of the object. The result is `null` if it does not exist or belongs to another organization.",
+    "id": "An ID. The result is `null` if there is no such object in the organization.",
     "ids": "IDs of the objects, at most 100.",
     "email": "E-mail address, case-insensitive.",
 }

@@ -14,7 +14,7 @@ Role = described_enum(
     description="Role of a user in an organization. It determines the user's permissions.",
     values={
         "OWNER": "Owner of the organization. Has all permissions.",
-        "ADMIN": "Has all permissions.",
+        "ADMIN": "Has the same permissions as `OWNER`.",
         "EDITOR": (
             "Can change contacts, lists, templates and campaigns, and send campaigns. Cannot change senders "
             "or read the audit log."

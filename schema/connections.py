@@ -111,9 +111,9 @@ class DateTimeFilter:
 
 
 @strawberry.input(
-    description="A case-insensitive condition on a text. If several conditions are given, all of them must hold."
+    description="A case-insensitive condition on a string. If several fields are given, all of them must hold."
 )
 class TextFilter:
-    eq: str | None = never_null("Equal to this text.")
-    starts_with: str | None = never_null("Starts with this text.")
-    contains: str | None = never_null("Contains this text.")
+    eq: str | None = never_null("Equal to this string.")
+    starts_with: str | None = never_null("Starts with this string.")
+    contains: str | None = never_null("Contains this string.")

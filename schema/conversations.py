@@ -75,9 +75,9 @@ class MayaMessage(Node):
     status: conversations.MessageStatus = strawberry.field(description="Status of the message.")
     content: str = strawberry.field(
         description=(
-            "Text of the message. Maya writes Markdown without images and HTML. URLs of other sites are broken "
-            "with a space, so that they are not links.\n\n"
-            "While the status is `STREAMING`, this is the text as of some seconds ago; the subscription "
+            "Text of the message. Maya writes Markdown without images and HTML. URLs of other sites contain "
+            "a space, so that clients do not show them as links.\n\n"
+            "While the status is `STREAMING`, this text may be a few seconds old; the subscription "
             "`mayaReply` delivers it live."
         )
     )
@@ -136,7 +136,7 @@ SEQUENCE = (
 )
 class MayaToken:
     sequence: int = strawberry.field(description=SEQUENCE)
-    text: str = strawberry.field(description="Markdown text of one or more words.")
+    text: str = strawberry.field(description="Markdown text. A part may begin or end within a word.")
 
 
 @strawberry.type(description="Maya has called a tool to look up data.")

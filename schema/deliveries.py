@@ -26,8 +26,8 @@ DeliveryState = described_enum(
     name="DeliveryState",
     description=(
         "State of one recipient's message. `PENDING`, `CLAIMED`, `SUBMITTING` and `UNKNOWN` are temporary; "
-        "the others are final, except that reports of the mail provider can still change `ACCEPTED` to "
-        "`DELIVERED`, `BOUNCED` or `COMPLAINED`."
+        "the others are final, with two exceptions: reports of the mail provider can change the state to "
+        "`DELIVERED`, `BOUNCED` or `COMPLAINED`, and `resolveDelivery` can change `FAILED`."
     ),
     values={
         "PENDING": "Waiting to be sent.",
@@ -43,8 +43,8 @@ DeliveryState = described_enum(
         "COMPLAINED": "Delivered, and reported as spam by the recipient.",
         "REJECTED": "Refused by the mail provider.",
         "SKIPPED": (
-            "Not sent on purpose, see `reason`: for example because the contact is unsubscribed or the "
-            "campaign was cancelled."
+            "Not submitted, see `reason`: for example because the contact is unsubscribed, the message could not be "
+            "rendered or the campaign was cancelled."
         ),
         "FAILED": (
             "Given up. The message may or may not have been sent, unless a person decided that it was not. "

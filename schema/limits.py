@@ -9,8 +9,8 @@ from schema.scalars import DateTime
 
 @strawberry.type(
     description=(
-        "The caller's budget of cost points: one budget for an organization, one for each IP address without "
-        "authentication."
+        "The caller's budget of cost points. An organization has one budget; requests without a token share one "
+        "for each IP address."
     )
 )
 class RateLimit:

@@ -89,7 +89,7 @@ SCALARS: dict[object, Any] = {
         description=(
             "A point in time in the `date-time` format of RFC 3339, always with an offset: for example "
             "`2026-11-24T09:30:00Z` or `2026-11-24T10:30:00.25+01:00`. Output is in UTC.\n\n"
-            "Other formats of ISO 8601 are refused, also a space instead of `T`; `T` and `Z` may be lower case. "
+            "Other formats of ISO 8601 are refused, including a space instead of `T`; `T` and `Z` may be lower case. "
             "Years from 0001 to 9999 in UTC, at most 128 characters. Fractions of a second are truncated to "
             "microseconds. A leap second (23:59:60 UTC at the end of a month) is read as the second after it."
         ),

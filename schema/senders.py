@@ -22,8 +22,8 @@ SENDER_CONFIRMATION_PROBLEM: Final = Relation[UUID, str | None]("Sender.confirma
     description=(
         "An address from which an organization sends campaigns.\n\n"
         "In production, only confirmed senders can send. A sender is confirmed when a person with access to its "
-        "mailbox agrees on the page that our e-mail links to, or when the token of that e-mail is passed to "
-        "`confirmSender`. In development, every sender counts as confirmed."
+        "mailbox confirms it on the page that the confirmation e-mail links to, or when the token of that e-mail "
+        "is passed to `confirmSender`. Outside production, unconfirmed senders can send as well."
     )
 )
 class Sender(Node):
@@ -34,9 +34,9 @@ class Sender(Node):
     )
     is_default: bool = strawberry.field(
         description=(
-            "Whether campaigns without a sender of their own are sent from this one. The first confirmed sender "
-            "becomes the default until another one is made the default. In development, the first sender is the "
-            "default until one is confirmed."
+            "Whether campaigns for which no sender was chosen are sent from this one. The first confirmed sender "
+            "becomes the default until another one is made the default. Outside production, the first sender is "
+            "the default until another one is confirmed."
         )
     )
     created_at: DateTime = strawberry.field(description="The time at which the sender was created.")
@@ -89,7 +89,7 @@ class ConfirmSenderInput:
     token: str = strawberry.field(
         description=(
             "The token of the confirmation e-mail: the last part of its link. It is valid for three days and "
-            "works once."
+            "works once; `INVALID` if it is unknown, used or expired."
         )
     )
 

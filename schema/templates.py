@@ -23,9 +23,9 @@ TEMPLATE_ID = "ID of the template. `NOT_FOUND` if there is no such template."
     )
 )
 class Template(Node):
-    name: str = strawberry.field(description="Name of the template. Unique in the organization.")
+    name: str = strawberry.field(description="Name of the template, 1 to 200 characters. Unique in the organization.")
     subject: str = strawberry.field(description=SUBJECT)
-    html_content: str = strawberry.field(description="HTML as a Liquid template, as it was saved.")
+    html_content: str = strawberry.field(description="HTML as a Liquid template, at most 512 KiB, as it was saved.")
     text_content: str = strawberry.field(description=TEXT)
     created_at: DateTime = strawberry.field(description="The time at which the template was created.")
     updated_at: DateTime = strawberry.field(description="The time of the latest change.")

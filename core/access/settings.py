@@ -45,21 +45,25 @@ class AuthSettings(Group):
     sign_ups_per_client: int | None = Field(
         None,
         ge=1,
-        description="Maximum sign-ups from one client in an hour. Defaults to 10 in production, otherwise 100,000.",
+        description=(
+            "Maximum sign-ups from one IP address in an hour. Defaults to 10 in production, otherwise 100,000."
+        ),
     )
     sign_ups_per_hour: int | None = Field(
         None,
         ge=1,
-        description="Maximum sign-ups from all clients in an hour. Defaults to 200 in production, otherwise 100,000.",
+        description=(
+            "Maximum sign-ups in an hour, from all IP addresses. Defaults to 200 in production, otherwise 100,000."
+        ),
     )
     failed_logins: int = Field(
-        10, ge=1, description="Maximum failed log-ins from one client for one e-mail address in five minutes."
+        10, ge=1, description="Maximum failed log-ins for one e-mail address from one IP address in five minutes."
     )
     failed_logins_per_client: int | None = Field(
         None,
         ge=1,
         description=(
-            "Maximum failed log-ins from one client in five minutes. Defaults to 30 in production, otherwise 10,000."
+            "Maximum failed log-ins from one IP address in five minutes. Defaults to 30 in production, otherwise 10,000."
         ),
     )
 

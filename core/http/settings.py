@@ -56,7 +56,7 @@ class RealtimeSettings(Group):
         25.0, gt=0, description="Seconds between pings. A WebSocket is closed after two missing pongs."
     )
     recheck_seconds: float = Field(
-        60.0, gt=0, description="Seconds between rechecks of the role and membership of a connected user."
+        60.0, gt=0, description="Seconds between rechecks of a connected user's session, role and membership."
     )
     send_timeout_seconds: float = Field(
         10.0, gt=0, description="Seconds that a WebSocket may take to receive a message before it is closed (1013)."
@@ -70,7 +70,7 @@ class RealtimeSettings(Group):
         description="Maximum number of unauthenticated WebSockets of a process. Further ones are closed (1013).",
     )
     per_socket: int = Field(100, ge=1, description="Maximum number of operations on a WebSocket at once.")
-    per_user: int = Field(500, ge=1, description="Maximum number of WebSockets of a user.")
+    per_user: int = Field(500, ge=1, description="Maximum number of WebSockets of a user or API key in a process.")
     per_organization: int = Field(
         5_000, ge=1, description="Maximum number of WebSockets of an organization in a process."
     )

@@ -23,7 +23,7 @@ class PostmarkSettings(Group):
         0, ge=0, description="Maximum messages per second of the Postmark account; 0 for no limit."
     )
     timeout_seconds: float = Field(
-        15.0, gt=0, description="Timeout of a request to Postmark, in seconds. It must be well below the lease."
+        15.0, gt=0, description="Timeout of a request to Postmark, in seconds. At most half of the lease is used."
     )
 
     @property

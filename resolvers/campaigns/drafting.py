@@ -71,7 +71,7 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.duplicated")
     async def duplicate_campaign(self, info: Info, input: DuplicateCampaignInput) -> DuplicateCampaignPayload:  # noqa: A002 - the same
-        """Create a draft with the content, audience and settings of an existing campaign in any state."""
+        """Create a draft with the content, audience and settings of an existing campaign with any status."""
         async with info.context.work() as uow:
             row = await drafting.duplicate(uow, uuid_of("Campaign", input.campaign_id))
         return DuplicateCampaignPayload(campaign=campaign_of(row))

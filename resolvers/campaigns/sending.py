@@ -34,7 +34,7 @@ class SendingMutations:
 
         `CAMPAIGN_NOT_SENDABLE` with all reasons if the campaign is incomplete. `SENDER_NOT_CONFIRMED` in production
         if its sender is not confirmed. `FEATURE_UNAVAILABLE` if the installation has no mail provider.
-        `INVALID_STATE` for a campaign in any other state, `CONFLICT` if another request has changed it at the same
+        `INVALID_STATE` for a campaign with any other status, `CONFLICT` if another request has changed it at the same
         time.
 
         Later changes of the sender's name do not affect the campaign. Pass an `idempotencyKey` to be able to repeat
@@ -83,9 +83,10 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.scheduled")
     async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
-        """Schedule a draft to be sent at a given time. It is checked now, and refused as by `sendCampaign`.
+        """Schedule a draft to be sent at a given time.
 
-        To change the time, unschedule the campaign first.
+        The draft is checked immediately, with the same errors as in `sendCampaign`. `INVALID` for a time in the past
+        or more than 366 days ahead. To change the time, unschedule the campaign first.
         """
         async with info.context.work() as uow:
             row = await sending.schedule(
@@ -105,7 +106,7 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.tested")
     async def send_test_email(self, info: Info, input: SendTestEmailInput) -> SendTestEmailPayload:  # noqa: A002 - the same
-        """Send a campaign in any state to up to 10 addresses as a test, with "[Test] " before its subject.
+        """Send a campaign with any status to up to 10 addresses as a test, with "[Test] " before its subject.
 
         Test messages are not counted in statistics, and their unsubscribe links have no effect.
 

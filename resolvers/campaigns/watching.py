@@ -21,12 +21,14 @@ class CampaignSubscriptions:
         info: Info,
         campaign_id: Annotated[strawberry.ID, strawberry.argument(description="ID of the campaign.")],
     ) -> AsyncGenerator[CampaignProgress, None]:
-        """Progress of a campaign: the current state at once, then every change, at most 10 times a second.
+        """Progress of a campaign: the current state at once, then the latest state after changes.
 
-        Each message contains the complete state, so nothing is lost if a client reconnects. The subscription
+        At most 10 messages are sent in a second; intermediate states are skipped, the last one never is.
+
+        Each message contains the complete state, so a client needs none of the earlier ones. The subscription
         completes after the first message with a final status: `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` or `FAILED`.
-        Events that the provider reports later, such as deliveries, bounces and opens, are in `campaign { stats
-        progress }`.
+        Events that the provider reports later, such as deliveries, bounces and opens, are in `stats` and
+        `progress` of the campaign.
 
         Ends with the error `NOT_FOUND` if there is no such campaign, or when it is deleted.
         """

@@ -182,8 +182,8 @@ class Campaign(Node):
 
     @on_demand(
         "Sender of the campaign: the chosen one or, once the campaign is scheduled or sent, the one in use. "
-        "`null` if no sender was chosen, so that the default sender will be used, and outside production if "
-        "the campaign is sent from the installation's own address. Requires the permission `sender:read`."
+        "`null` if no sender was chosen; the default sender will then be used. Outside production, it is also "
+        "`null` if the campaign is sent from the address in the installation's settings. Requires the permission `sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of an answer."""
@@ -216,8 +216,8 @@ class Campaign(Node):
     @on_demand(
         "The messages of the campaign, one for each recipient, in the order in which the audience was "
         "frozen. Empty before that.\n\n"
-        "The recipients who got no message are `deliveries(filter: {state: {in: [REJECTED, FAILED, "
-        "SKIPPED]}})`. Requires the permission `contact:read`.",
+        "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})` are those whose sending did not "
+        "succeed. Requires the permission `contact:read`.",
         null_on_error=True,
     )
     async def deliveries(  # noqa: PLR0917 - GraphQL's arguments have names

@@ -15,18 +15,18 @@ HTML = (
 )
 TEXT = (
     "Plain text as a Liquid template, at most 512 KiB. If it is empty, the text is generated from each "
-    "recipient's HTML. A text that does not show `{{ unsubscribeUrl }}` gets a footer with it."
+    "recipient's HTML. A plain text that does not show `{{ unsubscribeUrl }}` gets a footer with it."
 )
 SENDER = (
     "ID of the sender. `NOT_FOUND` if there is no such sender. In production, it must be confirmed before "
     "the campaign is sent."
 )
 CLEARS = " If omitted, it stays unchanged; `null` clears it."
-FROM_TEMPLATE = " If omitted, the template's value is used, if there is a template; `null` stands for an empty text."
+FROM_TEMPLATE = " If omitted, the template's value is used, if there is a template; `null` makes it empty."
 
 
 @strawberry.input(
-    description="The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total."
+    description="The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total; `TOO_MANY` for more."
 )
 class AudienceInput:
     all: bool = strawberry.field(default=False, description="Whether all contacts are included.")
@@ -46,7 +46,7 @@ class CampaignSettingsInput:
         default=strawberry.UNSET,
         description=(
             "What happens to a message if it remains unknown whether it was sent. If omitted, it stays "
-            "unchanged, or is `RECONCILE_THEN_RETRY` for a new campaign. `null` also sets `RECONCILE_THEN_RETRY`."
+            "unchanged, or is `RECONCILE_THEN_RETRY` for a new campaign. `null` sets `RECONCILE_THEN_RETRY`."
         ),
     )
 
@@ -150,7 +150,7 @@ class DuplicateCampaignPayload:
     campaign: Campaign | None = strawberry.field(
         default=None,
         description=(
-            'The new draft. Its name is that of the original after "Copy of". `null` if the mutation was refused.'
+            'The new draft. Its name is "Copy of " and the name of the original. `null` if the mutation was refused.'
         ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

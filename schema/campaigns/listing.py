@@ -27,7 +27,7 @@ class CampaignNameFilter:
 @strawberry.input(
     description=(
         "Conditions for a list of campaigns. If several are given, all of them must hold. Conditions can be "
-        "nested 5 levels deep, with at most 50 in total."
+        "nested 5 levels deep, with at most 50 in total; `TOO_MANY` for more."
     )
 )
 class CampaignFilter:

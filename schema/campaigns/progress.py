@@ -19,7 +19,10 @@ LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign"
 CampaignStatus = described_enum(
     campaigns.CampaignStatus,
     name="CampaignStatus",
-    description="Status of a campaign. `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` and `FAILED` are final.",
+    description=(
+        "Status of a campaign. `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` and `FAILED` are final, except that "
+        "`resolveDelivery` can change `SENT_WITH_ISSUES`."
+    ),
     values={
         "DRAFT": "The campaign can be changed. It has not been scheduled or sent.",
         "SCHEDULED": "The campaign will be sent at `scheduledAt`. It can be unscheduled or cancelled.",
@@ -32,10 +35,9 @@ CampaignStatus = described_enum(
         "SENT_WITH_ISSUES": (
             "Sending has ended, but some messages were refused by the mail provider, could not be rendered "
             "or may not have been sent. `statusReason` summarizes the issues and `deliveries` lists the "
-            "recipients. The campaign can leave this status if such a message is resolved with "
-            "`resolveDelivery`."
+            "recipients. After `resolveDelivery`, the status can become `SENDING` or `SENT`."
         ),
-        "CANCELLING": "The campaign is being cancelled. Messages that were already submitted are still tracked.",
+        "CANCELLING": "The campaign is being cancelled. The outcomes of submitted messages are awaited.",
         "CANCELLED": "The campaign was cancelled. The remaining recipients got no message.",
         "FAILED": "The campaign could not be sent, because its audience was empty.",
     },
@@ -67,8 +69,10 @@ class CampaignProgress:
         )
     )
     audience: int = strawberry.field(description="Number of recipients, fixed when sending starts. 0 before that.")
-    pending: int = strawberry.field(description="Number of messages not sent yet.")
-    in_flight: int = strawberry.field(description="Number of messages being submitted to the mail provider.")
+    pending: int = strawberry.field(description="Number of messages waiting to be sent.")
+    in_flight: int = strawberry.field(
+        description="Number of messages being rendered or submitted: `CLAIMED` or `SUBMITTING`."
+    )
     accepted: int = strawberry.field(
         description="Number of messages accepted by the mail provider whose delivery has not been reported yet."
     )
@@ -80,8 +84,8 @@ class CampaignProgress:
     rejected: int = strawberry.field(description="Number of messages refused by the mail provider.")
     skipped: int = strawberry.field(
         description=(
-            "Number of recipients who were not mailed on purpose, for example because they are unsubscribed or "
-            "suppressed, or because the campaign was cancelled."
+            "Number of recipients to whom no message was submitted, for example because they are unsubscribed or "
+            "suppressed, because the message could not be rendered, or because the campaign was cancelled."
         )
     )
     failed: int = strawberry.field(
@@ -130,7 +134,7 @@ class CampaignProgress:
 
 
 @strawberry.type(
-    description="Delivery and engagement statistics. A rate is a share from 0 to 1, and 0 if nothing was sent."
+    description="Delivery and engagement statistics. A rate is a share from 0 to 1, and 0 if its denominator is 0."
 )
 class CampaignStats:
     audience: int = strawberry.field(description="Number of recipients, fixed when sending starts.")

@@ -21,9 +21,7 @@ class CampaignValidation:
     )
     audience: int = strawberry.field(description="Number of contacts that the audience includes at present.")
     skipped_estimate: int = strawberry.field(
-        description=(
-            "Number of these contacts who would be skipped, because they are unsubscribed or suppressed at present."
-        )
+        description=("Number of these contacts who would be skipped, because they may not be mailed at present.")
     )
 
 
@@ -66,7 +64,7 @@ class ResumeCampaignInput:
 @strawberry.type(description="The result of `resumeCampaign`.")
 class ResumeCampaignPayload:
     campaign: Campaign | None = strawberry.field(
-        default=None, description="The campaign, being sent again. `null` if the mutation was refused."
+        default=None, description="The campaign with the status `SENDING`. `null` if the mutation was refused."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
@@ -81,8 +79,8 @@ class CancelCampaignPayload:
     campaign: Campaign | None = strawberry.field(
         default=None,
         description=(
-            "The campaign. Its status is `CANCELLING` and becomes `CANCELLED` shortly after. `null` if the "
-            "mutation was refused."
+            "The campaign. Its status is `CANCELLING`. It becomes `CANCELLED` when the outcomes of all submitted "
+            "messages are known, usually within seconds. `null` if the mutation was refused."
         ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -9,11 +9,12 @@ from schema.scalars import JSON, EmailAddress
 
 NAME = (
     "At most 200 characters. Invisible characters are removed. `INVALID` if it contains control characters "
-    "or the right-to-left override U+202E. `null` or an empty text clears it."
+    "or the right-to-left override U+202E."
 )
+CLEARED_NAME = f"{NAME} `null` or an empty string clears it."
 CUSTOM_FIELDS = (
     "Custom fields as a JSON object with at most 100 keys of letters, digits and `_`. A value is a scalar or "
-    "a list of scalars; a text has at most 1,000 characters. At most 16 KiB in total."
+    "a list of scalars; a string has at most 1,000 characters. At most 16 KiB in total."
 )
 MERGED = (
     " It is merged into the existing custom fields: a key with the value `null` is removed, and `null` "
@@ -24,9 +25,10 @@ TAGS = (
     "invisible characters are removed, and several spaces become one."
 )
 TIME_ZONE = (
-    "Time zone as an IANA name, for example `Europe/Berlin`. `null` clears it. `INVALID` for any other "
-    "value; the error suggests a name for Windows names, cities and misspellings."
+    "Time zone as an IANA name, for example `Europe/Berlin`. `INVALID` for any other name; the error suggests "
+    "one for Windows names, cities and misspellings."
 )
+CLEARED_TIME_ZONE = f"{TIME_ZONE} `null` clears it."
 CONTACT_ID = "ID of the contact. `NOT_FOUND` if there is no such contact."
 CONTACT_IDS = (
     "IDs of up to 1,000 contacts; `TOO_MANY` for more. If any of them does not exist, the mutation is "

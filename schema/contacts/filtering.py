@@ -32,7 +32,7 @@ class TagsFilter:
 @strawberry.input(
     description=(
         "Conditions for a list of contacts. If several are given, all of them must hold. Conditions can be "
-        "nested 5 levels deep, with at most 50 in total."
+        "nested 5 levels deep, with at most 50 in total; `TOO_MANY` for more."
     )
 )
 class ContactFilter:
@@ -42,7 +42,7 @@ class ContactFilter:
         "Contacts on at least one of these lists, at most 100 IDs. Unknown IDs match nothing."
     )
     created_at: DateTimeFilter | None = never_null("Filters by time of creation.")
-    email: TextFilter | None = never_null("Filters by e-mail address.")
+    email: TextFilter | None = never_null("Filters by e-mail address. A condition has at most 254 characters.")
     and_: list["ContactFilter"] | None = never_null("All of these filters must match.", name="and")
     or_: list["ContactFilter"] | None = never_null("At least one of these filters must match.", name="or")
     not_: "ContactFilter | None" = never_null("This filter must not match.", name="not")
