@@ -15,7 +15,7 @@ log = logger(__name__)
 
 
 class SupervisedTaskEnded(OperatorError):
-    """A task that the process depends on has ended for good: the process must be restarted."""
+    """A task that the process depends on has ended permanently: the process must be restarted."""
 
 
 async def supervise(
@@ -110,6 +110,6 @@ class Supervisors:
             return
         self._ended.append(name)
         error = None if task.cancelled() else task.exception()
-        log.critical("supervised task ended for good; the process must be restarted", task=name, exc_info=error)
+        log.critical("supervised task ended permanently; the process must be restarted", task=name, exc_info=error)
         for callback in self._callbacks:
             callback()

@@ -45,7 +45,7 @@ def run_worker(settings: Settings) -> None:
     """Run a worker process until SIGTERM or SIGINT; current batches are finished first.
 
     Raises `UnsafeDatabase` for a database role that bypasses Row Level Security, and `SupervisedTaskEnded` when a
-    supervised task has ended for good, so that the process must be restarted.
+    supervised task has ended permanently, so that the process must be restarted.
     """
     telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     uvloop.run(main(settings))
@@ -66,7 +66,7 @@ async def main(settings: Settings) -> None:
 async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
     """Run jobs, send and sweep until stopped; current work is finished first.
 
-    Raises `SupervisedTaskEnded` when one of these tasks has ended for good.
+    Raises `SupervisedTaskEnded` when one of these tasks has ended permanently.
     """
     worker = build_worker(runtime, JOBS)
     supervisors = runtime.supervisors

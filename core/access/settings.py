@@ -63,7 +63,8 @@ class AuthSettings(Group):
         None,
         ge=1,
         description=(
-            "Maximum failed log-ins from one IP address in five minutes. Defaults to 30 in production, otherwise 10,000."
+            "Maximum failed log-ins from one IP address in five minutes. Defaults to 30 in production, otherwise "
+            "10,000."
         ),
     )
 

@@ -53,7 +53,7 @@ class RealtimeSettings(Group):
         5.0, gt=0, description="Timeout for the `connection_init` message of a WebSocket, in seconds."
     )
     ping_seconds: float = Field(
-        25.0, gt=0, description="Seconds between pings. A WebSocket is closed after two missing pongs."
+        25.0, gt=0, description="Seconds between pings. A WebSocket is closed if two pings are not answered."
     )
     recheck_seconds: float = Field(
         60.0, gt=0, description="Seconds between rechecks of a connected user's session, role and membership."

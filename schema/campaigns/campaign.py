@@ -183,7 +183,8 @@ class Campaign(Node):
     @on_demand(
         "Sender of the campaign: the chosen one or, once the campaign is scheduled or sent, the one in use. "
         "`null` if no sender was chosen; the default sender will then be used. Outside production, it is also "
-        "`null` if the campaign is sent from the address in the installation's settings. Requires the permission `sender:read`."
+        "`null` if the campaign is sent from the address in the installation's settings. Requires the permission "
+        "`sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of an answer."""

@@ -26,7 +26,10 @@ FROM_TEMPLATE = " If omitted, the template's value is used, if there is a templa
 
 
 @strawberry.input(
-    description="The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total; `TOO_MANY` for more."
+    description=(
+        "The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total; "
+        "`TOO_MANY` for more."
+    )
 )
 class AudienceInput:
     all: bool = strawberry.field(default=False, description="Whether all contacts are included.")

@@ -48,7 +48,10 @@ ContactEventKind = described_enum(
         "REJECTED": "The mail provider refused a message. `data` contains its `code` and `message`.",
         "SUPPRESSED": "The mail provider stopped mailing the address.",
         "REACTIVATED": "The mail provider mails the address again.",
-        "NOTICE": "An event without consequences, such as a delay or an automatic reply. `data` contains the mail provider's `Type`.",
+        "NOTICE": (
+            "An event without consequences, such as a delay or an automatic reply. `data` contains the mail "
+            "provider's `Type`."
+        ),
     },
 )
 

@@ -99,7 +99,7 @@ async def test_a_worker_that_has_lost_a_task_ends(servers: Servers, victim: str)
         output = (await process.communicate())[0].decode()
     assert process.returncode == 1, output
     assert f"nudge: The worker has ended because it lost {victim}. Restart it." in output
-    assert "supervised task ended for good" in output
+    assert "supervised task ended permanently" in output
     assert [
         text for text in ("Traceback", "Unclosed", "garbage collector", "never retrieved") if text in output
     ] == []
