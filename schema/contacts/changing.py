@@ -76,14 +76,14 @@ class UpdateContactInput:
             "is refused with `REQUIRED`."
         ),
     )
-    first_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
-    last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
+    first_name: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_NAME)
+    last_name: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
         description=TAGS + " They replace the contact's existing tags; `null` or an empty list removes all.",
     )
-    time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
+    time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_TIME_ZONE)
 
 
 @strawberry.input(description="Input of `deleteContact`.")

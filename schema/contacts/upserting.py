@@ -4,7 +4,7 @@ from enum import Enum
 
 import strawberry
 
-from schema.contacts.changing import CUSTOM_FIELDS, MERGED, NAME, TAGS, TIME_ZONE
+from schema.contacts.changing import CLEARED_NAME, CLEARED_TIME_ZONE, CUSTOM_FIELDS, MERGED, TAGS
 from schema.contacts.contact import Contact
 from schema.errors import USER_ERRORS, UserError
 from schema.scalars import JSON
@@ -40,14 +40,14 @@ class UpsertContactInput:
             "E-mail address that identifies the contact, ignoring case. A malformed address makes the row `INVALID`."
         )
     )
-    first_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
-    last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
+    first_name: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_NAME)
+    last_name: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
         description=TAGS + " They are added to the contact's existing tags; `null` or an empty list adds none.",
     )
-    time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
+    time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_TIME_ZONE)
 
 
 @strawberry.input(
