@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 pytestmark = MARKS
-LONGEST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 
 
 async def watched(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
@@ -28,7 +28,7 @@ async def watched(company: Company, way: Way, asked: GeneratedOperation) -> Outc
     await company.restore()
     outcome = Outcome()
     with require_plans(way, outcome.results):
-        async with asyncio.timeout(LONGEST_SECONDS):
+        async with asyncio.timeout(MAX_SECONDS):
             end = await follow(company, way, asked, outcome.results)
     numbers = numbering(company, asked)
     outcome.story = [numbers.numbered(text) for text in [*map(as_text, outcome.results), end]]
