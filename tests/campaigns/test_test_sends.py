@@ -1,5 +1,6 @@
 """Test messages below the API: their recipients, their number, and their content."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,17 @@ from core.access.permissions import Role
 from core.errors import ErrorCode, InputErrors, InvalidInput, RateLimited
 from core.ids import new_id
 from core.throttle import Throttle
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    ReceiptStatus,
+)
 from integrations.recording import RecordingMailer
 from models.accounts import User
 from models.campaigns import Campaign
@@ -90,3 +102,73 @@ async def test_each_address_of_a_test_counts(runtime: Runtime) -> None:
         with pytest.raises(RateLimited):
             await test_sends.send(sends, owner, campaign_id, two, contact_id=None)
     assert len(mailer.sent) == 2
+
+
+class OneByOne(RecordingMailer):
+    """A provider that takes one message a request, with an outcome for each."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        super().__init__()
+        self.limits = replace(self.limits, max_messages=1)
+        self.outcomes = list(outcomes)
+        self.asked: list[str] = []
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+        """The next outcome."""
+        del envelope, not_after
+        self.asked += [message.to for message in messages]
+        return self.outcomes.pop(0)
+
+
+REFUSED = Answered(receipts=[Receipt(ReceiptStatus.REFUSED, code=300, text="Invalid address")])
+ACCEPTED = Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, message_id="m1")])
+TO = ["a@example.com", "b@example.com", "c@example.com"]
+
+
+async def test_addresses_that_the_provider_never_got_are_named(runtime: Runtime) -> None:
+    """If it refuses the first of three and cannot be reached for the second, each of them has an error."""
+    owner = await factories.organization(runtime)
+    test = await prepared(runtime, owner, TO)
+    mailer = OneByOne(REFUSED, NotSent(reason="The provider is unavailable."))
+    submission = await test_sends.submit(mailer, test)
+    assert mailer.asked == TO[:2]
+    assert submission.receipts == REFUSED.receipts
+    with pytest.raises(InputErrors) as refused:
+        test_sends.accepted_of(test, submission)
+    assert [str(error) for error in refused.value.errors] == [
+        "a@example.com: Invalid address",
+        "b@example.com: The provider is unavailable.",
+        "c@example.com: The provider is unavailable.",
+    ]
+    assert {error.field for error in refused.value.errors} == {("input", "to")}
+    assert {error.error_code for error in refused.value.errors} == {ErrorCode.PROVIDER_REFUSED}
+
+
+async def test_what_was_accepted_before_a_refusal_counts(runtime: Runtime) -> None:
+    """The addresses of accepted messages are the result, whatever ended the submission after them."""
+    owner = await factories.organization(runtime)
+    test = await prepared(runtime, owner, TO)
+    mailer = OneByOne(ACCEPTED, REFUSED, InDoubt(reason="The connection was lost."))
+    submission = await test_sends.submit(mailer, test)
+    assert test_sends.accepted_of(test, submission) == TO[:1]
+    assert len(submission.receipts) == 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "suggestion"),
+    [
+        (NotSent(reason="Busy."), "Nothing was sent. Try again when the problem is solved."),
+        (AccountRefused(code=10, reason="Busy."), "Nothing was sent. Try again when the problem is solved."),
+        (InDoubt(reason="Busy."), "It may have been sent. Check the inbox before you try again."),
+    ],
+)
+async def test_without_any_receipt_there_is_one_error(runtime: Runtime, outcome: Outcome, suggestion: str) -> None:
+    """It has the provider's reason, and whether a message may have been sent."""
+    owner = await factories.organization(runtime)
+    test = await prepared(runtime, owner, TO)
+    mailer = OneByOne(outcome)
+    submission = await test_sends.submit(mailer, test)
+    assert mailer.asked == TO[:1]
+    with pytest.raises(test_sends.ProviderRefused, match="Busy") as refused:
+        test_sends.accepted_of(test, submission)
+    assert (refused.value.field, refused.value.suggestion) == ((), suggestion)

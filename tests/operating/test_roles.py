@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 
 from core import migration, revisions, selfcheck
 from core.database.engine import create_engine
-from core.errors import ServerUnusable
+from core.errors import ServerUnusable, UnsafeDatabase
 from core.servers import operator_errors
 from local import provisioning
 from local.folder import LocalError
@@ -104,6 +104,41 @@ async def test_an_administrator_need_not_be_a_superuser(server: PostgresServer) 
     assert again.urls == {}
     await migration.upgrade(urls["migrator_url"])
     await check_roles(server, urls["url"])
+
+
+@pytest.mark.parametrize("there", [(), ("nudge_definer",), ("nudge_app",)])
+async def test_migrations_need_every_role(server: PostgresServer, there: tuple[str, ...]) -> None:
+    """A database on a server that lacks one of our roles is refused before anything is created in it."""
+    admin = await administrator(server)
+    for role in there:
+        await fetch(server.admin_url, f"CREATE ROLE {role}")
+        await fetch(server.admin_url, f"GRANT {role} TO {ADMINISTRATOR}")
+    await fetch(server.admin_url, f"CREATE DATABASE other OWNER {ADMINISTRATOR}")
+    url = admin.replace("/postgres", "/other").replace("postgresql:", "postgresql+asyncpg:")
+    with pytest.raises(UnsafeDatabase, match="nudge_definer or nudge_app does not exist: run `nudge roles create`"):
+        await migration.upgrade(url)
+    [[tables]] = await fetch(url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    assert tables == 0
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("SET", "may not become nudge_definer"), ("CREATE", "may not create in this database")],
+)
+async def test_migrations_need_the_privileges_of_the_owner(
+    server: PostgresServer, missing: str, message: str
+) -> None:
+    """Both roles exist, but the one that migrates may not use them as it must."""
+    admin = await administrator(server)
+    for role in ("nudge_definer", "nudge_app"):
+        await fetch(server.admin_url, f"CREATE ROLE {role}")
+    can_set = str(missing != "SET").upper()
+    await fetch(server.admin_url, f"GRANT nudge_definer TO {ADMINISTRATOR} WITH SET {can_set}")
+    owner = f" OWNER {ADMINISTRATOR}" if missing != "CREATE" else ""
+    await fetch(server.admin_url, f"CREATE DATABASE other{owner}")
+    url = admin.replace("/postgres", "/other").replace("postgresql:", "postgresql+asyncpg:")
+    with pytest.raises(UnsafeDatabase, match=message):
+        await migration.upgrade(url)
 
 
 async def check_roles(server: PostgresServer, app_url: str) -> None:

@@ -1,13 +1,22 @@
 """URLs in settings: which are accepted, and the messages for the others."""
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
 from core import urls
+from core.access.settings import AuthSettings
 from core.configuration import Environment, SettingsInvalid
 from settings import Settings, load, require
 from tests.conftest import Servers, settings_for
+
+
+@pytest.mark.parametrize("name", ["access_token_seconds", "refresh_token_days"])
+def test_a_token_lives_for_a_second_or_a_day_at_least(name: str) -> None:
+    """One is accepted; with none, every session would have ended at log-in."""
+    assert getattr(AuthSettings.model_validate({name: 1}), name) == 1
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        AuthSettings.model_validate({name: 0})
 
 
 def production(servers: Servers, public_url: str | None) -> Settings:
