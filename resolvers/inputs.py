@@ -14,7 +14,7 @@ def provided_values(input_: object, *names: str) -> dict[str, object]:
 
 
 def optional_value(value: Any, *path: str) -> Any:  # noqa: ANN401 - a field of any type
-    """The value of a `never_null` field, None when it was omitted; raises `InvalidInput` for null.
+    """The value of a field of which null is refused, None when it was omitted; raises `InvalidInput` for null.
 
     `path` is the path of the field in the API's names, for example `"input", "version"`.
     """

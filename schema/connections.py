@@ -10,7 +10,7 @@ import strawberry
 
 from schema.fields import COUNTING_COST, on_demand
 from schema.nodes import PageInfo
-from schema.nulls import never_null
+from schema.nulls import condition, omittable
 from schema.scalars import DateTime
 
 T = TypeVar("T")
@@ -102,18 +102,20 @@ class SortDirection(Enum):
     )
 
 
-@strawberry.input(description="A condition on a time. If several bounds are given, all of them must hold.")
+@strawberry.input(description=condition("A condition on a time. If several bounds are given, all of them must hold."))
 class DateTimeFilter:
-    gte: DateTime | None = never_null("At or after this time.")
-    gt: DateTime | None = never_null("After this time.")
-    lte: DateTime | None = never_null("At or before this time.")
-    lt: DateTime | None = never_null("Before this time.")
+    gte: DateTime | None = omittable("At or after this time.")
+    gt: DateTime | None = omittable("After this time.")
+    lte: DateTime | None = omittable("At or before this time.")
+    lt: DateTime | None = omittable("Before this time.")
 
 
 @strawberry.input(
-    description="A case-insensitive condition on a string. If several fields are given, all of them must hold."
+    description=condition(
+        "A case-insensitive condition on a string. If several fields are given, all of them must hold."
+    )
 )
 class TextFilter:
-    eq: str | None = never_null("Equal to this string.")
-    starts_with: str | None = never_null("Starts with this string.")
-    contains: str | None = never_null("Contains this string.")
+    eq: str | None = omittable("Equal to this string.")
+    starts_with: str | None = omittable("Starts with this string.")
+    contains: str | None = omittable("Contains this string.")

@@ -12,7 +12,7 @@ from schema.enums import described_enum
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
-from schema.nulls import never_null
+from schema.nulls import condition, omittable, without_nulls
 from schema.relations import Relation, key_of
 from schema.scalars import DateTime, EmailAddress
 
@@ -129,17 +129,22 @@ DeliveryConnection = Connection[Delivery]
 CAMPAIGN_DELIVERIES: Final = Relation[UUID, DeliveryConnection]("Campaign.deliveries")
 
 
-@strawberry.input(description="A condition on the state. If both fields are given, both must hold.")
+@strawberry.input(description=condition("A condition on the state. If both fields are given, both must hold."))
 class DeliveryStateFilter:
-    eq: deliveries.DeliveryStatus | None = never_null("Equal to this state.")
-    in_: list[deliveries.DeliveryStatus] | None = never_null(
+    eq: deliveries.DeliveryStatus | None = omittable("Equal to this state.")
+    in_: list[deliveries.DeliveryStatus] | None = omittable(
         "One of these states. An empty list matches nothing.", name="in"
     )
 
 
-@strawberry.input(description="Conditions for a list of deliveries. If several are given, all of them must hold.")
+@strawberry.input(
+    description=without_nulls(
+        "Conditions for a list of deliveries. If several are given, all of them must hold. An empty filter matches "
+        "everything."
+    )
+)
 class DeliveryFilter:
-    state: DeliveryStateFilter | None = never_null("Filters by state.")
+    state: DeliveryStateFilter | None = omittable("Filters by state.")
 
 
 @strawberry.input(description="Input of `resolveDelivery`.")

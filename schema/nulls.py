@@ -5,8 +5,9 @@ What may be left out is declared in one of three ways:
 - `default=None`: null means the same as leaving it out. Strawberry would print the default as `= null`;
   `drop_null_defaults` removes it from the schema, and states the meaning of null in the description.
 - `default=strawberry.UNSET`: null and leaving it out differ. The description says how.
-- `never_null(...)`: null is refused. Filters are read by `resolvers.listing.parse`, other inputs by
-  `resolvers.inputs.optional_value`.
+- `never_null(...)`: null is refused, by `resolvers.inputs.optional_value`. Where this holds for all nullable
+  fields of an input, the type's description says it once (`without_nulls`, `condition`, `conditions`), and its fields
+  are declared with `omittable(...)`. Filters are read by `resolvers.listing.parse`.
 """
 
 from typing import Any, Final
@@ -23,6 +24,8 @@ from graphql import (
 )
 
 REFUSED: Final = "`null` is refused with `REQUIRED`."
+ALL_REFUSED: Final = "`null` in a field is refused with `REQUIRED`."
+NOT_EMPTY: Final = "`REQUIRED` if it has no field."
 AS_LEFT_OUT: Final = "`null` has the same effect as omitting it."
 
 
@@ -32,7 +35,30 @@ def never_null(description: str, *, name: str | None = None) -> Any:  # noqa: AN
     For what must not be lost by mistake: a filter whose value is missing would match everything, a version that is
     missing would overwrite any.
     """
-    return strawberry.field(default=strawberry.UNSET, name=name, description=f"{description} {REFUSED}")
+    return omittable(f"{description} {REFUSED}", name=name)
+
+
+def omittable(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - the same
+    """The same, in an input whose own description says that null is refused."""
+    return strawberry.field(default=strawberry.UNSET, name=name, description=description)
+
+
+def without_nulls(description: str) -> str:
+    """The description of an input type, null in whose fields is refused."""
+    return f"{description} {ALL_REFUSED}"
+
+
+def condition(description: str) -> str:
+    """The description of an input type with the operators of one field of a filter."""
+    return f"{description} {NOT_EMPTY} {ALL_REFUSED}"
+
+
+def conditions(description: str) -> str:
+    """The description of a filter: as the argument of a list it may be empty, inside another filter it may not."""
+    return (
+        f"{description} An empty filter matches everything, but inside `and`, `or` and `not` it is refused with "
+        f"`REQUIRED`. {ALL_REFUSED}"
+    )
 
 
 def drop_null_defaults(schema: GraphQLSchema) -> None:

@@ -3,7 +3,7 @@ import strawberry
 from models.campaigns import OnDoubt
 from schema.campaigns.campaign import Campaign
 from schema.errors import USER_ERRORS, UserError
-from schema.nulls import REFUSED, never_null
+from schema.nulls import REFUSED, never_null, omittable, without_nulls
 
 CAMPAIGN_ID = "ID of the campaign. `NOT_FOUND` if there is no such campaign."
 SUBJECT = "Subject line as a Liquid template, one line of at most 998 characters."
@@ -26,21 +26,21 @@ FROM_TEMPLATE = " If omitted, the template's value is used, if there is a templa
 
 
 @strawberry.input(
-    description=(
+    description=without_nulls(
         "The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total; "
         "`TOO_MANY` for more."
     )
 )
 class AudienceInput:
     all: bool = strawberry.field(default=False, description="Whether all contacts are included.")
-    list_ids: list[strawberry.ID] | None = never_null(
+    list_ids: list[strawberry.ID] | None = omittable(
         "IDs of lists whose contacts are included. `NOT_FOUND` if a list does not exist."
     )
-    tags: list[str] | None = never_null("Tags whose contacts are included, case-sensitive.")
-    exclude_list_ids: list[strawberry.ID] | None = never_null(
+    tags: list[str] | None = omittable("Tags whose contacts are included, case-sensitive.")
+    exclude_list_ids: list[strawberry.ID] | None = omittable(
         "IDs of lists whose contacts are excluded. `NOT_FOUND` if a list does not exist."
     )
-    exclude_tags: list[str] | None = never_null("Tags whose contacts are excluded, case-sensitive.")
+    exclude_tags: list[str] | None = omittable("Tags whose contacts are excluded, case-sensitive.")
 
 
 @strawberry.input(description="Settings for sending a campaign.")

@@ -6,46 +6,46 @@ import strawberry
 
 from models import contacts as models
 from schema.connections import DateTimeFilter, SortDirection, TextFilter
-from schema.nulls import never_null
+from schema.nulls import condition, conditions, omittable
 
 
-@strawberry.input(description="A condition on the status. If both fields are given, both must hold.")
+@strawberry.input(description=condition("A condition on the status. If both fields are given, both must hold."))
 class ContactStatusFilter:
-    eq: models.ContactStatus | None = never_null("Equal to this status.")
-    in_: list[models.ContactStatus] | None = never_null(
+    eq: models.ContactStatus | None = omittable("Equal to this status.")
+    in_: list[models.ContactStatus] | None = omittable(
         "One of these statuses. An empty list matches nothing.", name="in"
     )
 
 
 @strawberry.input(
-    description=(
+    description=condition(
         "A condition on the tags, case-sensitive. If several fields are given, all of them must hold. At most "
         "100 tags in total."
     )
 )
 class TagsFilter:
-    has_any: list[str] | None = never_null("Has at least one of these tags.")
-    has_all: list[str] | None = never_null("Has all of these tags.")
-    has_none: list[str] | None = never_null("Has none of these tags.")
+    has_any: list[str] | None = omittable("Has at least one of these tags.")
+    has_all: list[str] | None = omittable("Has all of these tags.")
+    has_none: list[str] | None = omittable("Has none of these tags.")
 
 
 @strawberry.input(
-    description=(
+    description=conditions(
         "Conditions for a list of contacts. If several are given, all of them must hold. Conditions can be "
         "nested 5 levels deep, with at most 50 in total; `TOO_MANY` for more."
     )
 )
 class ContactFilter:
-    status: ContactStatusFilter | None = never_null("Filters by status.")
-    tags: TagsFilter | None = never_null("Filters by tags.")
-    list_ids: list[strawberry.ID] | None = never_null(
+    status: ContactStatusFilter | None = omittable("Filters by status.")
+    tags: TagsFilter | None = omittable("Filters by tags.")
+    list_ids: list[strawberry.ID] | None = omittable(
         "Contacts on at least one of these lists, at most 100 IDs. Unknown IDs match nothing."
     )
-    created_at: DateTimeFilter | None = never_null("Filters by time of creation.")
-    email: TextFilter | None = never_null("Filters by e-mail address. A condition has at most 254 characters.")
-    and_: list["ContactFilter"] | None = never_null("All of these filters must match.", name="and")
-    or_: list["ContactFilter"] | None = never_null("At least one of these filters must match.", name="or")
-    not_: "ContactFilter | None" = never_null("This filter must not match.", name="not")
+    created_at: DateTimeFilter | None = omittable("Filters by time of creation.")
+    email: TextFilter | None = omittable("Filters by e-mail address. A condition has at most 254 characters.")
+    and_: list["ContactFilter"] | None = omittable("All of these filters must match.", name="and")
+    or_: list["ContactFilter"] | None = omittable("At least one of these filters must match.", name="or")
+    not_: "ContactFilter | None" = omittable("This filter must not match.", name="not")
 
 
 @strawberry.enum(description="Fields by which contacts can be sorted. Contacts with equal values are sorted by ID.")

@@ -25,7 +25,7 @@ from models.contacts import Contact, ContactStatus, ContactTag
 from models.lists import ContactList, ListMembership
 from resolvers.listing import parse
 from runtime import Runtime
-from schema.campaigns.listing import CampaignFilter
+from schema.campaigns.listing import CampaignFilter, CampaignNameFilter
 from schema.connections import DateTimeFilter, TextFilter
 from schema.contacts import ContactFilter
 from schema.contacts.filtering import ContactStatusFilter
@@ -158,17 +158,34 @@ def test_a_filter_on_events_is_parsed_from_plain_values() -> None:
 
 
 def test_an_empty_filter_matches_everything() -> None:
-    """No filter, an empty one, and one with empty parts match every row."""
-    inputs = [
-        None,
-        ContactFilter(),
-        ContactFilter(status=ContactStatusFilter()),
-        ContactFilter(and_=[ContactFilter()]),
-    ]
-    for each in inputs:
+    """No filter, an empty one, and all of no filters match every row."""
+    for each in (None, ContactFilter(), ContactFilter(and_=[])):
         assert parse(each, CONTACTS.fields) == EVERYTHING
     assert all_of() == all_of(EVERYTHING, EVERYTHING) == EVERYTHING
     assert all_of(EVERYTHING, Or()) == Or()
+
+
+@pytest.mark.parametrize(
+    ("given_input", "field", "suggestion"),
+    [
+        (
+            ContactFilter(status=ContactStatusFilter()),
+            ("status",),
+            "Set at least one of `eq`, `in`, or leave it out.",
+        ),
+        (ContactFilter(and_=[ContactFilter()]), ("and",), "Set at least one of `status`, `tags`, "),
+        (ContactFilter(not_=ContactFilter(email=TextFilter())), ("not", "email"), "Set at least one of `eq`, "),
+        (CampaignFilter(name=CampaignNameFilter()), ("name",), "Set `contains`, or leave it out."),
+    ],
+)
+def test_an_empty_input_inside_a_filter_is_refused(
+    given_input: ContactFilter | CampaignFilter, field: tuple[str, ...], suggestion: str
+) -> None:
+    """A comparison without an operator, and a filter without fields below another: both would match every row."""
+    with pytest.raises(InvalidInput, match="without any field") as caught:
+        parse(given_input, CONTACTS.fields)
+    assert (caught.value.error_code, caught.value.field) == (ErrorCode.REQUIRED, ("filter", *field))
+    assert (caught.value.suggestion or "").startswith(suggestion)
 
 
 def test_an_input_is_parsed_to_conditions() -> None:
