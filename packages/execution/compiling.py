@@ -224,6 +224,10 @@ class Compilation:
         plan = self.concrete_plans.get(key)
         return self._compile_concrete_object_plan(type_, details, key) if plan is None else plan
 
+    def is_final(self, plan: ObjectPlan, details: FieldDetailsList) -> bool:
+        """Whether a plan of a concrete type stays; one that was made without time to compile is made again."""
+        return self.concrete_plans.get((plan.type.name, id(details))) is plan
+
     def _compile_concrete_object_plan(
         self, type_: GraphQLObjectType, details: FieldDetailsList, key: tuple[str, int]
     ) -> ObjectPlan:

@@ -30,6 +30,7 @@ from graphql.pyutils import inspect, is_iterable
 from execution.paths import ThinPath, core_path, field_path, path_keys
 from execution.positions import Complete, Position, await_completed, complete_awaitable, fail_at, settle_at
 from execution.run import Field, PlanRun, await_items
+from execution.strawberry_private import CAST, resolves_by_class
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
@@ -201,17 +202,25 @@ def _execute_object(run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPa
 
 def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:
     """Complete interfaces and unions: each concrete type gets a plan of its own when it first occurs."""
+    plans_by_class: dict[type, ObjectPlan] = {}
 
     def complete_as(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
         concrete = run.ensure_valid_runtime_type(name, type_, field.details, info, value)
         plan = compilation.concrete_object_plan(concrete, field.details)
-        return _complete_object(run, field, plan, path, value)
+        completed = _complete_object(run, field, plan, path, value)
+        by_class = resolves_by_class(type_.resolve_type, type(value)) and plan.is_known_class(value)
+        if by_class and compilation.is_final(plan, field.details):
+            plans_by_class[type(value)] = plan
+        return completed
 
     async def complete_later(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
         completed = complete_as(run, path, value, info, await name)
         return await completed if run.is_awaitable(completed) else completed
 
     def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
+        known = plans_by_class.get(type(value))
+        if known is not None and not hasattr(value, CAST):
+            return known.execute(run, value, path)
         info = run.info(field, field_path(path))
         name = (type_.resolve_type or run.type_resolver)(value, info, type_)
         if run.is_awaitable(name):

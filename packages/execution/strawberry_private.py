@@ -17,6 +17,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions.field_extension import build_field_extension_resolvers
 from strawberry.schema.schema import Schema, StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.base import get_object_definition
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
 
@@ -62,6 +63,16 @@ def _made_by_converter(function: Any, *names: str) -> bool:
 def checks_class_only(is_type_of: Any) -> bool:
     """Whether Strawberry made the test, which then depends on a value's class and on `CAST` alone."""
     return _made_by_converter(is_type_of, "is_type_of")
+
+
+def resolves_by_class(resolve_type: Any, cls: type) -> bool:
+    """Whether an interface's `resolve_type` returns the same type for all values of the class.
+
+    Strawberry made it, and the class is of a type that is not generic. `CAST` comes before the class.
+    """
+    definition = get_object_definition(cls)
+    by_definition = definition is not None and not definition.is_graphql_generic
+    return by_definition and _made_by_converter(resolve_type, "resolve_type")
 
 
 def strawberry_definition(part: Any) -> Any:

@@ -1,6 +1,6 @@
 """Values that `strawberry.cast` assigns a type, where types are read from rows."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import pytest
 import strawberry
@@ -117,3 +117,65 @@ def test_an_object_cast_to_a_type_with_rows_has_that_type() -> None:
                 "creatures": [{"__typename": "Kitten"}],
             }
         }
+
+
+T = TypeVar("T")
+
+
+@strawberry.interface
+class Shape:
+    name: str
+
+    @classmethod
+    def resolve_type(cls, value: Any, *_: Any) -> str:
+        """By the value."""
+        return str(value.name)
+
+
+@strawberry.type
+class Round(Shape):
+    pass
+
+
+@strawberry.type
+class Square(Shape):
+    pass
+
+
+class Either(Round, Square):
+    """What is of both types."""
+
+
+@strawberry.interface
+class Holder:
+    name: str
+
+
+@strawberry.type
+class Box(Holder, Generic[T]):
+    content: T
+
+
+@strawberry.type
+class Shelf:
+    @strawberry.field
+    def shapes(self) -> list[Shape]:
+        """Values of one class that resolve to both types."""
+        return [Either(name=name) for name in ("Round", "Square", "Round")]
+
+    @strawberry.field
+    def boxes(self) -> list[Holder]:
+        """Values of one class that are of two types by what they hold."""
+        return [Box(name="a", content=1), Box(name="b", content="x"), Box(name="c", content=2)]
+
+    numbers: list[Box[int]] = strawberry.field(default_factory=list)
+    texts: list[Box[str]] = strawberry.field(default_factory=list)
+
+
+def test_a_class_that_does_not_decide_is_resolved_for_each_value() -> None:
+    """Where an interface has a `resolve_type` of its own, and where a type is generic."""
+    schema = strawberry.Schema(query=Shelf, types=[Round, Square])._schema
+    for _ in range(2):
+        answer = both("{ shapes { __typename name } boxes { __typename name } }", schema)
+        assert [shape["__typename"] for shape in answer["data"]["shapes"]] == ["Round", "Square", "Round"]
+        assert [box["__typename"] for box in answer["data"]["boxes"]] == ["IntBox", "StrBox", "IntBox"]

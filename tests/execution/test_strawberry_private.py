@@ -24,12 +24,14 @@ from execution.strawberry_private import (
     is_constant_false,
     raw_info,
     resolver_kind,
+    resolves_by_class,
     strawberry_definition,
     strawberry_is_awaitable,
 )
 from tests.execution.strawberry_schema import PLAIN, SCHEMA, Mood, Person, Robot, UnknownObject
 
 CORE = SCHEMA._schema
+NODE: Any = CORE.type_map["Node"]
 PERSON: dict[str, Any] = CORE.type_map["Person"].fields  # type: ignore[attr-defined]
 
 
@@ -104,6 +106,11 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
         resolver_kind(handling()._schema.query_type.fields["done"]) is None  # type: ignore[union-attr]
     ),
     "where a class decides, `is_type_of` is the function of that name in the converter": determined_by_class,
+    "the converter's `resolve_type` takes a value's class for its type, unless it is cast": lambda: (
+        resolves_by_class(NODE.resolve_type, Robot)
+        and not resolves_by_class(NODE.resolve_type, UnknownObject)
+        and not resolves_by_class(lambda *_: "Robot", Robot)
+    ),
     "definitions are in the extensions of fields, types and the schema": lambda: (
         isinstance(strawberry_definition(PERSON["name"]), StrawberryField)
         and strawberry_definition(CORE.type_map["Person"]).origin is Person
