@@ -1,6 +1,7 @@
 """Runs operations: the same steps for HTTP and for the websocket."""
 
 import inspect
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
@@ -84,7 +85,7 @@ class Executor:
         """Take points from the caller's budget; raises `RequestRefused` when it has fewer."""
         if points and not self.budgets.charge(context.budget_key, points):
             balance = self.budgets.balance(context.budget_key)
-            wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
+            wait = max(1, math.ceil(balance.ends_at - context.started_at))
             raise RequestRefused(
                 f"The budget of {balance.limit} points a minute is used up; this operation requires {points}.",
                 code=RATE_LIMITED,

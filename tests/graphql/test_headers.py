@@ -81,7 +81,8 @@ async def test_a_spent_budget_has_retry_after(runtime: Runtime, small: Served) -
         assert (reply.status, reply.codes) == (status, ["RATE_LIMITED"])
         left, seconds = budget(reply)
         assert left < 101
-        assert abs(int(reply.headers["retry-after"]) - seconds) <= 1
+        # The refusal may be a second before the headers. Whoever waits so long is not refused again.
+        assert int(reply.headers["retry-after"]) - seconds in {0, 1}
 
 
 async def test_unreadable_requests_have_no_budget(small: Served) -> None:
