@@ -274,14 +274,18 @@ def _has_deliveries(campaign_id: UUID) -> Exists:
 
 async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
     """Why a campaign could not be deleted."""
-    if found.status in DELETABLE and not (await uow.rows(select(_has_deliveries(found.id))))[0][0]:
+    has_deliveries = (await uow.rows(select(_has_deliveries(found.id))))[0][0]
+    if found.status in DELETABLE and not has_deliveries:
         return CampaignChanged(found.version)
     suggestion = "Cancel it with `cancelCampaign`."
+    if found.status == CampaignStatus.CANCELLING:
+        suggestion = "Repeat the call after it has been cancelled."
     if found.status in FINAL:
         suggestion = "Archive it with `archiveCampaign`."
+    because = "has deliveries (the record of what was sent)" if has_deliveries else f"is {found.status}"
     return InvalidCampaignState(
-        f"A campaign that is {found.status} and has recipients cannot be deleted, because it has deliveries.",
+        f"A campaign that {because} cannot be deleted.",
         status=CampaignStatus(found.status),
-        allowed=DELETABLE - {found.status},
+        allowed=() if has_deliveries else DELETABLE,
         suggestion=suggestion,
     )

@@ -112,7 +112,7 @@ def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
         suggestion = "Resume it with `resumeCampaign`."
     return [
         InvalidCampaignState(
-            f"The campaign is {campaign.status}; only a draft can be sent.",
+            f"The campaign is {campaign.status}; only a draft or a scheduled campaign can be sent.",
             status=CampaignStatus(campaign.status),
             allowed=SENDABLE,
             suggestion=suggestion,

@@ -24,10 +24,8 @@ from services.senders.policy import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
 CANCELLED_STATUSES: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
-# In which a campaign may have deliveries, and one of them may be sent again.
-STILL_SENDS: Final = frozenset(
-    {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
-)
+# In which a campaign may have a delivery in doubt, and the delivery may be sent again.
+STILL_SENDS: Final = frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT_WITH_ISSUES})
 AS_FIELD: Final = ("input", "as")
 SUGGESTION: Final = "Choose SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
 DECIDED_NOT_SENT: Final = "A user decided that it was not sent."
