@@ -118,9 +118,12 @@ async def content_of(info: strawberry.Info, campaign: object) -> Content:
     return cast("Content", found) if found is not None else await CAMPAIGN_CONTENT.of(info, key_of(campaign))
 
 
-async def progress_of(campaign: object, figures: Awaitable[CampaignStats]) -> CampaignProgress:
-    """A campaign's progress among figures that are being read."""
-    return cast("Counted", await figures).progress_with(campaign)
+async def progress_of(figures: Awaitable[CampaignStats]) -> CampaignProgress:
+    """A campaign's progress among figures that are being read.
+
+    Without the row of the campaign: that of a list has only the columns that were selected of it.
+    """
+    return cast("Counted", await figures).progress_with(None)
 
 
 @strawberry.type(description="An e-mail message for many contacts, with its content, audience, status and results.")
@@ -212,7 +215,7 @@ class Campaign(Node):
         if found is not None:
             return cast("Counted", found).progress_with(self)
         # Asked for at once, so that one statement reads the figures for `stats` as well.
-        return later(progress_of(self, CAMPAIGN_FIGURES.of(info, key_of(self))))
+        return later(progress_of(CAMPAIGN_FIGURES.of(info, key_of(self))))
 
     @on_demand(
         "The messages of the campaign, one for each recipient, in the order in which the audience was "

@@ -117,8 +117,9 @@ async def test_the_campaign_of_a_progress_is_complete(api: ApiClient, runtime: R
     for _ in range(4):
         alone = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {below} }} }}'))["campaign"]
         assert alone["progress"]["campaign"] == found
-    listed = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
-    assert [node["progress"]["campaign"] for node in listed] == [found]
+    for _ in range(3):  # from its second execution on, a list is read without the columns that are not selected
+        listed = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
+        assert [node["progress"]["campaign"] for node in listed] == [found]
     mutation = f'mutation {{ deleteCampaign(input: {{campaignId: "{campaign_id}"}}) {{ campaign {{ {below} }} }} }}'
     deleted = (await caller.execute(mutation))["deleteCampaign"]["campaign"]
     assert deleted["progress"]["campaign"] == found
