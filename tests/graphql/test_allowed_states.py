@@ -1,5 +1,6 @@
 """`InvalidStateError.allowed` is true: a call succeeds in each of these states, and is refused in all others."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -37,7 +38,7 @@ CALLS: dict[str, dict[str, object]] = {
 }
 
 
-async def refusals(client: ApiClient, mutation: str, given: dict[str, object]) -> list[dict[str, Any]]:
+async def refusals(client: ApiClient, mutation: str, given: Mapping[str, object]) -> list[dict[str, Any]]:
     """The user errors of a call."""
     query = f"""mutation ($input: {mutation[0].upper()}{mutation[1:]}Input!) {{
       {mutation}(input: $input) {{ userErrors {{ __typename code ... on InvalidStateError {{ state allowed }} }} }}
