@@ -2,16 +2,20 @@
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import copy
 from textwrap import dedent
 from types import ModuleType
 
 import pytest
 
 from integrations import Mailer, MailWebhooks
-from tests.documents.pages import ROOT
-from tests.documents.recipes import Recipe, Step, applied, recipes
+from tests.documents.pages import ROOT, tracked
+from tests.documents.recipes import Recipe, Step, applied, apply, recipes
 
 RECIPES = list(recipes())
 CODE = [step.code for recipe in RECIPES for step in recipe.steps]
@@ -28,25 +32,62 @@ def test_there_is_a_recipe_for_each_usual_change() -> None:
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
 def test_its_steps_fit(recipe: Recipe) -> None:
     """Each text that a step refers to stands in its file, a new file is not there yet, and whole files are Python."""
-    texts = {step.path: text_at(step) for step in recipe.steps}
-    for step in recipe.steps:
-        texts[step.path] = applied(step, texts[step.path])
+    texts = carried_out(recipe)
     for path, text in texts.items():
         if path.endswith(".py"):
             ast.parse(text, path)
-    assert len(texts) <= recipe.files
+    assert len({step.path for step in recipe.steps}) <= recipe.files
+
+
+def carried_out(recipe: Recipe) -> dict[str, str]:
+    """The files of a recipe as they are after it; the sweep finds the job of the recipe before."""
+    steps = [*(RECIPES[4].steps if recipe.title == "Add a sweep" else ()), *recipe.steps]
+    texts = {step.path: text_at(step) for step in steps}
+    for step in steps:
+        texts[step.path] = applied(step, texts[step.path])
+    return texts
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
-def test_its_imports_are_there(recipe: Recipe) -> None:
-    """What new files import from modules that are there is in them, so that a renamed name is found here too."""
-    new = [step for step in recipe.steps if step.place == "new" and step.path.endswith(".py")]
+def test_its_names_are_there(recipe: Recipe) -> None:
+    """What its files import is in the modules, and what they use is defined: a renamed name is found here too."""
+    texts = {path: text for path, text in carried_out(recipe).items() if path.endswith(".py")}
     missing = []
-    for node in (node for step in new for node in ast.walk(ast.parse(step.code))):
+    for node in (node for text in texts.values() for node in ast.walk(ast.parse(text))):
         if isinstance(node, ast.ImportFrom) and node.module and is_there(node.module):
             module = import_module(node.module)
             missing += [f"{node.module}.{each.name}" for each in node.names if not names_in(module, each.name)]
-    assert [place for place in missing if not {step.path for step in new} & {f"{place.replace('.', '/')}.py"}] == []
+    assert [place for place in missing if f"{place.replace('.', '/')}.py" not in texts] == []
+    for path, text in texts.items():
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            "check",
+            "--isolated",
+            "--select",
+            "F821",
+            "--stdin-filename",
+            path,
+            "-",
+        ]
+        checked = subprocess.run(ruff, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.differential
+def test_all_of_them_fit_together(tmp_path: Path) -> None:
+    """Carried out one after the other in a copy of the checkout, they leave code that mypy takes."""
+    for name in tracked():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    for recipe in RECIPES:
+        apply(recipe, tmp_path)
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "."], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def is_there(module: str) -> bool:
