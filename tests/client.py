@@ -1,4 +1,4 @@
-"""A small client of the API, for tests: what comes back is what the server sent."""
+"""A small HTTP client of the API for tests; it returns responses unchanged."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,7 +10,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """An answer to a GraphQL request."""
+    """A response to a GraphQL request."""
 
     status: int
     headers: dict[str, str]
@@ -18,14 +18,14 @@ class ApiResponse:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data of an answer without errors."""
+        """The data of a response without errors."""
         assert "errors" not in self.body, self.body["errors"]
         data: dict[str, Any] = self.body["data"]
         return data
 
     @property
     def codes(self) -> list[str]:
-        """The codes of the answer's top-level errors."""
+        """The codes of the response's top-level errors."""
         return [error["extensions"]["code"] for error in self.body.get("errors", [])]
 
 
@@ -52,18 +52,18 @@ class ApiClient:
         headers: dict[str, str] | None = None,
         accept: str = "application/graphql-response+json",
     ) -> ApiResponse:
-        """The whole answer of an operation, errors included."""
+        """The response to an operation, errors included."""
         body = orjson.dumps({"query": query, "variables": variables or {}})
         return await self.post(body, {"accept": accept, **(headers or {})})
 
     async def post(self, body: bytes, headers: dict[str, str] | None = None) -> ApiResponse:
-        """The answer to any body; JSON unless the headers say otherwise."""
+        """The response to any body, sent as JSON unless the headers name another type."""
         return await self.request("POST", headers={"content-type": "application/json", **(headers or {})}, data=body)
 
     async def request(
         self, method: str, *, headers: dict[str, str], data: bytes | None = None, params: dict[str, str] | None = None
     ) -> ApiResponse:
-        """The answer to any request."""
+        """The response to any request."""
         sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
         sent_body = BytesIO(data) if data is not None else None
         async with (

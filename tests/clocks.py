@@ -1,4 +1,4 @@
-"""Clocks that a test sets: that since boot, and the event loop's as one module sees it."""
+"""Clocks that a test sets: the clock since boot, and the event loop's clock in one module."""
 
 import asyncio
 import time
@@ -10,28 +10,28 @@ from core import clock
 
 
 def suspend(patch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let the clock since boot be so much later than it is; the monotonic clock stays."""
+    """Move the clock since boot forward, as after a suspension of the host; the monotonic clock is unchanged."""
     real = time.clock_gettime
     patch.setattr(time, "clock_gettime", lambda kind: real(kind) + (seconds if kind == clock.SINCE_BOOT else 0.0))
 
 
 class SimulatedTime:
-    """Time that passes while a module sleeps, and only then: at once, or when the test sets `goes_on`."""
+    """Time that passes only while a module sleeps. While `resumed` is cleared, a sleep does not return."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.goes_on = asyncio.Event()
-        self.goes_on.set()
+        self.resumed = asyncio.Event()
+        self.resumed.set()
 
     def time(self) -> float:
         """Seconds slept so far."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run, and so many seconds be over."""
+        """Advance the time without waiting for it, and let other tasks run."""
         self.now += max(0.0, seconds)
         await asyncio.sleep(0)
-        await self.goes_on.wait()
+        await self.resumed.wait()
 
 
 def simulate(patch: pytest.MonkeyPatch, module: str) -> SimulatedTime:

@@ -1,4 +1,4 @@
-"""Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey.
+"""PostgreSQL 18 with a migrated template database, and Valkey, for the whole session.
 
 With `pytest -n`, each worker process is a session: it has servers, databases and folders of its own.
 """
@@ -29,12 +29,12 @@ from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
 
-MAX_WORKERS = 6  # each has servers of its own to start, which more of them would wait for
+MAX_WORKERS = 6  # each starts its own servers, and more of them would slow each other down
 
 TARGETS = ("faults", "soak", "differential")
 register_profiles()
 
-# Tests say what they set: nothing of the developer's own environment plays along.
+# Tests set every variable that they need: the developer's own environment has no effect.
 for variable in [name for name in os.environ if name.startswith("NUDGE_")]:
     del os.environ[variable]
 
@@ -47,10 +47,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test that `make test` leaves out and no other target runs."""
-    lost = [item.nodeid for item in items if item.get_closest_marker("slow") and not has_target(item)]
-    if lost:
-        raise pytest.UsageError(f"slow, and no target runs it: mark it as one of {TARGETS} too: {lost}")
+    """Refuse a test that `make test` skips and no other target runs."""
+    unreachable = [item.nodeid for item in items if item.get_closest_marker("slow") and not has_target(item)]
+    if unreachable:
+        raise pytest.UsageError(f"slow, and no target runs it: mark it as one of {TARGETS} too: {unreachable}")
 
 
 def has_target(item: pytest.Item) -> bool:
@@ -60,7 +60,7 @@ def has_target(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def suspended_before() -> Iterator[None]:
-    """The tests run as on a host that was suspended for an hour: a deadline on another clock does not fit."""
+    """Run the tests as on a host that was suspended for an hour, so that mixing up two clocks makes a test fail."""
     with pytest.MonkeyPatch.context() as patch:
         suspend(patch, 3_600)
         yield
@@ -68,7 +68,7 @@ def suspended_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_secret_is_logged() -> Iterator[None]:
-    """Whatever a test makes fail, neither a secret of its settings nor an address is logged, at any level."""
+    """Fail a test that logs a secret of its settings, a credential or an address, at any level."""
     hook = sys.excepthook
     telemetry.configure("DEBUG", json=False)
     sys.excepthook = hook
@@ -87,17 +87,17 @@ class Servers:
     valkey: ValkeyServer
 
     def database_url(self, role_url: str, database: str) -> str:
-        """A role's address of a database of these servers."""
-        return located(role_url, database).render_as_string(hide_password=False)
+        """The URL of a role, for another database of these servers."""
+        return with_database(role_url, database).render_as_string(hide_password=False)
 
 
-def located(url: str, database: str) -> URL:
-    """The address with another database."""
+def with_database(url: str, database: str) -> URL:
+    """The URL with another database."""
     return make_url(url).set(database=database)
 
 
 def password(url: str) -> str:
-    """The password of an address."""
+    """The password in a URL."""
     found = make_url(url).password
     assert found is not None
     return found
@@ -124,7 +124,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 async def copy_template(servers: Servers) -> str:
-    """A fresh database, as migrated; its name."""
+    """Create a migrated, empty database; returns its name."""
     name = f"nudge_{secrets.token_hex(6)}"
     connection = await asyncpg.connect(servers.postgres.admin_url)
     try:
@@ -176,7 +176,7 @@ async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 async def fresh_runtime(servers: Servers) -> AsyncIterator[Runtime]:
-    """A runtime with a database and a Redis database of its own, for what looks across tenants."""
+    """A runtime with its own PostgreSQL and Redis databases, for tests that read the rows of all tenants."""
     async with running(settings_for(servers, await copy_template(servers), redis_database=1)) as result:
         yield result
 

@@ -1,4 +1,4 @@
-"""How much work something is on any machine: calls of functions instead of seconds, and an end to what has none."""
+"""Limits for expensive code that do not depend on the machine: function calls instead of seconds, and CPU time."""
 
 import signal
 import sys
@@ -12,14 +12,14 @@ MAX_CPU_SECONDS = 60.0
 
 @dataclass
 class Effort:
-    """The calls of Python functions, and of functions written in C, by everything in this thread."""
+    """The number of calls of Python and C functions in this thread."""
 
     calls: int = 0
 
 
 @contextmanager
-def counted() -> Iterator[Effort]:
-    """Count calls in the block, in every task that runs meanwhile."""
+def count_calls() -> Iterator[Effort]:
+    """Count function calls during the block, in all tasks."""
     effort, before = Effort(), sys.getprofile()
 
     def count(frame: FrameType, event: str, argument: object) -> None:  # noqa: ARG001 - a profiler's signature
@@ -33,17 +33,17 @@ def counted() -> Iterator[Effort]:
 
 
 @contextmanager
-def ends() -> Iterator[None]:
-    """Interrupt what is still at work after a minute of CPU time: it would not end, or not before hours.
+def cpu_limit() -> Iterator[None]:
+    """Interrupt the block when it has used a minute of CPU time.
 
-    A limit for waiting and not a measurement: what it guards takes well below a second, or grows without bound.
+    This is no measurement: the code under test takes well below a second, or its time grows without limit.
 
     Raises:
-        TimeoutError: it was interrupted.
+        TimeoutError: the block was interrupted.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
-        raise TimeoutError(f"still at work after {MAX_CPU_SECONDS:.0f} s of CPU time")
+        raise TimeoutError(f"not finished after {MAX_CPU_SECONDS:.0f} s of CPU time")
 
     before = signal.signal(signal.SIGPROF, interrupt)
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)

@@ -1,4 +1,4 @@
-"""A runtime under the rules of another environment, with counts of its own."""
+"""A runtime with the rules of another environment and with its own rate limit counts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,15 +20,15 @@ REDIS_DATABASE = "6"
 
 @asynccontextmanager
 async def fresh_cache(servers: Servers) -> AsyncIterator[Redis]:
-    """A Redis database in which nothing has been counted yet."""
+    """An empty Redis database."""
     url = make_url(servers.valkey.url).set(database=REDIS_DATABASE)
     async with Redis.from_url(url.render_as_string(hide_password=False)) as redis:
         await redis.flushdb()
         yield redis
 
 
-def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: object) -> Runtime:
-    """The runtime under the rules of an environment; `auth` changes settings of that group."""
+def in_environment(runtime: Runtime, cache: Redis, environment: Environment, **auth: object) -> Runtime:
+    """The runtime with the rules of an environment; `auth` changes settings of that group."""
     document = runtime.settings.model_dump()
     document |= {"environment": environment, "auth": {**document["auth"], **auth}, "_env_file": None}
     settings = Settings.model_validate(document)

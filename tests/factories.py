@@ -1,4 +1,4 @@
-"""Rows for tests, made under the tenant that they belong to, as the app itself would make them."""
+"""Rows for tests, inserted as the tenant that they belong to."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -18,14 +18,14 @@ from models.senders import Sender
 from runtime import Runtime
 
 numbers = count(1)
-FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds
+FAR_FUTURE = 4_102_444_800  # 2100-01-01, in Unix seconds
 UNUSABLE_PASSWORD = "!"
 NOW = datetime.now(UTC)
 FROM = "Shop <news@nudge.example>"
 
 
 async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
-    """A new organisation, and a member of it with a session."""
+    """Create an organization, and a member of it with a session."""
     actor = user_actor(new_id(), new_id(), role)
     number = next(numbers)
     async with runtime.work.begin(system_actor(actor.organization_id)) as uow:
@@ -37,7 +37,7 @@ async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
 
 
 async def member(runtime: Runtime, actor: Actor) -> None:
-    """The user's row and that of a session, in an organisation that exists."""
+    """Insert a user and a session into an existing organization."""
     email = f"user-{new_id().hex}@nudge.example"
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
@@ -56,23 +56,23 @@ async def member(runtime: Runtime, actor: Actor) -> None:
                 id=session_id_of(actor),
                 organization_id=actor.organization_id,
                 user_id=actor.user_id,
-                expires_at=datetime.fromtimestamp(FAR_AWAY, UTC),
+                expires_at=datetime.fromtimestamp(FAR_FUTURE, UTC),
             )
         )
 
 
 def session_id_of(actor: Actor) -> UUID:
-    """The id of the session that `member` made: never the user's, so that one cannot stand for the other."""
+    """The id of the session that `member` creates. It differs from the user's id, so that tests detect a mix-up."""
     return uuid5(actor.person_id, "session")
 
 
 def session(actor: Actor) -> Session:
-    """The session that `member` made."""
-    return Session(actor=actor, id=session_id_of(actor), expires_at=FAR_AWAY)
+    """The session that `member` creates."""
+    return Session(actor=actor, id=session_id_of(actor), expires_at=FAR_FUTURE)
 
 
 def token(runtime: Runtime, actor: Actor, *, session_id: UUID | None = None) -> str:
-    """An access token of the user, in the session that `member` made or in another."""
+    """An access token of the user, in the session that `member` creates or in another."""
     return runtime.tokens.issue(
         user_id=actor.person_id,
         organization_id=actor.organization_id,
@@ -81,7 +81,7 @@ def token(runtime: Runtime, actor: Actor, *, session_id: UUID | None = None) -> 
 
 
 async def contacts(runtime: Runtime, actor: Actor, how_many: int, *, tag: str | None = None) -> list[UUID]:
-    """Subscribed contacts of the actor's organisation; their ids, in order of creation."""
+    """Create subscribed contacts; returns their ids in order of creation."""
     rows = []
     for _ in range(how_many):
         email = f"contact-{next(numbers)}@example.com"
@@ -103,7 +103,7 @@ async def contacts(runtime: Runtime, actor: Actor, how_many: int, *, tag: str | 
 
 
 async def sender(runtime: Runtime, actor: Actor, *, confirmed: bool = True, default: bool = False) -> UUID:
-    """A sender of the actor's organisation."""
+    """Create a sender; returns its id."""
     sender_id = new_id()
     email = f"sender-{next(numbers)}@nudge.example"
     async with runtime.work.begin(actor) as uow:
@@ -123,7 +123,7 @@ async def sender(runtime: Runtime, actor: Actor, *, confirmed: bool = True, defa
 
 
 async def campaign(runtime: Runtime, actor: Actor, *, tag: str | None = None) -> UUID:
-    """A draft campaign to everybody, or to the contacts with a tag."""
+    """Create a draft campaign to all contacts, or to those with a tag; returns its id."""
     campaign_id = new_id()
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
@@ -158,7 +158,7 @@ async def delivery(
     contact_id: UUID,
     status: DeliveryStatus = DeliveryStatus.FAILED,
 ) -> UUID:
-    """A row of the ledger, as if the campaign had been sent to the contact."""
+    """Insert a delivery, as if the campaign had been sent to the contact; returns its id."""
     delivery_id = new_id()
     async with runtime.work.begin(actor) as uow:
         await uow.execute(

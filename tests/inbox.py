@@ -1,4 +1,4 @@
-"""What the provider tells, put into the inbox and applied as the webhooks' route and a worker would."""
+"""Webhook events of the provider, stored and applied as the webhook route and a worker would."""
 
 from typing import Any
 from uuid import UUID
@@ -11,13 +11,13 @@ from services.webhooks.receiving import receive
 
 
 async def deliver(runtime: Runtime, *payloads: dict[str, Any]) -> None:
-    """Store Postmark's events, each of a request of its own."""
+    """Store Postmark's events, each from its own request."""
     for payload in payloads:
         await receive(runtime.work, runtime.webhooks["postmark"], [payload])
 
 
 async def apply_inbox(runtime: Runtime) -> int:
-    """Apply what waits; how many events were applied."""
+    """Apply the stored events; returns how many were applied."""
     await attribute_events(runtime.system)
     applied = 0
     for organization_id in await organizations_with_events(runtime.system, UUID(int=0), 1_000):

@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that can be cut."""
+"""A TCP relay to PostgreSQL that can be closed and opened again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.conftest import Servers, copy_template, settings_for
 
 @dataclass(slots=True)
 class Relay:
-    """A way to PostgreSQL that can be cut."""
+    """A TCP relay to PostgreSQL that can be closed and opened again."""
 
     host: str
     port: int
@@ -23,47 +23,47 @@ class Relay:
 
     async def open(self) -> None:
         """Listen, on the same port as before."""
-        self.server = await asyncio.start_server(self.join, "127.0.0.1", self.own_port)
+        self.server = await asyncio.start_server(self.forward, "127.0.0.1", self.own_port)
         self.own_port = self.server.sockets[0].getsockname()[1]
 
-    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass bytes both ways until either side ends."""
-        far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
-        self.writers += [writer, far_writer]
-        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward bytes in both directions until either side ends."""
+        target_reader, target_writer = await asyncio.open_connection(self.host, self.port)
+        self.writers += [writer, target_writer]
+        await asyncio.gather(copy(reader, target_writer), copy(target_reader, writer))
 
-    def cut(self) -> None:
-        """Close the door, and end what goes through it."""
+    def disconnect(self) -> None:
+        """Close the listener, and abort all connections."""
         assert self.server is not None
         self.server.close()
         for writer in self.writers:
             writer.transport.abort()
 
 
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass bytes on until they end."""
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy bytes until the end of the stream."""
     try:
         while chunk := await reader.read(65_536):
             writer.write(chunk)
             await writer.drain()
     except ConnectionError:
-        return  # cut
+        return  # aborted by disconnect()
     finally:
         writer.close()
 
 
 @asynccontextmanager
 async def relayed(servers: Servers) -> AsyncIterator[tuple[Relay, Settings]]:
-    """A relay to the session's PostgreSQL, and settings that go through it."""
+    """A relay to the session's PostgreSQL, and settings with the relay's address."""
     settings = settings_for(servers, await copy_template(servers))
     assert settings.database.url is not None
     url = make_url(settings.database.url.get_secret_value())
     relay = Relay(host=str(url.host), port=int(url.port or 0))
     await relay.open()
-    through = url.set(host="127.0.0.1", port=relay.own_port).render_as_string(hide_password=False)
+    relay_url = url.set(host="127.0.0.1", port=relay.own_port).render_as_string(hide_password=False)
     document = settings.model_dump()
-    document["database"]["url"] = through
+    document["database"]["url"] = relay_url
     try:
         yield relay, Settings.model_validate({**document, "_env_file": None})
     finally:
-        relay.cut()
+        relay.disconnect()

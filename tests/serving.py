@@ -1,4 +1,4 @@
-"""The application behind a real server, in this process and on a free port."""
+"""The application in a real HTTP server, in this process and on a free port."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ class Served:
 
 @asynccontextmanager
 async def served(runtime: Runtime, schema: strawberry.Schema | None = None) -> AsyncIterator[Served]:
-    """Serve a runtime until the block ends; afterwards the server is gone, the runtime is as it was."""
+    """Serve a runtime until the block ends. The runtime stays open."""
     application = build_on(runtime, schema)
     server = Server(application)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The SQL that reaches the database, for tests of how much of it there is and what work it makes."""
+"""The SQL statements that reach the database, and the rows that they touch."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,38 +14,38 @@ ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", 
 
 @contextmanager
 def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
-    """The statements that run meanwhile, with their parameters."""
+    """Collect the statements that run during the block, with their parameters."""
     seen: list[tuple[str, tuple[Any, ...]]] = []
 
-    def note(_: object, __: object, statement: str, parameters: tuple[Any, ...], *___: object) -> None:
+    def record(_: object, __: object, statement: str, parameters: tuple[Any, ...], *___: object) -> None:
         seen.append((statement, parameters))
 
-    def note_read(statement: str, parameters: Sequence[Any]) -> None:
+    def record_read(statement: str, parameters: Sequence[Any]) -> None:
         seen.append((statement, tuple(parameters)))
 
     pool = read_side(runtime.engine).pool
     assert pool is not None
     observers = pool.observers
-    observers.append(note_read)
-    event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
+    observers.append(record_read)
+    event.listen(runtime.engine.sync_engine, "before_cursor_execute", record)
     try:
         yield seen
     finally:
-        observers.remove(note_read)
-        event.remove(runtime.engine.sync_engine, "before_cursor_execute", note)
+        observers.remove(record_read)
+        event.remove(runtime.engine.sync_engine, "before_cursor_execute", record)
 
 
 async def rows_touched(runtime: Runtime, statement: str, parameters: tuple[Any, ...]) -> int:
-    """How many rows the steps of a statement's plan pass on or drop, all rounds of loops counted."""
+    """How many rows the nodes of a statement's query plan return or remove, summed over all loops."""
     async with runtime.engine.connect() as connection:
         explained = await connection.exec_driver_sql(
             f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", parameters
         )
         plan: dict[str, Any] = explained.scalar_one()[0]["Plan"]
-    return int(touched(plan))
+    return int(rows_of_node(plan))
 
 
-def touched(step: dict[str, Any]) -> float:
-    """The rows of a step of a plan and of all steps below it."""
-    own: float = step["Actual Loops"] * sum(step.get(name, 0) for name in ROWS)
-    return own + sum(touched(inner) for inner in step.get("Plans", ()))
+def rows_of_node(node: dict[str, Any]) -> float:
+    """The rows of a node of a query plan and of all nodes below it."""
+    own: float = node["Actual Loops"] * sum(node.get(name, 0) for name in ROWS)
+    return own + sum(rows_of_node(child) for child in node.get("Plans", ()))

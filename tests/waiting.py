@@ -1,4 +1,4 @@
-"""Wait for what comes in its own time: as long as a busy machine may take, and no longer than it does."""
+"""Poll for a condition, with a timeout long enough for a busy machine."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,14 +12,18 @@ WAIT_SECONDS = 60.0
 
 
 async def until(holds: Callable[[], Awaitable[object]]) -> None:
-    """Look until it holds; fail when it does not within a minute."""
+    """Poll a condition until it holds.
+
+    Raises:
+        TimeoutError: it does not hold within a minute.
+    """
     async with asyncio.timeout(WAIT_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - what is looked at rings no bell
+        while not await holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 
-async def waits_for(runtime: Runtime, uow: UnitOfWork) -> bool:
-    """Whether another transaction waits for a lock of this one."""
+async def blocks_another(runtime: Runtime, uow: UnitOfWork) -> bool:
+    """Whether another transaction waits for a lock that this one holds."""
     [[holder]] = await uow.rows(select(func.pg_backend_pid()))
     waiting = (
         select(func.count()).select_from(text("pg_stat_activity")).where(text(":holder = ANY(pg_blocking_pids(pid))"))

@@ -164,7 +164,7 @@ class ApiKeyIdentity(Identity):
         self.lookups += 1
         if self.key is None:
             raise Unauthenticated("The key was revoked.")
-        return Session(actor=self.key, id=KEY, expires_at=factories.FAR_AWAY)
+        return Session(actor=self.key, id=KEY, expires_at=factories.FAR_FUTURE)
 
 
 async def test_an_api_key_has_its_own_limit_of_sockets(runtime: Runtime) -> None:

@@ -24,7 +24,7 @@ from services.accounts.admission import Admission, SignUpClosed, build_admission
 from services.accounts.credentials import InvalidCredentials
 from services.accounts.opening import Owner
 from tests.client import ApiClient
-from tests.environments import under
+from tests.environments import in_environment
 from tests.serving import served
 
 PASSWORD = "correct horse"
@@ -68,7 +68,7 @@ def test_sign_up_is_closed_in_production_unless_configured_otherwise(
 
 async def test_closed_sign_up_suggests_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:
     """The response is SIGN_UP_CLOSED for any values; the operator can still create organizations."""
-    closed = under(runtime, cache, Environment.PRODUCTION)
+    closed = in_environment(runtime, cache, Environment.PRODUCTION)
     async with api_under(closed) as api:
         for given in (values(), values(email="nobody", password="x")):
             payload = (await api.execute(SIGN_UP, given))["signUp"]
@@ -85,7 +85,7 @@ async def test_closed_sign_up_suggests_what_to_do_instead(runtime: Runtime, cach
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cache: Redis) -> None:
     """The eleventh within an hour is 429 with Retry-After and stores nothing; invalid ones are not counted."""
-    async with api_under(under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN")) as api:
+    async with api_under(in_environment(runtime, cache, Environment.PRODUCTION, sign_up="OPEN")) as api:
         for _ in range(20):
             await api.execute(SIGN_UP, values(password="short"))
         for _ in range(10):
@@ -103,7 +103,7 @@ async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cach
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_production_limits_the_sign_ups_of_all_clients(runtime: Runtime, cache: Redis) -> None:
     """All clients together share a limit."""
-    open_ = under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN", sign_ups_per_hour=5).admission
+    open_ = in_environment(runtime, cache, Environment.PRODUCTION, sign_up="OPEN", sign_ups_per_hour=5).admission
     for number in range(5):
         await sign_up(open_, f"192.0.2.{number}")
     with pytest.raises(RateLimited):
@@ -125,7 +125,7 @@ async def sign_up(admission: Admission, client: str) -> None:
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_production_limits_the_failures_of_a_client_over_all_addresses(runtime: Runtime, cache: Redis) -> None:
     """Of log-ins with sixty addresses thirty are checked; other clients and other IPv6 networks are not limited."""
-    limited = under(runtime, cache, Environment.PRODUCTION)
+    limited = in_environment(runtime, cache, Environment.PRODUCTION)
 
     async def guess(client: str) -> type[Exception]:
         email = f"{uuid4().hex}@nudge.example"
@@ -145,7 +145,7 @@ async def test_production_limits_the_failures_of_a_client_over_all_addresses(run
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_an_outage_does_not_count_as_failed_log_ins(runtime: Runtime, cache: Redis) -> None:
     """Log-ins that fail while the database is unavailable do not count when it is available again."""
-    limited = under(runtime, cache, Environment.PRODUCTION)
+    limited = in_environment(runtime, cache, Environment.PRODUCTION)
     nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
 
     async def log_in(system: SystemScope) -> None:
@@ -164,7 +164,7 @@ async def test_an_outage_does_not_count_as_failed_log_ins(runtime: Runtime, cach
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_right_passwords_are_not_limited(runtime: Runtime, cache: Redis) -> None:
     """Forty log-ins of one user, concurrent and in sequence, all succeed in production."""
-    limited = under(runtime, cache, Environment.PRODUCTION)
+    limited = in_environment(runtime, cache, Environment.PRODUCTION)
     email = f"{uuid4().hex}@nudge.example"
     owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
     await opening.open_organization(limited.work, limited.admission, owner, issuer=None)
@@ -181,7 +181,7 @@ async def test_right_passwords_are_not_limited(runtime: Runtime, cache: Redis) -
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_the_limits_in_development_are_out_of_reach(runtime: Runtime, cache: Redis) -> None:
     """From one client, 150 concurrent sign-ups succeed, and as many log-ins of one user."""
-    async with api_under(under(runtime, cache, Environment.DEVELOPMENT)) as api:
+    async with api_under(in_environment(runtime, cache, Environment.DEVELOPMENT)) as api:
         given = [values() for _ in range(150)]
         replies = await asyncio.gather(*(api.send(SIGN_UP, each) for each in given))
         assert [reply.data["signUp"]["userErrors"] for reply in replies] == 150 * [[]]
@@ -265,7 +265,7 @@ async def test_no_client_can_fill_the_queue_for_hashes_in_production(
     runtime: Runtime, cache: Redis, slow: SlowHasher
 ) -> None:
     """Besides the two that run, sixteen of one client and sixty-four of all clients may wait."""
-    turns = under(runtime, cache, Environment.PRODUCTION).admission.passwords
+    turns = in_environment(runtime, cache, Environment.PRODUCTION).admission.passwords
     tasks = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
     await until_running(slow, 2)
     for client in "abcd":

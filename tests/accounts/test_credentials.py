@@ -20,7 +20,7 @@ from services.accounts import opening, registration
 from services.accounts.credentials import InvalidCredentials
 from services.accounts.opening import Owner
 from tests import factories
-from tests.environments import under
+from tests.environments import in_environment
 
 PASSWORD = "correct horse"
 
@@ -28,7 +28,7 @@ PASSWORD = "correct horse"
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cache: Redis) -> None:
     """Of two users of an organization neither can use the other's password or log in while disabled."""
-    limited = under(runtime, cache, Environment.DEVELOPMENT)
+    limited = in_environment(runtime, cache, Environment.DEVELOPMENT)
     owner = await factories.organization(runtime)
     viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, viewer)
@@ -59,7 +59,7 @@ async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cac
 @pytest.mark.parametrize("password", ["x" * 8, "y" * 128])
 async def test_the_shortest_and_the_longest_password(runtime: Runtime, cache: Redis, password: str) -> None:
     """Passwords of 8 and of 128 characters, and names of 120, are accepted; a changed length does not log in."""
-    limited = under(runtime, cache, Environment.DEVELOPMENT)
+    limited = in_environment(runtime, cache, Environment.DEVELOPMENT)
     email = f"{uuid4().hex}@nudge.example"
     owner = Owner(organization_name="A" * 120, email=email, full_name="B" * 120, password=password)
     await opening.open_organization(limited.work, limited.admission, owner, issuer=None)
@@ -81,7 +81,7 @@ def test_names_end_at_120_characters() -> None:
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_a_right_password_resets_the_count_of_failures(runtime: Runtime, cache: Redis) -> None:
     """For its address and client; failures for other addresses and from other clients still count."""
-    limited = under(runtime, cache, Environment.DEVELOPMENT, failed_logins=3)
+    limited = in_environment(runtime, cache, Environment.DEVELOPMENT, failed_logins=3)
     email, other = (f"{uuid4().hex}@nudge.example" for _ in range(2))
     owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
     await opening.open_organization(limited.work, limited.admission, owner, issuer=None)

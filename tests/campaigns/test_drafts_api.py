@@ -19,7 +19,7 @@ from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
-from tests.waiting import until, waits_for
+from tests.waiting import blocks_another, until
 
 HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
@@ -261,7 +261,7 @@ async def test_a_call_that_waits_for_a_concurrent_change_is_refused(
     async with runtime.work.begin(owner) as uow:
         await drafting.update(uow, only_id(campaign_id), {"name": "After"})
         refusal = asyncio.create_task(refused(mine, mutation, campaignId=campaign_id, **values))
-        await until(partial(waits_for, runtime, uow))
+        await until(partial(blocks_another, runtime, uow))
     assert [error["code"] for error in await refusal] == ["CONFLICT"]
     found = await mine.execute("query ($id: ID!) { campaign(id: $id) { name } }", {"id": campaign_id})
     assert found["campaign"] == {"name": "After"}

@@ -22,7 +22,7 @@ from services.campaigns.lifecycle import CampaignChanged, move
 from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, command, gid, refused
 from tests.client import ApiClient
-from tests.waiting import until, waits_for
+from tests.waiting import blocks_another, until
 
 SEND = command("send")
 
@@ -142,7 +142,7 @@ async def test_a_concurrent_change_prevents_sending(runtime: Runtime, *, later: 
     async with runtime.work.begin(owner) as uow:
         await drafting.update(uow, campaign_id, {"name": "After"})
         waiting = asyncio.create_task(send())
-        await until(partial(waits_for, runtime, uow))
+        await until(partial(blocks_another, runtime, uow))
     with pytest.raises(CampaignChanged):
         await waiting
 

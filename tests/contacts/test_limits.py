@@ -21,7 +21,7 @@ from services.contacts import changing, listing, tagging, upserting
 from services.contacts.fields import UncheckedFields, check
 from services.contacts.upserting import UpsertStatus
 from tests import factories
-from tests.waiting import until, waits_for
+from tests.waiting import blocks_another, until
 
 KIB = 1_024
 EMPTY_FIELDS = len('{"a": []}')
@@ -116,7 +116,7 @@ async def test_a_contact_has_at_most_100_tags_also_by_concurrent_calls(
     async with runtime.work.begin(actor) as uow:
         await first(uow, contact_id, tags[:60])
         others = asyncio.create_task(give_others())
-        await until(partial(waits_for, runtime, uow))
+        await until(partial(blocks_another, runtime, uow))
     with pytest.raises((InvalidInput, InputErrors), match="at most 100 tags"):
         await others
     held = await listing.tags_of(runtime.reads(actor.tenant), [contact_id])

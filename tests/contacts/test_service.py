@@ -18,7 +18,7 @@ from services.contacts.fields import UncheckedFields
 from services.contacts.history import EVENTS
 from services.contacts.listing import CONTACTS, ContactRow
 from tests import factories
-from tests.waiting import until, waits_for
+from tests.waiting import blocks_another, until
 
 
 async def create(runtime: Runtime, actor: Actor, given: UncheckedFields) -> ContactRow:
@@ -247,7 +247,7 @@ async def test_concurrent_changes_merge_their_custom_fields(runtime: Runtime) ->
     async with runtime.work.begin(actor) as uow:
         await changing.change(uow, made.id, {"custom_fields": {"plan": "pro"}})
         second = asyncio.create_task(change({"custom_fields": {"city": "Rome"}}))
-        await until(partial(waits_for, runtime, uow))
+        await until(partial(blocks_another, runtime, uow))
     assert (await second).custom_fields == {"seats": 3, "plan": "pro", "city": "Rome"}
 
 
@@ -294,7 +294,7 @@ async def test_unsubscribing_fails_if_the_address_changes_concurrently(runtime: 
     async with runtime.work.begin(actor) as uow:
         await changing.change(uow, made.id, {"email": "new@example.com"})
         leaving = asyncio.create_task(unsubscribe())
-        await until(partial(waits_for, runtime, uow))
+        await until(partial(blocks_another, runtime, uow))
     with pytest.raises(Conflict):
         await leaving
     assert await runtime.reads(actor.tenant).rows(select(Suppression.email_norm)) == []

@@ -22,7 +22,7 @@ from services.contacts.fields import UncheckedFields
 from services.contacts.listing import CONTACTS
 from services.contacts.upserting import OnInvalid, UpsertResult, UpsertStatus
 from tests import factories
-from tests.effort import counted
+from tests.effort import count_calls
 from tests.properties import examples
 from tests.statements import statements
 
@@ -111,7 +111,7 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
         ]
 
     for name, status in (("A", UpsertStatus.CREATED), ("A", UpsertStatus.UNCHANGED), ("B", UpsertStatus.UPDATED)):
-        with statements(runtime) as seen, counted() as effort:
+        with statements(runtime) as seen, count_calls() as effort:
             results = await upsert(runtime, actor, rows(name))
         assert {result.status for result in results} == {status}
         assert len(seen) <= 6  # the last is the audit record
@@ -236,7 +236,7 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
             for work in (upserting, tagging, listing):
                 group.create_task(work(number))
     reads = runtime.reads(actor.tenant)
-    counted = await contact_listing.tag_counts(reads)
-    assert {tag: held for tag, held in counted.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
+    counts = await contact_listing.tag_counts(reads)
+    assert {tag: held for tag, held in counts.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
     assert await lists.member_counts(reads, [news.id]) == {news.id: 0}
     assert len(await reads.rows(select(ContactTag.tag).distinct())) in {6, 7}

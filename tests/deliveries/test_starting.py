@@ -20,7 +20,7 @@ from services.campaigns.lifecycle import move
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign
 from services.deliveries.sweeping import advance_campaign, start_due
 from tests import factories
-from tests.waiting import until, waits_for
+from tests.waiting import blocks_another, until
 
 AN_HOUR = timedelta(hours=1)
 A_WEEK = timedelta(days=7)
@@ -69,7 +69,7 @@ async def test_a_concurrent_change_prevents_the_start(
     async with runtime.work.begin(owner) as uow:
         await change(uow, campaign_id)
         starting = asyncio.create_task(advance_campaign(runtime.work, owner, campaign_id))
-        await until(lambda: waits_for(runtime, uow))
+        await until(lambda: blocks_another(runtime, uow))
         assert not starting.done()
     await starting
     assert await status_of(runtime, owner, campaign_id) == ends

@@ -8,7 +8,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from graphql import build_schema, parse, validate
 
-from tests.conftest import Servers, copy_template, located
+from tests.conftest import Servers, copy_template, with_database
 from tests.documents.pages import blocks, handbook, text_of
 
 AS_APP = "-- as nudge_app"
@@ -40,7 +40,7 @@ async def database(servers: Servers) -> str:
 async def test_statements_run(servers: Servers, database: str, text: str) -> None:
     """Every statement of a page runs, as the role that the page names, with an id for each variable of psql."""
     url = servers.postgres.app_url if text.startswith(AS_APP) else servers.postgres.admin_url
-    address = located(url, database).set(drivername="postgresql").render_as_string(hide_password=False)
+    address = with_database(url, database).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(address)
     try:
         transaction = connection.transaction()

@@ -168,7 +168,7 @@ async def open_accounts(uow: UnitOfWork, company: Company) -> None:
             "id": company.sessions[name],
             "organization_id": owner.organization_id,
             "user_id": owner.user_id,
-            "expires_at": datetime.fromtimestamp(factories.FAR_AWAY, UTC),
+            "expires_at": datetime.fromtimestamp(factories.FAR_FUTURE, UTC),
         }
         await uow.execute(insert(UserSession).values(**session))
         await uow.execute(

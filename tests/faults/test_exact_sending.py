@@ -1,6 +1,7 @@
-"""Whatever is killed, and whenever: nobody skipped, nobody mailed twice. Real processes, real servers, loopback.
+"""Crashes of a worker, Redis or PostgreSQL while a campaign is sent: no contact is skipped or mailed twice.
 
-`make test` kills once, where the provider has accepted what nobody has recorded; `make faults` does all of it.
+`make test` runs one case: the worker is killed after the provider accepted a batch and before the worker records it.
+`make faults` runs all.
 """
 
 import asyncio
@@ -11,198 +12,209 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.faults.stage import LONGER_TIMES, Show, Stage, assert_exact, open_stage, rehearse
+from tests.faults.environment import (
+    LONGER_TIMES,
+    FaultEnvironment,
+    PreparedCampaign,
+    assert_exact,
+    fault_environment,
+    prepare_campaign,
+)
 
-SLOW_SECONDS = 3600  # longer than any test: what is held up then is never accepted, or answered
+SLOW_SECONDS = 3600  # longer than any test, so that a stalled request never completes
 
 pytestmark = pytest.mark.faults
 
 
-async def until_status(stage: Stage, show: Show, status: str) -> None:
+async def until_status(env: FaultEnvironment, campaign: PreparedCampaign, status: str) -> None:
     """Wait until a delivery of the campaign is in the status."""
 
     async def found() -> bool:
-        return bool((await stage.statuses(show.actor, show.campaign_id)).get(status))
+        return bool((await env.statuses(campaign.actor, campaign.campaign_id)).get(status))
 
-    await stage.until(f"a delivery is {status}", found)
+    await env.until(f"a delivery is {status}", found)
 
 
-async def until_accepted(stage: Stage, how_many: int) -> None:
+async def until_accepted(env: FaultEnvironment, how_many: int) -> None:
     """Wait until the sandbox has accepted so many messages."""
 
     async def found() -> bool:
-        return bool((await stage.summary())["accepted"] >= how_many)
+        return bool((await env.summary())["accepted"] >= how_many)
 
-    await stage.until(f"{how_many} messages are accepted", found)
-
-
-async def end_exactly(stage: Stage, show: Show) -> None:
-    """A fresh worker brings the campaign to its end, and the promise holds."""
-    await stage.set_faults()
-    stage.start_worker()
-    await stage.until_finished(show.actor, show.campaign_id)
-    await assert_exact(stage, show)
+    await env.until(f"{how_many} messages are accepted", found)
 
 
-@pytest.mark.slow
-async def test_killed_before_the_point_of_no_return(tmp_path: Path) -> None:
-    """Kill -9 with a batch claimed and not submitted: its lease lapses, and another worker sends it."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=120)
-        # T2 has to read the suppressions, and T1 has not: here the worker stands still between the two.
-        async with stage.locked("LOCK TABLE suppressions IN ACCESS EXCLUSIVE MODE"):
-            stage.start_worker()
-            await until_status(stage, show, "claimed")
-            stage.kill_worker()
-        assert (await stage.summary())["accepted"] == 0
-        assert "submitting" not in await stage.statuses(show.actor, show.campaign_id)
-        await end_exactly(stage, show)
+async def finish_and_check(env: FaultEnvironment, campaign: PreparedCampaign) -> None:
+    """Clear the faults, let a new worker finish the campaign, and check the result."""
+    await env.set_faults()
+    env.start_worker()
+    await env.until_finished(campaign.actor, campaign.campaign_id)
+    await assert_exact(env, campaign)
 
 
 @pytest.mark.slow
-async def test_killed_after_the_point_of_no_return(tmp_path: Path) -> None:
-    """Kill -9 with a batch submitted that the provider never took: in doubt, asked for, found absent, sent again."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=120)
-        await stage.set_faults(stall_before_accept={"seconds": SLOW_SECONDS})
-        stage.start_worker()
-        await until_status(stage, show, "submitting")
-        stage.kill_worker()
-        assert (await stage.summary())["accepted"] == 0
-        await end_exactly(stage, show)
-
-
-async def test_killed_when_accepted_but_not_answered(tmp_path: Path) -> None:
-    """Kill -9 with a batch accepted and the reply not sent yet: in doubt, asked for, found, not sent again."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        show = await rehearse(stage, recipients=120)
-        await stage.set_faults(stall_after_accept={"seconds": SLOW_SECONDS})
-        stage.start_worker()
-        await until_accepted(stage, 1)
-        stage.kill_worker()
-        assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
-        await end_exactly(stage, show)
+async def test_killed_after_claiming(tmp_path: Path) -> None:
+    """Kill -9 with a batch claimed and not submitted: its lease expires, and another worker sends it."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=120)
+        # T2 reads the suppressions and T1 does not, so the lock blocks the worker between the two.
+        async with env.locked("LOCK TABLE suppressions IN ACCESS EXCLUSIVE MODE"):
+            env.start_worker()
+            await until_status(env, campaign, "claimed")
+            env.kill_worker()
+        assert (await env.summary())["accepted"] == 0
+        assert "submitting" not in await env.statuses(campaign.actor, campaign.campaign_id)
+        await finish_and_check(env, campaign)
 
 
 @pytest.mark.slow
-async def test_killed_when_answered_but_not_recorded(tmp_path: Path) -> None:
-    """Kill -9 between the provider's reply and its record: in doubt, asked for, found, not sent again."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        show = await rehearse(stage, recipients=600)
-        await stage.set_faults(stall_after_accept={"seconds": 1})
-        stage.start_worker()
-        while not await killed_before_recording(stage, show):
+async def test_killed_while_submitting(tmp_path: Path) -> None:
+    """Kill -9 with a batch submitted that the provider never accepted: it is looked up, not found, and sent again."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=120)
+        await env.set_faults(stall_before_accept={"seconds": SLOW_SECONDS})
+        env.start_worker()
+        await until_status(env, campaign, "submitting")
+        env.kill_worker()
+        assert (await env.summary())["accepted"] == 0
+        await finish_and_check(env, campaign)
+
+
+async def test_killed_before_the_response(tmp_path: Path) -> None:
+    """Kill -9 with a batch accepted before the response arrives: it is looked up, found, and not sent again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        campaign = await prepare_campaign(env, recipients=120)
+        await env.set_faults(stall_after_accept={"seconds": SLOW_SECONDS})
+        env.start_worker()
+        await until_accepted(env, 1)
+        env.kill_worker()
+        assert (await env.statuses(campaign.actor, campaign.campaign_id)).get("submitting")
+        await finish_and_check(env, campaign)
+
+
+@pytest.mark.slow
+async def test_killed_before_recording(tmp_path: Path) -> None:
+    """Kill -9 after the provider's response and before it is recorded: looked up, found, and not sent again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        campaign = await prepare_campaign(env, recipients=600)
+        await env.set_faults(stall_after_accept={"seconds": 1})
+        env.start_worker()
+        while not await killed_before_recording(env, campaign):
             pass
-        await end_exactly(stage, show)
+        await finish_and_check(env, campaign)
 
 
-async def killed_before_recording(stage: Stage, show: Show) -> bool:
-    """Kill the worker with a batch answered; False when the batch that was just accepted is recorded already."""
-    await until_accepted(stage, (await stage.summary())["accepted"] + 1)
-    # T3 has to change the rows, and cannot while somebody else holds them.
-    async with stage.locked("SELECT 1 FROM email_deliveries WHERE status = 'submitting' FOR UPDATE") as held:
-        if held:
-            await stage.until("the worker waits to record", stage.somebody_waits)
-            assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
-            stage.kill_worker()
-    return bool(held)
+async def killed_before_recording(env: FaultEnvironment, campaign: PreparedCampaign) -> bool:
+    """Kill the worker between a response and its record.
 
-
-@pytest.mark.slow
-async def test_killed_again_and_again(tmp_path: Path) -> None:
-    """Kill -9 at whatever moment it happens to be, six times over: still exact."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=1_500)
-        await stage.set_faults(stall_after_accept={"seconds": 0.05})
-        for nap in (0.05, 0.2, 0.11, 0.31, 0.02, 0.17):
-            before = (await stage.summary())["accepted"]
-            stage.start_worker()
-            await until_accepted(stage, min(before + 1, show.audience - 1))
-            await asyncio.sleep(nap)
-            stage.kill_worker()
-        await end_exactly(stage, show)
+    Returns:
+        False if the batch that was just accepted is already recorded; the worker then still runs.
+    """
+    await until_accepted(env, (await env.summary())["accepted"] + 1)
+    # T3 updates the rows, so the lock blocks it.
+    async with env.locked("SELECT 1 FROM email_deliveries WHERE status = 'submitting' FOR UPDATE") as rows:
+        if rows:
+            await env.until("the worker waits to record", env.is_lock_awaited)
+            assert (await env.statuses(campaign.actor, campaign.campaign_id)).get("submitting")
+            env.kill_worker()
+    return bool(rows)
 
 
 @pytest.mark.slow
-async def test_redis_flushed_and_restarted_in_the_middle(tmp_path: Path) -> None:
-    """Redis loses everything, goes away and comes back while a campaign is sent: the same worker ends it exactly."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=1_500)
-        await stage.set_faults(stall_after_accept={"seconds": 0.1})
-        worker = stage.start_worker()
-        await until_accepted(stage, 100)
-        async with Redis.from_url(stage.valkey.url) as redis:
+async def test_killed_repeatedly(tmp_path: Path) -> None:
+    """Kill -9 six times, at arbitrary moments: the result is still exact."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=1_500)
+        await env.set_faults(stall_after_accept={"seconds": 0.05})
+        for delay in (0.05, 0.2, 0.11, 0.31, 0.02, 0.17):
+            before = (await env.summary())["accepted"]
+            env.start_worker()
+            await until_accepted(env, min(before + 1, campaign.audience - 1))
+            await asyncio.sleep(delay)
+            env.kill_worker()
+        await finish_and_check(env, campaign)
+
+
+@pytest.mark.slow
+async def test_redis_flushed_and_restarted(tmp_path: Path) -> None:
+    """Redis loses all data, stops and restarts while a campaign is sent: the same worker finishes it exactly."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=1_500)
+        await env.set_faults(stall_after_accept={"seconds": 0.1})
+        worker = env.start_worker()
+        await until_accepted(env, 100)
+        async with Redis.from_url(env.valkey.url) as redis:
             await redis.flushall()
-        await until_accepted(stage, 300)
-        stage.valkey.kill()
+        await until_accepted(env, 300)
+        env.valkey.kill()
         await asyncio.sleep(1)
-        stage.valkey.start()
-        await stage.until_finished(show.actor, show.campaign_id)
-        await assert_exact(stage, show)
+        env.valkey.start()
+        await env.until_finished(campaign.actor, campaign.campaign_id)
+        await assert_exact(env, campaign)
         assert worker.poll() is None, "the worker must survive a restart of Redis"
 
 
 @pytest.mark.slow
-async def test_postgres_restarted_in_the_middle(tmp_path: Path) -> None:
-    """PostgreSQL crashes after the provider accepted a batch and before that is recorded: exact when it is back."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=800)
-        await stage.set_faults(stall_after_accept={"seconds": 0.5})
-        worker = stage.start_worker()
-        await until_accepted(stage, 100)
-        stage.postgres.kill()
+async def test_postgres_restarted(tmp_path: Path) -> None:
+    """PostgreSQL crashes after the provider accepted a batch and before it is recorded: the result is still exact."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=800)
+        await env.set_faults(stall_after_accept={"seconds": 0.5})
+        worker = env.start_worker()
+        await until_accepted(env, 100)
+        env.postgres.kill()
         await asyncio.sleep(1)
-        stage.postgres.start()
-        await stage.until_finished(show.actor, show.campaign_id)
-        await assert_exact(stage, show)
+        env.postgres.start()
+        await env.until_finished(campaign.actor, campaign.campaign_id)
+        await assert_exact(env, campaign)
         assert worker.poll() is None, "the worker must survive a restart of PostgreSQL"
 
 
 @pytest.mark.slow
-async def test_a_worker_that_sleeps_past_its_lease(tmp_path: Path) -> None:
-    """SIGSTOP with a batch under way, until another worker has settled it; woken up, the first does no harm."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        show = await rehearse(stage, recipients=200)
-        await stage.set_faults(stall_before_accept={"seconds": 4, "count": 4})
-        sleeper = stage.start_worker()
-        await until_status(stage, show, "submitting")
-        os.kill(sleeper.pid, signal.SIGSTOP)
+async def test_worker_suspended_past_its_lease(tmp_path: Path) -> None:
+    """SIGSTOP during a batch until another worker has finished it: when continued, the first sends nothing again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        campaign = await prepare_campaign(env, recipients=200)
+        await env.set_faults(stall_before_accept={"seconds": 4, "count": 4})
+        stopped = env.start_worker()
+        await until_status(env, campaign, "submitting")
+        os.kill(stopped.pid, signal.SIGSTOP)
         try:
-            await stage.set_faults()
-            stage.start_worker()
-            await stage.until_finished(show.actor, show.campaign_id)
+            await env.set_faults()
+            env.start_worker()
+            await env.until_finished(campaign.actor, campaign.campaign_id)
         finally:
-            os.kill(sleeper.pid, signal.SIGCONT)
+            os.kill(stopped.pid, signal.SIGCONT)
         await asyncio.sleep(2)
-        await assert_exact(stage, show)
+        await assert_exact(env, campaign)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [600, -600], ids=["fast", "slow"])
-async def test_workers_whose_clocks_are_ten_minutes_off(tmp_path: Path, first: int) -> None:
-    """A worker ten minutes ahead and one as much behind share a campaign, and one dies with a batch: still exact.
+@pytest.mark.parametrize("offset", [600, -600], ids=["fast", "slow"])
+async def test_worker_clocks_ten_minutes_off(tmp_path: Path, offset: int) -> None:
+    """One worker's clock is ten minutes fast, the other's slow, and one is killed: the result is still exact.
 
-    Leases and looks go by the database's clock. Were they a worker's own, the other's would be over, or never be.
+    Leases and look-ups use the database's clock. With a worker's own clock, leases would expire at once, or never.
     """
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        show = await rehearse(stage, recipients=600)
-        await stage.set_faults(stall_after_accept={"seconds": 2}, server_error_before_accept={"count": 1})
-        stage.start_worker(clock_off_seconds=-first)
-        stage.start_worker(clock_off_seconds=first)
-        await until_accepted(stage, 150)
-        assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
-        stage.kill_worker()
-        await stage.until_finished(show.actor, show.campaign_id)
-        await assert_exact(stage, show)
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        campaign = await prepare_campaign(env, recipients=600)
+        await env.set_faults(stall_after_accept={"seconds": 2}, server_error_before_accept={"count": 1})
+        env.start_worker(clock_offset_seconds=-offset)
+        env.start_worker(clock_offset_seconds=offset)
+        await until_accepted(env, 150)
+        assert (await env.statuses(campaign.actor, campaign.campaign_id)).get("submitting")
+        env.kill_worker()
+        await env.until_finished(campaign.actor, campaign.campaign_id)
+        await assert_exact(env, campaign)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["server_error_after_accept", "cut_reply", "unreadable_reply", "half_batch"])
-async def test_a_provider_that_lies(tmp_path: Path, fault: str) -> None:
-    """The provider accepts and says otherwise, a few times: those messages are asked for, not sent again."""
-    async with open_stage(tmp_path) as stage:
-        show = await rehearse(stage, recipients=300)
-        await stage.set_faults(**{fault: {"count": 3}})
-        stage.start_worker()
-        await stage.until_finished(show.actor, show.campaign_id)
-        await assert_exact(stage, show)
+async def test_misleading_responses(tmp_path: Path, fault: str) -> None:
+    """The provider accepts messages and responds with an error: they are looked up, and not sent again."""
+    async with fault_environment(tmp_path) as env:
+        campaign = await prepare_campaign(env, recipients=300)
+        await env.set_faults(**{fault: {"count": 3}})
+        env.start_worker()
+        await env.until_finished(campaign.actor, campaign.campaign_id)
+        await assert_exact(env, campaign)

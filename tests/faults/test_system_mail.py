@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of sending system mail: each message is accepted once. Real processes."""
+"""A worker is killed while it sends system mail: each message is accepted exactly once."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,104 +10,104 @@ from core.access.actor import Actor
 from models.outbox import OutboxMessage
 from services.senders import changing
 from tests import factories
-from tests.faults.stage import LONGER_TIMES, Stage, open_stage
+from tests.faults.environment import LONGER_TIMES, FaultEnvironment, fault_environment
 
 MESSAGES = 30
-SLOW_SECONDS = 3_600  # longer than any test: what is held up then is never accepted, or answered
+SLOW_SECONDS = 3_600  # longer than any test, so that a stalled request never completes
 
 pytestmark = pytest.mark.faults
 
 
-async def ask(stage: Stage) -> Actor:
-    """An organisation that has just added senders, each of which waits for its confirmation."""
-    actor = await factories.organization(stage.runtime)
-    policy = stage.runtime.sender_policy
+async def create_senders(env: FaultEnvironment) -> Actor:
+    """Create an organization with new senders, each of which waits for its confirmation message."""
+    actor = await factories.organization(env.runtime)
+    policy = env.runtime.sender_policy
     for number in range(MESSAGES):
-        async with stage.runtime.work.begin(actor) as uow:
+        async with env.runtime.work.begin(actor) as uow:
             await changing.create(uow, policy, *changing.check_sender(policy, f"sender-{number}@example.com", "Acme"))
     return actor
 
 
-async def statuses(stage: Stage, actor: Actor) -> Counter[str]:
+async def statuses(env: FaultEnvironment, actor: Actor) -> Counter[str]:
     """How many messages are in each status."""
-    rows = await stage.runtime.reads(actor.tenant).rows(select(OutboxMessage.status))
+    rows = await env.runtime.reads(actor.tenant).rows(select(OutboxMessage.status))
     return Counter(row.status for row in rows)
 
 
-async def until_status(stage: Stage, actor: Actor, status: str, how_many: int = 1) -> None:
+async def until_status(env: FaultEnvironment, actor: Actor, status: str, how_many: int = 1) -> None:
     """Wait until so many messages are in the status."""
 
     async def found() -> bool:
-        return (await statuses(stage, actor))[status] >= how_many
+        return (await statuses(env, actor))[status] >= how_many
 
-    await stage.until(f"{how_many} messages are {status}", found)
+    await env.until(f"{how_many} messages are {status}", found)
 
 
-async def end_exactly(stage: Stage, actor: Actor) -> None:
-    """A fresh worker sends the rest: every address has one message, and no more."""
-    await stage.set_faults()
-    stage.start_worker()
-    await until_status(stage, actor, "accepted", MESSAGES)
-    mailboxes = await stage.recipients()
+async def finish_and_check(env: FaultEnvironment, actor: Actor) -> None:
+    """Clear the faults, let a new worker send the rest, and check that every address got exactly one message."""
+    await env.set_faults()
+    env.start_worker()
+    await until_status(env, actor, "accepted", MESSAGES)
+    mailboxes = await env.recipients()
     assert sorted(mailboxes) == sorted(f"sender-{number}@example.com" for number in range(MESSAGES))
 
 
 @pytest.mark.slow
-async def test_killed_when_accepted_but_not_answered(tmp_path: Path) -> None:
-    """Kill -9 with messages accepted and the reply not sent yet: in doubt, asked for, found, not sent again."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        actor = await ask(stage)
-        await stage.set_faults(stall_after_accept={"seconds": SLOW_SECONDS})
-        stage.start_worker()
+async def test_killed_before_the_response(tmp_path: Path) -> None:
+    """Kill -9 with messages accepted before the response arrives: they are looked up, found, and not sent again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        actor = await create_senders(env)
+        await env.set_faults(stall_after_accept={"seconds": SLOW_SECONDS})
+        env.start_worker()
 
         async def accepted() -> bool:
-            return bool((await stage.summary())["accepted"])
+            return bool((await env.summary())["accepted"])
 
-        await stage.until("a message is accepted", accepted)
-        stage.kill_worker()
-        assert (await statuses(stage, actor))["submitting"]
-        await end_exactly(stage, actor)
-
-
-@pytest.mark.slow
-async def test_killed_after_the_point_of_no_return(tmp_path: Path) -> None:
-    """Kill -9 with messages submitted that the provider never took: asked for, found absent, sent again."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        actor = await ask(stage)
-        await stage.set_faults(stall_before_accept={"seconds": SLOW_SECONDS})
-        stage.start_worker()
-        await until_status(stage, actor, "submitting")
-        stage.kill_worker()
-        assert (await stage.summary())["accepted"] == 0
-        await end_exactly(stage, actor)
+        await env.until("a message is accepted", accepted)
+        env.kill_worker()
+        assert (await statuses(env, actor))["submitting"]
+        await finish_and_check(env, actor)
 
 
 @pytest.mark.slow
-async def test_killed_before_the_point_of_no_return(tmp_path: Path) -> None:
-    """Kill -9 with messages claimed in a transaction that does not end: they are as pending as before."""
-    async with open_stage(tmp_path) as stage:
-        actor = await ask(stage)
-        # Composing a confirmation writes its token: here the worker stands still between claim and submission.
-        async with stage.locked("LOCK TABLE sender_confirmations IN ACCESS EXCLUSIVE MODE"):
-            stage.start_worker()
-            await stage.until("the worker waits to compose", stage.somebody_waits)
-            stage.kill_worker()
-        assert set(await statuses(stage, actor)) == {"pending"}
-        assert (await stage.summary())["accepted"] == 0
-        await end_exactly(stage, actor)
+async def test_killed_while_submitting(tmp_path: Path) -> None:
+    """Kill -9 with messages submitted that the provider never accepted: looked up, not found, and sent again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        actor = await create_senders(env)
+        await env.set_faults(stall_before_accept={"seconds": SLOW_SECONDS})
+        env.start_worker()
+        await until_status(env, actor, "submitting")
+        env.kill_worker()
+        assert (await env.summary())["accepted"] == 0
+        await finish_and_check(env, actor)
 
 
 @pytest.mark.slow
-async def test_killed_when_answered_but_not_recorded(tmp_path: Path) -> None:
-    """Kill -9 between the provider's reply and its record: in doubt, asked for, found, not sent again."""
-    async with open_stage(tmp_path, LONGER_TIMES) as stage:
-        actor = await ask(stage)
-        await stage.set_faults(stall_after_accept={"seconds": 1})
-        stage.start_worker()
-        await until_status(stage, actor, "submitting")
-        async with stage.locked("SELECT 1 FROM outbox WHERE status = 'submitting' FOR UPDATE") as held:
-            assert held
-            await stage.until("the worker waits to record", stage.somebody_waits)
-            stage.kill_worker()
-        assert (await stage.summary())["accepted"]
-        await end_exactly(stage, actor)
+async def test_killed_after_claiming(tmp_path: Path) -> None:
+    """Kill -9 with messages claimed in an open transaction: it is rolled back, and they are pending again."""
+    async with fault_environment(tmp_path) as env:
+        actor = await create_senders(env)
+        # Composing a confirmation writes its token, so the lock blocks the worker between claim and submission.
+        async with env.locked("LOCK TABLE sender_confirmations IN ACCESS EXCLUSIVE MODE"):
+            env.start_worker()
+            await env.until("the worker waits to compose", env.is_lock_awaited)
+            env.kill_worker()
+        assert set(await statuses(env, actor)) == {"pending"}
+        assert (await env.summary())["accepted"] == 0
+        await finish_and_check(env, actor)
+
+
+@pytest.mark.slow
+async def test_killed_before_recording(tmp_path: Path) -> None:
+    """Kill -9 after the provider's response and before it is recorded: looked up, found, and not sent again."""
+    async with fault_environment(tmp_path, LONGER_TIMES) as env:
+        actor = await create_senders(env)
+        await env.set_faults(stall_after_accept={"seconds": 1})
+        env.start_worker()
+        await until_status(env, actor, "submitting")
+        async with env.locked("SELECT 1 FROM outbox WHERE status = 'submitting' FOR UPDATE") as rows:
+            assert rows
+            await env.until("the worker waits to record", env.is_lock_awaited)
+            env.kill_worker()
+        assert (await env.summary())["accepted"]
+        await finish_and_check(env, actor)

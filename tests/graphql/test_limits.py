@@ -21,7 +21,7 @@ from resolvers.context import RequestContext
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient, ApiResponse
-from tests.effort import counted
+from tests.effort import count_calls
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import settles
 from tests.properties import is_long
@@ -71,7 +71,7 @@ TREBLING = "fragment F9 on User { id } " + " ".join(
 )
 async def test_documents_above_a_limit(api: ApiClient, query: str, said: str) -> None:
     """Each is refused after little work, with the limit in the message; the server runs in this process."""
-    with counted() as effort:
+    with count_calls() as effort:
         reply = await api.send(query)
     assert effort.calls < 500_000
     assert reply.status == 400

@@ -36,7 +36,7 @@ async def test_clients_are_asked_to_retry(servers: Servers, accept: str) -> None
         cached = ApiClient(server.url, factories.token(runtime, actor))
         uncached = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
         assert (await cached.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
-        relay.cut()
+        relay.disconnect()
         with capture_logs() as logged:
             replies = [await caller.send(CAMPAIGNS, accept=accept) for caller in (cached, uncached)]
             partly = await cached.send("{ __typename viewer { id } }", accept=accept)

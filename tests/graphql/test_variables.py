@@ -7,7 +7,7 @@ import pytest
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
-from tests.effort import counted
+from tests.effort import count_calls
 from tests.graphql.sockets import connected
 from tests.serving import Served
 
@@ -73,7 +73,7 @@ async def test_variables_above_a_limit(
     """Each is refused at once, for any caller; the server runs in this process."""
     query, variables = query_and_variables
     for client in (api, caller):
-        with counted() as effort:
+        with count_calls() as effort:
             reply = await client.send(query, variables)
         assert effort.calls < 500_000
         (error,) = reply.body["errors"]
@@ -85,7 +85,7 @@ async def test_variables_above_a_limit(
 async def test_the_largest_variables_are_processed_quickly(caller: ApiClient) -> None:
     """Variables just within the limits cost little time, and are then refused by the field's own limits."""
     much: dict[str, Any] = {"or": [{}] * 2_497 + [{"status": {"in": ["SUBSCRIBED"] * 22_000}}]}
-    with counted() as effort:
+    with count_calls() as effort:
         reply = await caller.send(CONTACTS, {"f": much})
     assert effort.calls < 3_000_000
     assert reply.body["errors"][0]["extensions"]["reason"] == "TOO_MANY"

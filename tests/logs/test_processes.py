@@ -29,7 +29,7 @@ from tests.graphql.test_process import environment
 from tests.logs import bugs
 from tests.logs.markers import Markers
 from tests.logs.requests import LOG_IN, Client, fresh_connections, send_failing_messages, send_failing_requests
-from tests.properties import later
+from tests.properties import faults_only
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS, until
 
@@ -297,7 +297,7 @@ async def create_work(backends: Backends) -> UUID:
     [
         ("echo", "development"),
         ("unreachable", "production"),
-        *later(("echo", "production"), ("unreachable", "development")),
+        *faults_only(("echo", "production"), ("unreachable", "development")),
     ],
 )
 async def test_failing_worker_logs_no_markers(backends: Backends, mode: str, vendors: str) -> None:
@@ -342,7 +342,7 @@ INVALID = {
 
 
 @pytest.mark.parametrize("invalid", [INVALID, {("api", "trusted_proxies"): "{}"}], ids=["values", "no JSON"])
-@pytest.mark.parametrize("mode", ["production", *later("development")])
+@pytest.mark.parametrize("mode", ["production", *faults_only("development")])
 async def test_invalid_settings(backends: Backends, mode: str, invalid: dict[tuple[str, str], str]) -> None:
     """An invalid setting is reported by its variable, without the value."""
     markers = backends.markers
@@ -355,7 +355,7 @@ async def test_invalid_settings(backends: Backends, mode: str, invalid: dict[tup
     assert [path for path in invalid if variable(*path) not in program.text] == []
 
 
-@pytest.mark.parametrize("mode", ["production", *later("development")])
+@pytest.mark.parametrize("mode", ["production", *faults_only("development")])
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])
 async def test_refused_database_password(backends: Backends, mode: str, command: str) -> None:
     """A wrong password, of the app's role or the owner's, is not logged; the command ends with an error."""
@@ -372,7 +372,7 @@ async def test_refused_database_password(backends: Backends, mode: str, command:
     expect_clean(markers, program.text)
 
 
-@pytest.mark.parametrize("mode", ["production", *later("development")])
+@pytest.mark.parametrize("mode", ["production", *faults_only("development")])
 async def test_crash_at_startup(backends: Backends, mode: str) -> None:
     """A bug at startup is logged without its values, and the process ends with an error."""
     markers = backends.markers

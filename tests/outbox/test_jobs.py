@@ -146,7 +146,7 @@ class OutageMailer(RecordingMailer):
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Accept, and cut the connections to the database."""
         outcome = await super().send(envelope, messages, not_after=not_after)
-        self.relay.cut()
+        self.relay.disconnect()
         asyncio.get_running_loop().call_later(0.5, self.reopen)
         return outcome
 

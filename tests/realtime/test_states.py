@@ -111,10 +111,10 @@ async def test_changes_are_conflated_to_ten_a_second(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
     )
     await until(lambda: has_read(store))
-    simulated.goes_on.clear()
+    simulated.resumed.clear()
     for value in range(1_000):
         await change(publisher, store, value)
-    simulated.goes_on.set()
+    simulated.resumed.set()
     assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 999]
     assert store.reads <= 3  # the subscription itself asks for one
     assert min(intervals(store)) > 0.099

@@ -8,7 +8,7 @@ from core.errors import ErrorCode
 from services.rendering.environment import HTML, PLAIN
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.templates import CompiledTemplate, compile_template
-from tests.effort import ends
+from tests.effort import cpu_limit
 
 FIELD = ("input", "htmlContent")
 HOSTILE = "<script>alert('x')</script>"
@@ -244,7 +244,7 @@ BOMBS = {
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_template_is_refused_quickly(source: str) -> None:
     """No template blocks the process or exhausts its memory: it is refused long before a minute of CPU time."""
-    with ends(), pytest.raises(TemplateInvalid):
+    with cpu_limit(), pytest.raises(TemplateInvalid):
         html(source)
 
 
@@ -266,7 +266,7 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
     """Generated code and python-liquid both stop at the limits, for values that the template does not show."""
     for template in (html(source), html("{% assign unused = 1 %}" + source)):
-        with ends(), pytest.raises(RenderFailed) as caught:
+        with cpu_limit(), pytest.raises(RenderFailed) as caught:
             template.render({"contact": {"tags": tags}})
         assert caught.value.field == FIELD
 
@@ -291,7 +291,7 @@ HARMLESS = {
 )
 def test_unusual_html_and_values_take_little_time(source: str, value: str) -> None:
     """Anything allowed is compiled and rendered long before a minute of CPU time."""
-    with ends(), contextlib.suppress(RenderFailed):
+    with cpu_limit(), contextlib.suppress(RenderFailed):
         template = html(source)
         template.render({"a": value, "b": True})
 

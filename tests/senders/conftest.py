@@ -15,7 +15,7 @@ from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.deliveries.conftest import Provider, http, provider, shared_provider
-from tests.environments import fresh_cache, under
+from tests.environments import fresh_cache, in_environment
 from tests.serving import Served, served
 
 __all__ = ["http", "provider", "shared_provider"]
@@ -84,7 +84,7 @@ async def production(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
 ) -> AsyncIterator[Installation]:
     """With production's rules."""
-    async for house in run_installation(under(runtime, cache, Environment.PRODUCTION), provider, http):
+    async for house in run_installation(in_environment(runtime, cache, Environment.PRODUCTION), provider, http):
         yield house
 
 
@@ -93,5 +93,5 @@ async def development(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
 ) -> AsyncIterator[Installation]:
     """With development's rules."""
-    async for house in run_installation(under(runtime, cache, Environment.DEVELOPMENT), provider, http):
+    async for house in run_installation(in_environment(runtime, cache, Environment.DEVELOPMENT), provider, http):
         yield house

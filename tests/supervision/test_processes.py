@@ -13,7 +13,7 @@ from local.folder import free_port
 from runtime import Runtime, running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.test_process import environment
-from tests.properties import later
+from tests.properties import faults_only
 from tests.serving import served
 from tests.waiting import WAIT_SECONDS, until
 
@@ -68,7 +68,7 @@ async def readiness(url: str) -> tuple[int, str | None]:
         return 0, None
 
 
-@pytest.mark.parametrize("victim", ["pubsub-connection", *later("pubsub-listener", "budgets")])
+@pytest.mark.parametrize("victim", ["pubsub-connection", *faults_only("pubsub-listener", "budgets")])
 async def test_an_api_that_has_lost_a_task_ends(runtime: Runtime, victim: str) -> None:
     """`/readyz` returns 503 and names the task; a few seconds later the process exits with 1 and the reason."""
     port, expected, output = free_port(), (503, f"supervisor: {victim} has ended"), ""
@@ -90,7 +90,7 @@ async def test_an_api_that_has_lost_a_task_ends(runtime: Runtime, victim: str) -
 
 
 @pytest.mark.parametrize(
-    "victim", ["send-loop-0", *later("sweep: advance campaigns", "consumer", "pubsub-connection")]
+    "victim", ["send-loop-0", *faults_only("sweep: advance campaigns", "consumer", "pubsub-connection")]
 )
 async def test_a_worker_that_has_lost_a_task_ends(servers: Servers, victim: str) -> None:
     """A worker has no readiness endpoint: its log and exit code show it. Its database holds no other work."""

@@ -109,7 +109,7 @@ async def test_an_outage_is_answered_with_retry_after(servers: Servers) -> None:
         url = f"{server.base}/u/{link_token(runtime.unsubscribe_signer, link)}"
         body = b'{"RecordType": "Open", "MessageID": "during-an-outage"}'
         async with aiohttp.ClientSession() as session:
-            relay.cut()
+            relay.disconnect()
             with capture_logs() as logged:
                 for method in ("GET", "POST"):
                     async with session.request(method, url, allow_redirects=False) as answer:

@@ -1,4 +1,4 @@
-"""A small production on loopback: servers of its own, the sandbox and workers as processes that a test may kill."""
+"""PostgreSQL, Valkey, the sandbox and workers on loopback, as processes that a test may kill or restart."""
 
 import asyncio
 import os
@@ -34,8 +34,8 @@ from tests import factories
 from tests.conftest import password
 
 WAIT_SECONDS = 180.0
-LOOK_SECONDS = 0.005
-# Short times, in their true order: request < lease, and the grace long enough for three looks.
+POLL_SECONDS = 0.005
+# Short times in the same order as in production: request < lease, and the grace long enough for three look-ups.
 TIMES = {
     "NUDGE_SENDING__LEASE_SECONDS": "4",
     "NUDGE_SENDING__SWEEP_SECONDS": "0.3",
@@ -44,13 +44,13 @@ TIMES = {
     "NUDGE_SENDING__CONCURRENT_BATCHES": "2",
     "NUDGE_POSTMARK__TIMEOUT_SECONDS": "2",
 }
-# The same, for tests that must find a batch under way: a busy machine may be seconds late to look.
+# For tests that must observe a batch in progress: on a busy machine, polling may be seconds late.
 LONGER_TIMES = {"NUDGE_SENDING__LEASE_SECONDS": "12", "NUDGE_POSTMARK__TIMEOUT_SECONDS": "6"}
 
 
 @dataclass(kw_only=True)
-class Stage:
-    """The running parts, and what a test does to them."""
+class FaultEnvironment:
+    """The running servers and processes, and the faults that a test causes in them."""
 
     home: Path
     postgres: PostgresServer
@@ -61,32 +61,34 @@ class Stage:
     http: aiohttp.ClientSession
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_worker(self, *, clock_off_seconds: int = 0) -> subprocess.Popen[bytes]:
-        """A worker process of its own, perhaps with a wrong idea of the time."""
-        environment = self.environment | (wrong_clock(self.home, clock_off_seconds) if clock_off_seconds else {})
+    def start_worker(self, *, clock_offset_seconds: int = 0) -> subprocess.Popen[bytes]:
+        """Start a worker process, whose clock may be wrong."""
+        environment = self.environment | (
+            shifted_clock(self.home, clock_offset_seconds) if clock_offset_seconds else {}
+        )
         worker = launch("worker", environment, self.home / "worker.log")
         self.workers.append(worker)
         return worker
 
     def kill_worker(self) -> None:
-        """`kill -9` of the worker that started last."""
+        """Kill the worker that was started last with SIGKILL."""
         worker = self.workers[-1]
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait(60)
 
     async def set_faults(self, **postmark: object) -> None:
-        """Switch the sandbox's faults: these, and no others."""
+        """Set the sandbox's faults; these replace all earlier ones."""
         async with self.http.put(f"{self.sandbox_url}/sandbox/faults", json={"postmark": postmark}) as response:
             assert response.status == 200, await response.text()
 
     async def summary(self) -> dict[str, Any]:
-        """What the sandbox accepted, counted."""
+        """The counts of messages that the sandbox accepted."""
         async with self.http.get(f"{self.sandbox_url}/sandbox/ledger/summary") as response:
             found: dict[str, Any] = await response.json()
             return found
 
     async def recipients(self) -> list[str]:
-        """Every mailbox of the sandbox's ledger, as often as it was accepted."""
+        """The recipient of every message in the sandbox's ledger, duplicates included."""
         found: list[str] = []
         while True:
             query = f"limit=1000&offset={len(found)}"
@@ -109,31 +111,35 @@ class Stage:
         return rows[0].status if rows else None
 
     async def until(self, what: str, holds: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        """Look until something holds; what did not come is said in the failure, with the workers' last words."""
+        """Poll a condition until it holds.
+
+        Raises:
+            AssertionError: it does not hold in time; the message has `what` and the end of the workers' log.
+        """
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while not await holds():  # noqa: ASYNC110 - what is looked at lies in other processes
-                    await asyncio.sleep(LOOK_SECONDS)
+                while not await holds():  # noqa: ASYNC110 - the state is in other processes
+                    await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            words = (self.home / "worker.log").read_text(errors="replace")[-3000:]
-            raise AssertionError(f"not in {WAIT_SECONDS:.0f} s: {what}\n{words}") from None
+            log = (self.home / "worker.log").read_text(errors="replace")[-3000:]
+            raise AssertionError(f"not in {WAIT_SECONDS:.0f} s: {what}\n{log}") from None
 
     async def until_finished(self, actor: Actor, campaign_id: UUID) -> None:
-        """Wait until the campaign is sent."""
+        """Wait until the campaign is sent; PostgreSQL may be restarted meanwhile."""
 
         async def finished() -> bool:
             await asyncio.sleep(0.1)
             try:
                 status = await self.status(actor, campaign_id)
             except (DBAPIError, OSError):
-                return False  # the test has PostgreSQL restarted
+                return False  # PostgreSQL is restarting
             return status in {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
 
         await self.until("the campaign is sent", finished)
 
     @asynccontextmanager
     async def locked(self, statement: str) -> AsyncIterator[list[Any]]:
-        """Hold a lock as the database's administrator, so that whoever needs it stands still there; what it found."""
+        """Run a statement as superuser and hold its locks, to block a worker at this point; yields the rows."""
         connection = await asyncpg.connect(self.postgres.admin_url, database="nudge")
         try:
             async with connection.transaction():
@@ -141,8 +147,8 @@ class Stage:
         finally:
             connection.terminate()
 
-    async def somebody_waits(self) -> bool:
-        """Whether a lock keeps somebody waiting in the database."""
+    async def is_lock_awaited(self) -> bool:
+        """Whether any session in the database waits for a lock."""
         connection = await asyncpg.connect(self.postgres.admin_url, database="nudge")
         try:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -175,8 +181,8 @@ datetime.datetime = Shifted
 """
 
 
-def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
-    """Variables that make a Python process believe it is so much later: it shifts its own clocks as it starts."""
+def shifted_clock(home: Path, seconds: int) -> dict[str, str]:
+    """Variables that shift the clocks of a Python process, through a `sitecustomize` module."""
     folder = home / f"clock{seconds}"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(CLOCK.format(seconds=seconds))
@@ -184,7 +190,7 @@ def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
 
 
 def launch(verb: str, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """`nudge <verb>` as a process of its own, in a folder without a `.env`."""
+    """Start `nudge <verb>` as a process, in a folder without a `.env`."""
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "cli", verb],
@@ -197,12 +203,12 @@ def launch(verb: str, environment: dict[str, str], log: Path) -> subprocess.Pope
 
 
 @asynccontextmanager
-async def open_stage(home: Path, times: dict[str, str] = TIMES) -> AsyncIterator[Stage]:
-    """Start the servers and the sandbox; end everything that was started when the block ends."""
+async def fault_environment(home: Path, times: dict[str, str] = TIMES) -> AsyncIterator[FaultEnvironment]:
+    """Start the servers and the sandbox; at the end of the block, stop all processes."""
     postgres = start_postgres(home)
     valkey = start_valkey(home)
     sandbox: subprocess.Popen[bytes] | None = None
-    stage: Stage | None = None
+    env: FaultEnvironment | None = None
     try:
         await create_roles(
             postgres.admin_url,
@@ -212,10 +218,10 @@ async def open_stage(home: Path, times: dict[str, str] = TIMES) -> AsyncIterator
         await create_database(postgres.admin_url)
         await migration.upgrade(postgres.migrator_url)
         port = free_port()
-        environment = stage_environment(home, postgres, valkey, port) | TIMES | times
+        environment = environment_variables(home, postgres, valkey, port) | TIMES | times
         sandbox = launch("sandbox", environment, home / "sandbox.log")
         async with aiohttp.ClientSession() as http, running(settings_from(environment)) as runtime:
-            stage = Stage(
+            env = FaultEnvironment(
                 home=home,
                 postgres=postgres,
                 valkey=valkey,
@@ -224,10 +230,10 @@ async def open_stage(home: Path, times: dict[str, str] = TIMES) -> AsyncIterator
                 runtime=runtime,
                 http=http,
             )
-            await stage.until("the sandbox answers", lambda: answers(stage))
-            yield stage
+            await env.until("the sandbox answers", lambda: is_sandbox_ready(env))
+            yield env
     finally:
-        for process in [*(stage.workers if stage is not None else []), *([] if sandbox is None else [sandbox])]:
+        for process in [*(env.workers if env is not None else []), *([] if sandbox is None else [sandbox])]:
             if process.poll() is None:
                 process.kill()
             process.wait(60)
@@ -235,16 +241,16 @@ async def open_stage(home: Path, times: dict[str, str] = TIMES) -> AsyncIterator
         postgres.stop()
 
 
-async def answers(stage: Stage) -> bool:
-    """Whether the sandbox takes requests."""
+async def is_sandbox_ready(env: FaultEnvironment) -> bool:
+    """Whether the sandbox responds."""
     try:
-        return bool(await stage.summary())
+        return bool(await env.summary())
     except aiohttp.ClientError:
         return False
 
 
-def stage_environment(home: Path, postgres: PostgresServer, valkey: ValkeyServer, port: int) -> dict[str, str]:
-    """Every setting of the stage, as variables: nothing of the developer's own environment plays along."""
+def environment_variables(home: Path, postgres: PostgresServer, valkey: ValkeyServer, port: int) -> dict[str, str]:
+    """Every setting as an environment variable, so that the developer's own environment has no effect."""
     return {
         "NUDGE_ENVIRONMENT": "test",
         "NUDGE_HOME": str(home),
@@ -264,7 +270,7 @@ def stage_environment(home: Path, postgres: PostgresServer, valkey: ValkeyServer
 
 
 def settings_from(environment: dict[str, str]) -> Settings:
-    """The settings that those variables mean."""
+    """The settings from environment variables."""
     document: dict[str, Any] = {"_env_file": None}
     for name, value in environment.items():
         group, _, leaf = name.removeprefix("NUDGE_").lower().partition("__")
@@ -276,8 +282,8 @@ def settings_from(environment: dict[str, str]) -> Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Show:
-    """A campaign ready to be sent, and an address of its audience that must not be mailed."""
+class PreparedCampaign:
+    """A campaign that is ready to be sent, and the one suppressed address in its audience."""
 
     actor: Actor
     campaign_id: UUID
@@ -285,16 +291,16 @@ class Show:
     suppressed: str
 
 
-async def rehearse(stage: Stage, *, recipients: int) -> Show:
-    """An organisation with contacts and a prepared campaign in `sending`; one of them is suppressed since."""
-    runtime = stage.runtime
+async def prepare_campaign(env: FaultEnvironment, *, recipients: int) -> PreparedCampaign:
+    """Create an organization with contacts and a campaign in `sending`, then suppress one contact."""
+    runtime = env.runtime
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, recipients)
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
         await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, actor, campaign_id)
-    unlucky = (
+    suppressed = (
         await runtime.reads(actor.tenant).rows(
             select(EmailDelivery.email_norm)
             .where(EmailDelivery.campaign_id == campaign_id)
@@ -305,19 +311,19 @@ async def rehearse(stage: Stage, *, recipients: int) -> Show:
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(Suppression).values(
-                organization_id=actor.organization_id, email_norm=unlucky, reason=SuppressionReason.COMPLAINT
+                organization_id=actor.organization_id, email_norm=suppressed, reason=SuppressionReason.COMPLAINT
             )
         )
-    return Show(actor=actor, campaign_id=campaign_id, audience=recipients, suppressed=unlucky)
+    return PreparedCampaign(actor=actor, campaign_id=campaign_id, audience=recipients, suppressed=suppressed)
 
 
-async def assert_exact(stage: Stage, show: Show) -> None:
-    """The promise of sending: everybody terminal, the ledger free of duplicates and of the suppressed address."""
-    found = await stage.statuses(show.actor, show.campaign_id)
-    assert sum(found.values()) == show.audience
+async def assert_exact(env: FaultEnvironment, campaign: PreparedCampaign) -> None:
+    """Check that each delivery has a final status, and the provider one message to each address not suppressed."""
+    found = await env.statuses(campaign.actor, campaign.campaign_id)
+    assert sum(found.values()) == campaign.audience
     assert set(found) <= {"accepted", "delivered", "bounced", "complained", "rejected", "skipped", "failed"}, found
     assert found.get("skipped") == 1
-    assert await stage.status(show.actor, show.campaign_id) == CampaignStatus.SENT, found
-    mailboxes = await stage.recipients()
-    assert len(mailboxes) == len(set(mailboxes)) == show.audience - 1
-    assert show.suppressed not in mailboxes
+    assert await env.status(campaign.actor, campaign.campaign_id) == CampaignStatus.SENT, found
+    mailboxes = await env.recipients()
+    assert len(mailboxes) == len(set(mailboxes)) == campaign.audience - 1
+    assert campaign.suppressed not in mailboxes
