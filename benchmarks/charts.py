@@ -1,4 +1,4 @@
-"""Bars as a PNG: panels below each other, each on its own scale, ours in colour."""
+"""Bar charts as a PNG: panels below each other, each with its own scale, our bars in another color."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH, MARGIN, LABELS, FIGURES = 1_600, 40, 620, 200
-BAR, GAP, TITLE = 30, 10, 56
-INK, QUIET, OURS, OTHERS = "#1f2328", "#59636e", "#1a7f5a", "#b6bec9"
+WIDTH, MARGIN, LABEL_WIDTH, TEXT_WIDTH = 1_600, 40, 620, 200
+BAR_HEIGHT, GAP, TITLE_HEIGHT = 30, 10, 56
+BLACK, GRAY, GREEN, LIGHT_GRAY = "#1f2328", "#59636e", "#1a7f5a", "#b6bec9"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A labelled value; `text` is how it is written, `ours` whether it stands out."""
+    """A value with a label; `text` is shown at its end, `ours` selects the color."""
 
     label: str
     value: float
@@ -30,8 +30,8 @@ class Panel:
 
     @property
     def height(self) -> int:
-        """In pixels."""
-        return TITLE + len(self.bars) * (BAR + GAP) + GAP
+        """The height in pixels."""
+        return TITLE_HEIGHT + len(self.bars) * (BAR_HEIGHT + GAP) + GAP
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
@@ -45,13 +45,19 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
 
 
 def draw_panel(canvas: ImageDraw.ImageDraw, panel: Panel, top: int) -> None:
-    """A title, and a bar a line."""
-    canvas.text((MARGIN, top + TITLE / 2), panel.title, fill=INK, font=ImageFont.load_default(28), anchor="lm")
-    longest = max(bar.value for bar in panel.bars) or 1.0
-    left, room, font = MARGIN + LABELS, WIDTH - 2 * MARGIN - LABELS - FIGURES, ImageFont.load_default(22)
+    """Draw a title and one bar per line."""
+    canvas.text(
+        (MARGIN, top + TITLE_HEIGHT / 2), panel.title, fill=BLACK, font=ImageFont.load_default(28), anchor="lm"
+    )
+    maximum = max(bar.value for bar in panel.bars) or 1.0
+    left, width, font = (
+        MARGIN + LABEL_WIDTH,
+        WIDTH - 2 * MARGIN - LABEL_WIDTH - TEXT_WIDTH,
+        ImageFont.load_default(22),
+    )
     for number, bar in enumerate(panel.bars):
-        upper = top + TITLE + number * (BAR + GAP)
-        middle, right = upper + BAR / 2, left + max(2.0, room * bar.value / longest)
-        canvas.text((left - 16, middle), bar.label, fill=INK if bar.ours else QUIET, font=font, anchor="rm")
-        canvas.rectangle((left, upper, right, upper + BAR), fill=OURS if bar.ours else OTHERS)
-        canvas.text((right + 12, middle), bar.text, fill=INK, font=font, anchor="lm")
+        upper = top + TITLE_HEIGHT + number * (BAR_HEIGHT + GAP)
+        middle, right = upper + BAR_HEIGHT / 2, left + max(2.0, width * bar.value / maximum)
+        canvas.text((left - 16, middle), bar.label, fill=BLACK if bar.ours else GRAY, font=font, anchor="rm")
+        canvas.rectangle((left, upper, right, upper + BAR_HEIGHT), fill=GREEN if bar.ours else LIGHT_GRAY)
+        canvas.text((right + 12, middle), bar.text, fill=BLACK, font=font, anchor="lm")

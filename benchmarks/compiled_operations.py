@@ -1,10 +1,10 @@
-"""A list of 50 rows with seven fields, in process, parsed and validated: graphql-core, compiled, by hand.
+"""Execution of a list of 50 rows with seven fields by graphql-core, the compiler and hand-written code.
 
     python -m benchmarks.compiled_operations [rounds]
 
-`objects` are there already, `contacts` is a connection of them, `made` makes them of rows first, `rows` gives rows.
-`native` leaves times to orjson. Rounds are interleaved; each figure is the median of its rounds, in microseconds an
-operation.
+The operation is parsed and validated before, and runs in this process. `objects` returns existing objects, `contacts`
+a connection of them, `made` creates them from rows, `rows` returns rows. `native` leaves the formatting of times to
+orjson. Rounds are interleaved; each result is the median of its rounds, in microseconds per operation.
 """
 
 import argparse
@@ -100,7 +100,7 @@ TABLE = [ContactRow._make(values(index)) for index in range(ROWS)]
 
 
 def contact_of(row: ContactRow) -> Contact:
-    """A contact as a resolver makes it."""
+    """A contact as a resolver would create it."""
     return Contact(
         id=strawberry.ID(str(row.id)),
         email=row.email,
@@ -139,7 +139,7 @@ class Query:
 
 
 def by_hand(contacts: list[Any]) -> list[dict[str, Any]]:
-    """What a route without GraphQL would do."""
+    """The conversion that a route without GraphQL would do."""
     return [
         {
             "id": contact.id,
@@ -155,7 +155,7 @@ def by_hand(contacts: list[Any]) -> list[dict[str, Any]]:
 
 
 def document(field: str) -> Any:
-    """The operation with one of the fields."""
+    """The operation with only one of the root fields."""
     whole = parse(QUERY, no_location=False)
     operation: Any = whole.definitions[0]
     wanted = [node for node in operation.selection_set.selections if node.name.value == field]
@@ -164,7 +164,7 @@ def document(field: str) -> Any:
 
 
 class Native(execution.CompiledStrawberryExecutor):
-    """Leaves times to orjson, which writes them as the scalar does."""
+    """Leaves times to orjson, which formats them as the scalar does."""
 
     natives: ClassVar[dict[str, type]] = {"DateTime": datetime}
 
@@ -172,7 +172,7 @@ class Native(execution.CompiledStrawberryExecutor):
 def runner(
     execute: Callable[..., Any], schema: strawberry.Schema, field: str, executor: type | None = None, rows: int = ROWS
 ) -> Callable[[], Awaitable[Any]]:
-    """Runs the operation, as an HTTP handler would."""
+    """A function that executes the operation as an HTTP handler would."""
     core = schema._schema  # noqa: SLF001 - strawberry has no public name for the core schema
     parsed = document(field)
 
@@ -191,12 +191,12 @@ def runner(
 
 
 async def hand() -> Any:
-    """The dict comprehension."""
+    """The data by hand-written code."""
     return {"objects": by_hand(CONTACTS)}
 
 
 async def measure(rounds: int) -> None:
-    """Print the table."""
+    """Run all rounds and print a table."""
     schema = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver=rows.read))
     kinds: dict[str, Callable[[], Awaitable[Any]]] = {}
     for field in ("objects", "contacts", "made", "rows"):

@@ -1,8 +1,8 @@
-"""`contacts(first: 50)` over HTTP: one API process beside a bare Starlette route with the same SQL, interleaved.
+"""`contacts(first: 50)` over HTTP: one API process compared with a bare Starlette route that runs the same SQL.
 
 Run with `python -m benchmarks.contacts_query` from the project's folder. It starts PostgreSQL, Valkey and both
-servers itself, on loopback, and takes about a minute. Meant for two cores: one server at a time works, the load and
-PostgreSQL share the other core.
+servers itself, on loopback, and takes about a minute. It is meant for two cores: one server works at a time, the load
+and PostgreSQL share the other core.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from benchmarks.environment import add_contacts, start_api, start_environment
 from benchmarks.graphql.cases import OURS, SIZE
-from benchmarks.load import Round, Target, http_request, load, median
+from benchmarks.load import LoadRound, Target, http_request, load, median
 from benchmarks.processes import LOAD_CORE, serving
-from benchmarks.stage import add_contacts, api, stage
 from benchmarks.tables import markdown
 from core.database.tenant import with_tenant
 from core.ids import encode_global_id
@@ -43,7 +43,7 @@ BARE = "bare Starlette route"
 
 
 def bare_application(url: str, organization_id: str) -> Starlette:
-    """The least that answers the query: the SQL of the API, rows to dicts, orjson."""
+    """The minimal code for the same response: the SQL of the API, rows to dicts, orjson."""
     request = page_request(first=SIZE)
     statement = with_tenant(paged(LISTING.select, NEWEST, request))
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
@@ -58,12 +58,12 @@ def bare_application(url: str, organization_id: str) -> Starlette:
         async with asyncpg.create_pool(url, min_size=10, max_size=10, server_settings={"jit": "off"}) as pool:
             yield
 
-    async def answer(_: HttpRequest) -> Response:
+    async def respond(_: HttpRequest) -> Response:
         assert pool is not None
         rows = [ContactRow._make(row) for row in await pool.fetch(sql, *arguments)]
         page = page_of(rows, NEWEST, request)
         cursors = page.cursors
-        edges = [{"cursor": c, "node": shown(row)} for c, row in zip(cursors, page.rows, strict=True)]
+        edges = [{"cursor": c, "node": contact_fields(row)} for c, row in zip(cursors, page.rows, strict=True)]
         info = {
             "hasNextPage": page.has_next,
             "hasPreviousPage": page.has_previous,
@@ -73,10 +73,10 @@ def bare_application(url: str, organization_id: str) -> Starlette:
         body = orjson.dumps({"data": {"contacts": {"edges": edges, "pageInfo": info}}})
         return Response(body, media_type="application/json")
 
-    return Starlette(routes=[Route("/graphql", answer, methods=["POST"])], lifespan=lifespan)
+    return Starlette(routes=[Route("/graphql", respond, methods=["POST"])], lifespan=lifespan)
 
 
-def shown(row: ContactRow) -> dict[str, object]:
+def contact_fields(row: ContactRow) -> dict[str, object]:
     """A contact's seven fields."""
     return {
         "id": encode_global_id("Contact", row.id),
@@ -89,18 +89,18 @@ def shown(row: ContactRow) -> dict[str, object]:
     }
 
 
-async def compare(targets: list[Target]) -> dict[str, Round]:
-    """Medians of interleaved rounds."""
+async def compare(targets: list[Target]) -> dict[str, LoadRound]:
+    """The medians of interleaved rounds, by server."""
     for target in targets:
         await load(target, CONNECTIONS, WARM_UP_SECONDS)
-    rounds: dict[str, list[Round]] = {target.name: [] for target in targets}
+    rounds: dict[str, list[LoadRound]] = {target.name: [] for target in targets}
     for _ in range(ROUNDS):
         for target in targets:
             rounds[target.name].append(await load(target, CONNECTIONS, SECONDS))
-    return {name: median(seen) for name, seen in rounds.items()}
+    return {name: median(each) for name, each in rounds.items()}
 
 
-def report(results: dict[str, Round]) -> str:
+def report(results: dict[str, LoadRound]) -> str:
     """A Markdown table, with ratios to the bare route."""
     bare = results[BARE]
     return markdown(
@@ -108,26 +108,33 @@ def report(results: dict[str, Round]) -> str:
         [
             (
                 name,
-                f"{seen.per_second:,.0f}",
-                f"{seen.per_second / bare.per_second:.2f}",
-                f"{seen.cpu_microseconds:,.0f}",
-                f"{seen.cpu_microseconds / bare.cpu_microseconds:.1f}",
-                f"{seen.p50_ms:.1f}",
-                f"{seen.p95_ms:.1f}",
+                f"{result.per_second:,.0f}",
+                f"{result.per_second / bare.per_second:.2f}",
+                f"{result.cpu_microseconds:,.0f}",
+                f"{result.cpu_microseconds / bare.cpu_microseconds:.1f}",
+                f"{result.p50_ms:.1f}",
+                f"{result.p95_ms:.1f}",
             )
-            for name, seen in results.items()
+            for name, result in results.items()
         ],
     )
 
 
 def main() -> None:
-    """Run everything, print the table."""
-    with stage() as on, api(on) as ours:
+    """Start the servers, run the rounds, print a table."""
+    with start_environment() as env, start_api(env) as ours:
         add_contacts(ours, CONTACTS)
-        asyncio.run(on.admin("VACUUM ANALYZE contacts"))  # what autovacuum would have done by now
+        asyncio.run(env.admin("VACUUM ANALYZE contacts"))  # what autovacuum would have done by now
         port = free_port()
-        argv = [sys.executable, "-m", "benchmarks.contacts_query", on.plain_url, str(ours.organization_id), str(port)]
-        with serving(BARE, argv, {}, port, log=on.log_of("bare")) as bare:
+        argv = [
+            sys.executable,
+            "-m",
+            "benchmarks.contacts_query",
+            env.driver_url,
+            str(ours.organization_id),
+            str(port),
+        ]
+        with serving(BARE, argv, {}, port, log=env.log_path("bare")) as bare:
             headers = {"content-type": "application/json", "authorization": f"Bearer {ours.token}"}
             request = http_request("/graphql", headers, orjson.dumps({"query": OURS.list}))
             targets = [
@@ -139,7 +146,7 @@ def main() -> None:
 
 
 def serve_bare(url: str, organization_id: str, port: str) -> None:
-    """The bare route as a process of its own, on the same uvicorn."""
+    """Serve the bare route with the same uvicorn."""
     uvicorn.run(bare_application(url, organization_id), port=int(port), log_level="warning", access_log=False)
 
 

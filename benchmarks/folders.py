@@ -1,14 +1,14 @@
-"""The folder that results go into, made and tried before anything is measured."""
+"""The folder for results, created and checked before anything is measured."""
 
 import argparse
 import tempfile
 from pathlib import Path
 
-INTO = "where results.md and .png go; made where missing"
+INTO = "folder for results.md and results.png, created if missing"
 
 
 def writable_folder(text: str) -> Path:
-    """A folder named on the command line, for `argparse`, which says why one cannot be used and ends with 2."""
+    """An `argparse` type: create a folder, and reject one that cannot be written."""
     folder = Path(text).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""HTTP load: so many keep-alive connections, each sending the same request again as soon as it is answered.
+"""HTTP load: keep-alive connections, each of which sends the same request again after each response.
 
-A bare protocol on uvloop: one read, one search for the length, one write a request, so that the client costs far less
-than the server it measures. It checks the status of every answer, and that its length is that of the first.
+A bare protocol on uvloop with one read, one search for the length and one write per request, so that the client uses
+far less CPU time than the server. It checks the status of every response, and that all have about the same length.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import cast
 from benchmarks.processes import LOAD_CORE, cpu_seconds, idle_seconds
 
 HEAD_END = b"\r\n\r\n"
-SPREAD_BYTES = 64
-"""Answers of one request may differ by so much: a request id, a remaining budget, not by a row or an error."""
+LENGTH_TOLERANCE_BYTES = 64
+"""The difference that request ids and remaining budgets make. A missing row or an error makes more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server under load: the request, and the process whose CPU time it costs."""
+    """A server under load: the request to send, and the server's process."""
 
     name: str
     port: int
@@ -29,8 +29,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What one round saw: `busy` is the server's share of its core, `load_busy` how full the other core was."""
+class LoadRound:
+    """The results of a round: `busy` is the server's share of its core, `load_busy` the load of the other core."""
 
     per_second: float
     cpu_microseconds: float
@@ -40,19 +40,19 @@ class Round:
     load_busy: float
 
 
-class LoadFailed(Exception):
-    """A server did not answer, or not as it did before."""
+class LoadError(Exception):
+    """A server closed a connection, or sent a response that differs from its first."""
 
 
 def http_request(path: str, headers: dict[str, str], body: bytes) -> bytes:
-    """A POST on a connection that stays open, as bytes."""
+    """The bytes of a POST request on a keep-alive connection."""
     lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + HEAD_END + body
 
 
-class Client(asyncio.Protocol):
-    """One connection: send, wait for the whole answer, send again."""
+class LoadClient(asyncio.Protocol):
+    """One connection: send, wait for the whole response, send again."""
 
     def __init__(self, target: Target, until: float, times: list[float], done: asyncio.Future[None]) -> None:
         self.target = target
@@ -70,12 +70,12 @@ class Client(asyncio.Protocol):
         self.send()
 
     def send(self) -> None:
-        """Send the request, now."""
+        """Send the request and store the time."""
         self.sent = perf_counter()
         self.transport.write(self.target.request)
 
     def data_received(self, data: bytes) -> None:
-        """Count bytes until the answer is whole."""
+        """Count bytes until the response is complete."""
         if self.missing:
             self.missing -= len(data)
         else:
@@ -85,16 +85,16 @@ class Client(asyncio.Protocol):
                 return
             length = content_length(self.head, end)
             self.expected = self.expected or length or 0
-            if length is None or abs(length - self.expected) > SPREAD_BYTES:
-                self.fail(f"{self.target.name} answered {self.head[:600]!r}")
+            if length is None or abs(length - self.expected) > LENGTH_TOLERANCE_BYTES:
+                self.fail(f"{self.target.name} responded with {self.head[:600]!r}")
                 return
             self.missing = end + len(HEAD_END) + length - len(self.head)
             self.head = b""
         if self.missing == 0:
-            self.answered()
+            self.complete()
 
-    def answered(self) -> None:
-        """Take the time; go on, or stop when the time is up."""
+    def complete(self) -> None:
+        """Record the latency; send again until the time is up."""
         now = perf_counter()
         self.times.append(now - self.sent)
         if now < self.until:
@@ -103,23 +103,23 @@ class Client(asyncio.Protocol):
             self.transport.close()
 
     def fail(self, what: str) -> None:
-        """Stop the round."""
+        """End the round with an error."""
         if not self.done.done():
-            self.done.set_exception(LoadFailed(what))
+            self.done.set_exception(LoadError(what))
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end of this client; before the time is up, of the round."""
+        """End this client; before the time is up, this is an error of the round."""
         if self.done.done():
             return
         if exc is not None or perf_counter() < self.until:
-            self.done.set_exception(LoadFailed(f"{self.target.name} hung up: {exc!r}"))
+            self.done.set_exception(LoadError(f"{self.target.name} closed the connection: {exc!r}"))
         else:
             self.done.set_result(None)
 
 
 def content_length(head: bytes, end: int) -> int | None:
-    """The length that a 200 announces; None for another status, or without a length."""
+    """The `content-length` of a 200 response; None for another status or without the header."""
     if not head.startswith(b"HTTP/1.1 200"):
         return None
     lower = head[:end].lower() + b"\r\n"
@@ -127,32 +127,36 @@ def content_length(head: bytes, end: int) -> int | None:
     return int(rest[: rest.index(b"\r\n")]) if found else None
 
 
-async def load(target: Target, connections: int, seconds: float) -> Round:
-    """So many clients at once for some seconds; raises `LoadFailed`."""
+async def load(target: Target, connections: int, seconds: float) -> LoadRound:
+    """Run concurrent clients for some seconds.
+
+    Raises:
+        LoadError: a server closed a connection or sent a different response.
+    """
     loop = asyncio.get_running_loop()
     times: list[float] = []
     cpu, idle, started = cpu_seconds(target.pid), idle_seconds(LOAD_CORE), perf_counter()
     ends = [loop.create_future() for _ in range(connections)]
     for end in ends:
         await loop.create_connection(
-            lambda end=end: Client(target, started + seconds, times, end),  # type: ignore[misc]
+            lambda end=end: LoadClient(target, started + seconds, times, end),  # type: ignore[misc]
             "127.0.0.1",
             target.port,
         )
     await asyncio.gather(*ends)
-    took, spent = perf_counter() - started, cpu_seconds(target.pid) - cpu
-    rested = idle_seconds(LOAD_CORE) - idle
+    elapsed, cpu_used = perf_counter() - started, cpu_seconds(target.pid) - cpu
+    idle_time = idle_seconds(LOAD_CORE) - idle
     cuts = statistics.quantiles(times, n=20)
-    return Round(
-        per_second=len(times) / took,
-        cpu_microseconds=spent / len(times) * 1e6,
+    return LoadRound(
+        per_second=len(times) / elapsed,
+        cpu_microseconds=cpu_used / len(times) * 1e6,
         p50_ms=cuts[9] * 1000,
         p95_ms=cuts[18] * 1000,
-        busy=spent / took,
-        load_busy=max(0.0, 1 - rested / took),
+        busy=cpu_used / elapsed,
+        load_busy=max(0.0, 1 - idle_time / elapsed),
     )
 
 
-def median(rounds: Sequence[Round]) -> Round:
-    """The median of each figure."""
-    return Round(*(statistics.median(getattr(each, name) for each in rounds) for name in Round.__slots__))
+def median(rounds: Sequence[LoadRound]) -> LoadRound:
+    """The median of each value over the rounds."""
+    return LoadRound(*(statistics.median(getattr(each, name) for each in rounds) for name in LoadRound.__slots__))

@@ -1,7 +1,7 @@
-"""Prepared statements straight through asyncpg beside the same ones through SQLAlchemy: time and fairness.
+"""Prepared statements run directly through asyncpg and through SQLAlchemy: CPU time and latency.
 
 Run with `python -m benchmarks.reads` from the project's folder. It starts PostgreSQL and Valkey itself, on loopback,
-and takes half a minute. CPU is this process's, without PostgreSQL's.
+and takes half a minute. CPU time is that of this process, without PostgreSQL's.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import asyncpg
 import uvloop
 from sqlalchemy import Select, bindparam, insert
 
-from benchmarks.stage import prepare
+from benchmarks.environment import prepare
 from core.access.actor import system_actor
 from core.access.permissions import Role
 from core.access.tenant import Tenant
@@ -47,44 +47,44 @@ Read = tuple[Select[*tuple[Any, ...]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What one round saw: microseconds of CPU for a read, and how long readers waited."""
+class ReadRound:
+    """The results of a round: CPU microseconds per read, and latencies in milliseconds."""
 
     cpu: float
     p50: float
     p95: float
 
 
-async def measured(runtime: Runtime, tenant: Tenant, read: Read, *, clients: int, straight: bool) -> Round:
-    """Let clients read again and again for a while."""
+async def measured(runtime: Runtime, tenant: Tenant, read: Read, *, clients: int, direct: bool) -> ReadRound:
+    """Let concurrent clients repeat the read for some time."""
     times: list[float] = []
     until = time.perf_counter() + SECONDS
 
     async def client() -> None:
         while (started := time.perf_counter()) < until:
-            await (straight_read if straight else usual_read)(runtime.reads(tenant), read)
+            await (direct_read if direct else sqlalchemy_read)(runtime.reads(tenant), read)
             times.append(time.perf_counter() - started)
 
     cpu = time.process_time()
     await asyncio.gather(*(client() for _ in range(clients)))
     cuts = statistics.quantiles(times, n=20)
-    return Round((time.process_time() - cpu) / len(times) * 1e6, cuts[9] * 1000, cuts[18] * 1000)
+    return ReadRound((time.process_time() - cpu) / len(times) * 1e6, cuts[9] * 1000, cuts[18] * 1000)
 
 
-async def straight_read(scope: ReadScope, read: Read) -> None:
-    """As the product reads: prepared, over our pool."""
+async def direct_read(scope: ReadScope, read: Read) -> None:
+    """Read as the product does: a prepared statement through our pool."""
     await scope.rows(*read)
 
 
-async def usual_read(scope: ReadScope, read: Read) -> None:
-    """The same statement as SQLAlchemy runs it, from its caches, over its pool."""
+async def sqlalchemy_read(scope: ReadScope, read: Read) -> None:
+    """Run the same statement through SQLAlchemy, with its caches and its pool."""
     async with scope.engine.connect() as connection:
         (await connection.execute(with_tenant_once(read[0]), {**read[1], **scope.tenant.parameters})).all()
 
 
 @cache
 def with_tenant_once(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """The statement with the tenant's settings, the same object at each call, as SQLAlchemy's caches want it."""
+    """The statement with the tenant's settings; always the same object, so that SQLAlchemy's caches apply."""
     return with_tenant(statement)
 
 
@@ -113,22 +113,22 @@ async def compare(settings: Settings) -> None:
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for name, read in reads.items():
             for clients in CLIENTS:
-                seen: dict[bool, list[Round]] = {False: [], True: []}
+                rounds: dict[bool, list[ReadRound]] = {False: [], True: []}
                 for _ in range(ROUNDS):
-                    for straight, found in seen.items():
-                        found.append(await measured(runtime, tenant, read, clients=clients, straight=straight))
-                for straight, found in seen.items():
-                    report(f"| {name} | {clients} | {'asyncpg' if straight else 'SQLAlchemy'} ", found)
+                    for direct, found in rounds.items():
+                        found.append(await measured(runtime, tenant, read, clients=clients, direct=direct))
+                for direct, found in rounds.items():
+                    report(f"| {name} | {clients} | {'asyncpg' if direct else 'SQLAlchemy'} ", found)
 
 
-def report(start: str, rounds: list[Round]) -> None:
-    """A line of the table."""
-    cpu, p50, p95 = (statistics.median(getattr(each, key) for each in rounds) for key in Round.__slots__)
+def report(start: str, rounds: list[ReadRound]) -> None:
+    """Print a line of the table."""
+    cpu, p50, p95 = (statistics.median(getattr(each, key) for each in rounds) for key in ReadRound.__slots__)
     print(f"{start}| {cpu:.0f} | {p50:.2f} | {p95:.2f} | {p95 / p50:.1f} |")
 
 
 def contact(tenant: Tenant, number: int, identifier: object = None) -> dict[str, object]:
-    """A contact's row."""
+    """The values of a contact's row."""
     email = f"person{number}@example.com"
     return {
         "id": identifier or new_id(),
@@ -141,7 +141,7 @@ def contact(tenant: Tenant, number: int, identifier: object = None) -> dict[str,
 
 
 def main() -> None:
-    """Start the servers, compare, stop them."""
+    """Start the servers, measure, stop them."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         home.chmod(0o755)  # PostgreSQL runs as another user when we are root

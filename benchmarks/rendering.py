@@ -1,4 +1,4 @@
-"""Rendering one message: generated code beside python-liquid, same templates and contacts, interleaved rounds.
+"""Rendering one message with generated code and with python-liquid: same templates and contacts.
 
 Run with `python -m benchmarks.rendering` from the project's folder; takes about ten seconds.
 """
@@ -46,7 +46,7 @@ CONTACT = partial(
 
 
 def compare(candidates: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Median microseconds a call, the candidates taking turns."""
+    """The median microseconds per call, in interleaved rounds."""
     rounds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(ROUNDS):
         for name, call in candidates.items():
@@ -66,12 +66,12 @@ def show(title: str, times: Mapping[str, float]) -> None:
 
 
 def _read_each_time(message: MessageTemplate) -> MessageTemplate:
-    """The message as if nothing were known of it from its source: its text and its link are read in each HTML."""
+    """The message without what is known from its source: its text and link are extracted from each HTML."""
     return dataclasses.replace(message, text=None, space_runs=None, link=None, footer_offset=None)
 
 
 def main() -> None:
-    """Print all tables."""
+    """Measure, and print all tables."""
     contact = CONTACT()
     variables = {"contact": contact, **CAMPAIGN}
     for title, source in (("five values", FIVE_VALUES), ("five values, branches and a loop", BRANCHES)):

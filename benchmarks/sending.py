@@ -1,10 +1,10 @@
-"""Messages a second of one worker process, beside a bare loop that does only the unavoidable.
+"""Messages per second of one worker process, compared with a bare loop that does only the necessary work.
 
     python -m benchmarks.sending [recipients] [rounds]
 
-Both send the same messages to a stub that answers at once, from a PostgreSQL with fsync on, under Row Level Security.
-The bare loop reads recipients by keyset, renders and encodes the same JSON, posts it, and writes one UPDATE a batch
-to a table with nothing but a primary key. The engine keeps its whole ledger: claims, leases, counters, events.
+Both send the same messages to a stub that responds at once, from a PostgreSQL with fsync on, under Row Level
+Security. The bare loop reads recipients by keyset, renders and encodes the same JSON, posts it, and writes one UPDATE
+per batch to a table with only a primary key. The engine writes its whole ledger: claims, leases, counters, events.
 """
 
 import argparse
@@ -79,16 +79,16 @@ done = table("bench_done", column("organization_id", Uuid), column("id", Uuid), 
 
 
 class Stub(asyncio.Protocol):
-    """An HTTP server that accepts every batch, with a fresh id for each message."""
+    """An HTTP server that accepts every batch, with a new id for each message."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to listen to a client."""
+        """Prepare the buffer of a new connection."""
         self.transport = cast("asyncio.Transport", transport)
         self.buffer = bytearray()
         self.missing = 0
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request and answer it when it is whole."""
+        """Collect a request and respond when it is complete."""
         self.buffer += data
         if not self.missing:
             head, found, _ = bytes(self.buffer[:4096]).partition(b"\r\n\r\n")
@@ -97,12 +97,12 @@ class Stub(asyncio.Protocol):
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             self.missing = len(head) + 4 + length
         if len(self.buffer) >= self.missing:
-            self.answer(self.buffer.count(b'"HtmlBody":'))
+            self.respond(self.buffer.count(b'"HtmlBody":'))
             self.buffer.clear()
             self.missing = 0
 
-    def answer(self, count: int) -> None:
-        """Accept so many messages."""
+    def respond(self, count: int) -> None:
+        """Accept the messages of a batch."""
         digits = os.urandom(16 * count).hex()
         items = ",".join(
             f'{{"To":"x","SubmittedAt":"2026-01-01T00:00:00.0000000Z","MessageID":"{digits[start : start + 32]}",'
@@ -122,7 +122,7 @@ async def serve_stub(port: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What the rounds share."""
+    """The runtime, account and processes that all rounds use."""
 
     runtime: Runtime
     actor: Actor
@@ -132,8 +132,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def stage(recipients: int) -> AsyncIterator[Bench]:
-    """Servers, a stub, a worker process, and an organisation with so many contacts."""
+async def start_bench(recipients: int) -> AsyncIterator[Bench]:
+    """Start servers, a stub and a worker process, and create an organization with contacts."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as home:
         postgres = start_postgres(Path(home), durable=True)
         valkey = start_valkey(Path(home))
@@ -166,7 +166,7 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """A Python process of its own."""
+    """Start a Python process."""
     return subprocess.Popen([sys.executable, *arguments], cwd=ROOT)  # noqa: S603 - our own code
 
 
@@ -215,7 +215,7 @@ async def make_bare_table(url: str) -> None:
 
 
 async def populate(runtime: Runtime, recipients: int) -> Actor:
-    """An organisation with so many contacts."""
+    """Create an organization with contacts."""
     actor = system_actor(new_id())
     async with runtime.work.begin(actor) as uow:
         await uow.execute(insert(Organization).values(id=actor.organization_id, name="Shop", slug="shop"))
@@ -237,7 +237,7 @@ async def populate(runtime: Runtime, recipients: int) -> Actor:
 
 
 async def draft(bench: Bench) -> UUID:
-    """A campaign to everybody."""
+    """A campaign to all_servers."""
     campaign_id = new_id()
     organization_id = bench.actor.organization_id
     async with bench.runtime.work.begin(bench.actor) as uow:
@@ -261,7 +261,7 @@ async def draft(bench: Bench) -> UUID:
 
 
 async def bare(bench: Bench) -> float:
-    """Messages a second of the bare loop."""
+    """Messages per second of the bare loop."""
     campaign_id = await draft(bench)
     organization_id = bench.actor.organization_id
     mail = await load_mail(bench.runtime.reads(bench.actor.tenant), campaign_id, batch_size=BATCH)
@@ -278,15 +278,15 @@ async def bare(bench: Bench) -> float:
         .order_by(Contact.id)
         .limit(BATCH)
     )
-    given = (
+    sent_ids = (
         func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("messages", type_=ARRAY(Text)))
         .table_valued(column("id", Uuid), column("message_id", Text))
-        .render_derived(name="given")
+        .render_derived(name="sent_ids")
     )
     write = (
         update(done)
-        .where(done.c.organization_id == bindparam("o", type_=Uuid), done.c.id == given.c.id)
-        .values(message_id=given.c.message_id)
+        .where(done.c.organization_id == bindparam("o", type_=Uuid), done.c.id == sent_ids.c.id)
+        .values(message_id=sent_ids.c.message_id)
     )
     started, after, sent = monotonic(), UUID(int=0), 0
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
@@ -305,28 +305,28 @@ async def bare(bench: Bench) -> float:
                 rendered = mail.template.render(contact, {**mail.variables, "unsubscribeUrl": url})
                 messages.append(Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url))
             async with session.post(bench.url, data=io.BytesIO(encode(envelope, messages, "broadcast"))) as response:
-                answers = orjson.loads(await response.read())
+                results = orjson.loads(await response.read())
             async with bench.runtime.work.begin(bench.actor) as uow:
                 await uow.execute(
                     write,
                     {
                         "o": organization_id,
                         "ids": [row.id for row in rows],
-                        "messages": [answer["MessageID"] for answer in answers],
+                        "messages": [result["MessageID"] for result in results],
                     },
                 )
             after, sent = rows[-1].id, sent + len(rows)
 
 
 async def engine(bench: Bench) -> tuple[float, float]:
-    """Messages a second of the worker process, and recipients a second of the preparation before it."""
+    """Messages per second of the worker process, and recipients per second of the preparation before it."""
     campaign_id = await draft(bench)
     async with bench.runtime.work.begin(bench.actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
     started = monotonic()
     while not await prepare(bench.runtime.work, bench.actor, campaign_id):
         pass
-    prepared, worked = monotonic(), cpu_seconds(bench.worker)
+    prepared, cpu = monotonic(), cpu_seconds(bench.worker)
     while True:
         await asyncio.sleep(0.1)
         row = await read_progress(bench.runtime.reads(bench.actor.tenant), campaign_id)
@@ -334,14 +334,14 @@ async def engine(bench: Bench) -> tuple[float, float]:
         assert not row.counts.rejected + row.counts.unknown + row.counts.failed, row
         if row.counts.accepted == bench.recipients:
             sent = bench.recipients / (monotonic() - prepared)
-            print(f"  worker CPU {(cpu_seconds(bench.worker) - worked) / bench.recipients * 1e6:.1f} µs a message")
+            print(f"  worker CPU {(cpu_seconds(bench.worker) - cpu) / bench.recipients * 1e6:.1f} µs a message")
             return sent, bench.recipients / (prepared - started)
 
 
 async def main(recipients: int, rounds: int) -> None:
-    """Interleaved rounds, then medians."""
+    """Run interleaved rounds, and print their medians."""
     bares, engines, prepares = [], [], []
-    async with stage(recipients) as bench:
+    async with start_bench(recipients) as bench:
         for number in range(1, rounds + 1):
             bares.append(await bare(bench))
             sent, prepared = await engine(bench)
@@ -352,7 +352,7 @@ async def main(recipients: int, rounds: int) -> None:
     print(f"{recipients:,} recipients, {rounds} rounds, medians")
     print(f"bare loop {statistics.median(bares):,.0f} messages/s")
     print(f"engine    {statistics.median(engines):,.0f} messages/s")
-    print(f"ratio     {ratio:.2f} (aim: at least 0.60)")
+    print(f"ratio     {ratio:.2f} (goal: at least 0.60)")
 
 
 if __name__ == "__main__":
@@ -362,5 +362,5 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(prog="python -m benchmarks.sending")
         parser.add_argument("recipients", type=int, nargs="?", default=100_000)
         parser.add_argument("rounds", type=int, nargs="?", default=3)
-        given = parser.parse_args()
-        uvloop.run(main(given.recipients, given.rounds))
+        arguments = parser.parse_args()
+        uvloop.run(main(arguments.recipients, arguments.rounds))

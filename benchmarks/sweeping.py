@@ -1,11 +1,11 @@
-"""How long a round of the sweeps takes with many live campaigns, in one worker process.
+"""How long a round of the sweeps takes with many active campaigns, in one worker process.
 
     python -m benchmarks.sweeping [campaigns] [organizations] [rounds]
 
-The campaigns are in several states; one in five asks for something in the first round (an expired lease, a due
-schedule, a cancellation, an end), none does in the later ones. Nothing is sent: what is pending stays pending, as it
-does behind a provider's rate. PostgreSQL has fsync on; the worker is this process, with the settings of production.
-A round is over when all that it has started is done; the first must leave nothing that is due.
+The campaigns are in several states. One in five has work for the first round (an expired lease, a due schedule, a
+cancellation, a completion), none for the later rounds. No mail is sent: pending deliveries remain pending, as behind
+a provider's rate limit. PostgreSQL has fsync on; the worker is this process, with the settings of production. A round
+includes all tasks that it starts; after the first, nothing must be due.
 """
 
 import argparse
@@ -45,9 +45,9 @@ from settings import load
 
 RECIPIENTS = 20
 INTERVAL_SECONDS = 5.0
-"""Between rounds, as NUDGE_SENDING__SWEEP_SECONDS has it."""
+"""The time between rounds, the default of NUDGE_SENDING__SWEEP_SECONDS."""
 LATER = timedelta(hours=1)
-# Of each twenty campaigns: their status, that of their deliveries, and whether leases and look-ups are due.
+# Of each twenty campaigns: how many, their status, the status of their deliveries, and whether leases are expired.
 KINDS: tuple[tuple[int, CampaignStatus, DeliveryStatus, bool], ...] = (
     (8, CampaignStatus.SENDING, DeliveryStatus.PENDING, False),
     (4, CampaignStatus.SENDING, DeliveryStatus.CLAIMED, False),
@@ -70,8 +70,8 @@ UNFINISHED = (
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[tuple[Runtime, str]]:
-    """Servers, a runtime, and the URL of the superuser."""
+async def start_runtime() -> AsyncIterator[tuple[Runtime, str]]:
+    """Start servers; yields a runtime and the superuser's URL."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as home:
         postgres = start_postgres(Path(home), durable=True)
         valkey = start_valkey(Path(home))
@@ -85,7 +85,7 @@ async def stage() -> AsyncIterator[tuple[Runtime, str]]:
 
 
 async def populate(runtime: Runtime, campaigns: int, organizations: int) -> None:
-    """So many campaigns, dealt to the organisations, of every kind in each."""
+    """Create the campaigns, distributed over the organizations, with every kind in each."""
     kinds = [kind for kind in KINDS for _ in range(kind[0])]
     for number in range(organizations):
         actor = system_actor(new_id())
@@ -94,13 +94,13 @@ async def populate(runtime: Runtime, campaigns: int, organizations: int) -> None
             await uow.execute(insert(Organization).values(values))
             contacts = [new_id() for _ in range(RECIPIENTS)]
             await uow.execute(insert(Contact), [contact(actor, each) for each in contacts])
-        mine = range(number, campaigns, organizations)
-        for place, _ in enumerate(mine):
-            await add(runtime, actor, contacts, kinds[(place + number) % len(kinds)])
+        own_campaigns = range(number, campaigns, organizations)
+        for index, _ in enumerate(own_campaigns):
+            await add(runtime, actor, contacts, kinds[(index + number) % len(kinds)])
 
 
 def contact(actor: Actor, contact_id: UUID) -> dict[str, Any]:
-    """A contact's row."""
+    """The values of a contact's row."""
     email = f"{contact_id}@example.com"
     return {"id": contact_id, "organization_id": actor.organization_id, "email": email, "email_norm": email}
 
@@ -108,7 +108,7 @@ def contact(actor: Actor, contact_id: UUID) -> dict[str, Any]:
 async def add(
     runtime: Runtime, actor: Actor, contacts: list[UUID], kind: tuple[int, CampaignStatus, DeliveryStatus, bool]
 ) -> None:
-    """A campaign of a kind."""
+    """Insert a campaign of a kind."""
     _, status, delivery, due = kind
     campaign_id, now = new_id(), datetime.now(UTC)
     ids = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
@@ -146,23 +146,23 @@ async def add(
 
 
 async def one_round(worker: Worker, sweeper: Sweeper) -> None:
-    """Every sweep once, side by side as in a worker, with all that they start."""
+    """Run every sweep once, concurrently as in a worker, and wait for all tasks that they start."""
     await asyncio.gather(*(sweeper.round(sweep) for sweep in SWEEPS if sweep.every is None))
     while worker.tasks.tasks:
         await asyncio.wait(list(worker.tasks.tasks.values()))
 
 
 async def commits(runtime: Runtime) -> int:
-    """Transactions that the database has committed, as PostgreSQL counts them."""
+    """The number of transactions committed in the database."""
     async with runtime.engine.connect() as connection:
-        counted = await connection.execute(
+        result = await connection.execute(
             text("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
         )
-        return int(counted.scalar_one())
+        return int(result.scalar_one())
 
 
 async def unfinished(admin_url: str) -> int:
-    """Campaigns and deliveries that ask for something which the sweeps start, counted past Row Level Security."""
+    """The number of campaigns and deliveries with work for the sweeps, counted without Row Level Security."""
     connection = await asyncpg.connect(admin_url, database=DATABASE)
     try:
         return sum([await connection.fetchval(statement) for statement in UNFINISHED])
@@ -171,37 +171,37 @@ async def unfinished(admin_url: str) -> int:
 
 
 async def main(campaigns: int, organizations: int, rounds: int) -> None:
-    """A round that has something to do, and the median of those that have not."""
+    """Measure a round with work, and the median of the rounds without."""
     telemetry.configure("WARNING", json=False, secrets=())
-    async with stage() as (runtime, admin_url):
+    async with start_runtime() as (runtime, admin_url):
         await populate(runtime, campaigns, organizations)
         worker = build_worker(runtime, JOBS)
         sweeper = Sweeper(worker, asyncio.Event())
-        figures = []
+        measured = []
         assert await unfinished(admin_url)
         for _ in range(rounds + 1):
             before, cpu, started = await commits(runtime), time.process_time(), time.monotonic()
             await one_round(worker, sweeper)
             seconds, cpu = time.monotonic() - started, time.process_time() - cpu
             await asyncio.sleep(2)  # PostgreSQL counts with a delay
-            figures.append((seconds, cpu, await commits(runtime) - before))
+            measured.append((seconds, cpu, await commits(runtime) - before))
             assert not await unfinished(admin_url)
-        print(f"{campaigns:,} live campaigns of {organizations} organisations; {machine()}\n")
-        first, later = figures[0], [statistics.median(column) for column in zip(*figures[1:], strict=True)]
+        print(f"{campaigns:,} active campaigns of {organizations} organizations; {machine()}\n")
+        first, later = measured[0], [statistics.median(column) for column in zip(*measured[1:], strict=True)]
         print(
             markdown(
                 ("round", "seconds", "CPU of the worker, s", "transactions"),
                 [
-                    ("first, one campaign in five has something to do", *shown(*first)),
-                    (f"later, nothing to do (median of {rounds})", *shown(*later)),
+                    ("first, work for one campaign in five", *cells(*first)),
+                    (f"later, no work (median of {rounds})", *cells(*later)),
                 ],
             )
         )
-        print(f"\naim: a round takes less than half its interval of {INTERVAL_SECONDS:.0f} s")
+        print(f"\ngoal: a round takes less than half its interval of {INTERVAL_SECONDS:.0f} s")
 
 
-def shown(seconds: float, cpu: float, transactions: float) -> tuple[str, str, str]:
-    """The figures of a round."""
+def cells(seconds: float, cpu: float, transactions: float) -> tuple[str, str, str]:
+    """A round's cells in the table."""
     return f"{seconds:.2f}", f"{cpu:.2f}", f"{transactions:,.0f}"
 
 
@@ -210,5 +210,5 @@ if __name__ == "__main__":
     parser.add_argument("campaigns", type=int, nargs="?", default=1_000)
     parser.add_argument("organizations", type=int, nargs="?", default=50)
     parser.add_argument("rounds", type=int, nargs="?", default=5)
-    given = parser.parse_args()
-    uvloop.run(main(given.campaigns, given.organizations, given.rounds))
+    arguments = parser.parse_args()
+    uvloop.run(main(arguments.campaigns, arguments.organizations, arguments.rounds))

@@ -1,4 +1,4 @@
-"""Figures as Markdown."""
+"""Markdown tables, and a description of the machine."""
 
 import os
 import platform
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
-    rule = ["---", *("---:" for _ in columns[1:])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows))
+    """A table; the first column is aligned left, the others right."""
+    separator = ["---", *("---:" for _ in columns[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, separator, *rows))
 
 
 def machine() -> str:
-    """Where this was measured, and how busy the machine was: one line."""
+    """The processor, the Python version and the load of this machine, in one line."""
     model = platform.machine()
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):

@@ -1,1 +1,1 @@
-"""One topic, many subscribers over graphql-transport-ws, ours beside Node's: `python -m benchmarks.fanout`."""
+"""One topic with many subscribers over graphql-transport-ws: `python -m benchmarks.fanout`."""

@@ -1,4 +1,4 @@
-"""Events for the contestants: a changed row and a signal for ours, a POST with the finished values for the others."""
+"""Events for the servers: a changed row and a signal for ours, a POST with the final values for the others."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from benchmarks.stage import Api, Stage
+from benchmarks.environment import Api, BenchmarkEnvironment
 from core.ids import decode_global_id
 from core.pubsub import Publisher, campaign_topic
 from local.roles import DATABASE
@@ -20,15 +20,15 @@ AUDIENCE = 1_000_000
 
 
 class Events(ABC):
-    """Where a contestant's events come from."""
+    """The source of a server's events."""
 
     @abstractmethod
-    async def tell(self) -> tuple[int, float]:
-        """Make one event; its sequence, and the moment just before the server was told of it (Unix seconds)."""
+    async def publish(self) -> tuple[int, float]:
+        """Publish one event; returns its sequence and the time just before the server gets it, in Unix seconds."""
 
 
 class RowEvents(Events):
-    """Ours: the counts change in the database, and the topic is told, as the worker does after it commits."""
+    """Events for our API: change the counts in the database, then publish to the topic, as a worker does."""
 
     def __init__(
         self, connection: "asyncpg.Connection[asyncpg.Record]", publisher: Publisher, topic: str, id_: UUID
@@ -39,21 +39,21 @@ class RowEvents(Events):
         self.id = id_
 
     @classmethod
-    async def of(cls, on: Stage, ours: Api, campaign_id: str) -> "RowEvents":
-        """Events of a campaign that is being sent."""
+    async def of(cls, env: BenchmarkEnvironment, ours: Api, campaign_id: str) -> "RowEvents":
+        """Events of a campaign, which this sets to `sending`."""
         found = decode_global_id(campaign_id)
         assert found is not None
-        connection = await asyncpg.connect(on.postgres.admin_url, database=DATABASE)
+        connection = await asyncpg.connect(env.postgres.admin_url, database=DATABASE)
         await connection.execute(
             "UPDATE campaigns SET status = 'sending', started_at = now() WHERE id = $1", found[1]
         )
         await connection.execute(
             "UPDATE campaign_stats SET audience = $2, pending = $2 WHERE campaign_id = $1", found[1], AUDIENCE
         )
-        return cls(connection, Publisher(on.redis_url), campaign_topic(ours.organization_id, found[1]), found[1])
+        return cls(connection, Publisher(env.redis_url), campaign_topic(ours.organization_id, found[1]), found[1])
 
-    async def tell(self) -> tuple[int, float]:
-        """Change the row, commit, tell the topic."""
+    async def publish(self) -> tuple[int, float]:
+        """Change the row, commit, publish to the topic."""
         sequence = await self.connection.fetchval(ADVANCE, self.id)
         at = time()
         await self.publisher.publish(self.topic)
@@ -66,7 +66,7 @@ class RowEvents(Events):
 
 
 class PostedEvents(Events):
-    """The others': the values that ours would show, with no database behind them, which favours them."""
+    """Events for the other servers: the values that ours would send, without a database, which favors them."""
 
     def __init__(self, port: int, campaign_id: str) -> None:
         self.port = port
@@ -75,26 +75,26 @@ class PostedEvents(Events):
 
     @classmethod
     async def of(cls, port: int, campaign_id: str) -> "PostedEvents":
-        """Events of a server on this port; the first is told, so that there is a state."""
-        made = cls(port, campaign_id)
-        await made.tell()
-        return made
+        """Events of the server on this port; publishes the first, so that there is a state."""
+        created = cls(port, campaign_id)
+        await created.publish()
+        return created
 
-    async def tell(self) -> tuple[int, float]:
+    async def publish(self) -> tuple[int, float]:
         """Post an event."""
         self.sequence += 1
         body = orjson.dumps(self.values())
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)  # Node drops one that is idle
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)  # Node closes idle connections
         at = time()
         head = b"POST /publish HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         writer.write(head % len(body) + body)
-        answer = await reader.read()
+        response = await reader.read()
         writer.close()
-        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert response.startswith(b"HTTP/1.1 200"), response
         return self.sequence, at
 
     def values(self) -> dict[str, Any]:
-        """An event, as long as one of ours."""
+        """An event with the same fields and about the same size as ours."""
         return {
             "campaignId": self.campaign_id,
             "sequence": self.sequence,

@@ -1,7 +1,7 @@
-"""Subscribers as a process of their own: they read, count, and take the time at which each message arrived.
+"""A process with subscribers that counts messages and records the time at which each arrived.
 
-The time is the kernel's (SO_TIMESTAMPNS): when the bytes reached the client's socket, however long this process then
-takes to pick them up. Run by the benchmark with a JSON object as its argument; it obeys lines on its standard input.
+The time is the kernel's (SO_TIMESTAMPNS): when the bytes reached the client's socket, even if this process reads them
+later. The benchmark starts it with a JSON object as its argument, and sends commands to its standard input.
 """
 
 import base64
@@ -19,8 +19,8 @@ from time import time
 from typing import Any
 
 SO_TIMESTAMPNS = 35
-ROOM = socket.CMSG_SPACE(16)
-AT_ONCE = 50
+ANCILLARY_BYTES = socket.CMSG_SPACE(16)
+BATCH = 50
 TIMEOUT_SECONDS = 60.0
 NEXT, SEQUENCE, PING = b'"type":"next"', b'"sequence":', b'"type":"ping"'
 TEXT, CLOSE, PING_FRAME, PONG_FRAME = 0x1, 0x8, 0x9, 0xA
@@ -28,15 +28,15 @@ TEXT, CLOSE, PING_FRAME, PONG_FRAME = 0x1, 0x8, 0x9, 0xA
 
 @dataclass(slots=True)
 class Subscriber:
-    """A connection, and the bytes of a frame that is not whole yet."""
+    """A connection, and the bytes of an incomplete frame."""
 
     socket: socket.socket
     rest: bytes = b""
 
 
 @dataclass(slots=True)
-class Seen:
-    """What arrived: the times by sequence, and the connections that ended."""
+class Arrivals:
+    """The times of arrival by sequence, and the number of closed connections."""
 
     times: dict[int, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     messages: int = 0
@@ -44,14 +44,14 @@ class Seen:
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
-    """A client's frame, masked with zeros."""
+    """A client's websocket frame, masked with zeros."""
     size = len(payload)
     head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
     return head + bytes(4) + payload
 
 
 def frames(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """The whole frames of a server: opcode, payload, and where the next one begins."""
+    """The complete frames of a server: opcode, payload, and the offset of the next frame."""
     at, end = 0, len(data)
     while end - at >= 2:
         size, start = data[at + 1], at + 2
@@ -65,9 +65,9 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         at = start + size
 
 
-def receive(subscriber: Subscriber, seen: Seen) -> bool:
-    """Take what has come for a subscriber; False when the connection has ended."""
-    data, ancillary, _, _ = subscriber.socket.recvmsg(65_536, ROOM)
+def receive(subscriber: Subscriber, arrivals: Arrivals) -> bool:
+    """Read a subscriber's messages. Returns False if the connection is closed."""
+    data, ancillary, _, _ = subscriber.socket.recvmsg(65_536, ANCILLARY_BYTES)
     if not data:
         return False
     arrived = time()
@@ -77,64 +77,64 @@ def receive(subscriber: Subscriber, seen: Seen) -> bool:
             arrived = seconds + nanoseconds / 1e9
     used = 0
     data = subscriber.rest + data
-    for opcode, payload, used in frames(data):  # noqa: B007 - the last one counts
+    for opcode, payload, used in frames(data):  # noqa: B007 - the last value is used below
         if opcode == TEXT and NEXT in payload:
             start = payload.index(SEQUENCE) + len(SEQUENCE)
-            seen.times[int(payload[start : payload.index(b",", start)])].append(arrived)
-            seen.messages += 1
+            arrivals.times[int(payload[start : payload.index(b",", start)])].append(arrived)
+            arrivals.messages += 1
         elif opcode == TEXT and PING in payload:
             subscriber.socket.sendall(frame(b'{"type":"pong"}'))
         elif opcode == PING_FRAME:
             subscriber.socket.sendall(frame(payload, PONG_FRAME))
         elif opcode in (CLOSE, TEXT):
-            sys.stderr.write(f"a subscriber was told {payload[:300]!r}\n")
+            sys.stderr.write(f"a subscriber received {payload[:300]!r}\n")
     subscriber.rest = data[used:]
     return True
 
 
-def connect(given: dict[str, Any]) -> list[Subscriber]:
-    """So many subscribers, each of which has its first message."""
-    address = ("127.0.0.1", given["port"])
+def connect(arguments: dict[str, Any]) -> list[Subscriber]:
+    """Connect the subscribers; returns when each has its first message."""
+    address = ("127.0.0.1", arguments["port"])
     key = base64.b64encode(os.urandom(16)).decode()
     upgrade = (
-        f"GET {given['path']} HTTP/1.1\r\nHost: 127.0.0.1:{given['port']}\r\nUpgrade: websocket\r\n"
+        f"GET {arguments['path']} HTTP/1.1\r\nHost: 127.0.0.1:{arguments['port']}\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
     ).encode()
     steps = [
         (upgrade, b"\r\n\r\n"),
-        (frame(json.dumps({"type": "connection_init", "payload": given["init"]}).encode()), b"connection_ack"),
-        (frame(json.dumps({"id": "1", "type": "subscribe", "payload": given["operation"]}).encode()), NEXT),
+        (frame(json.dumps({"type": "connection_init", "payload": arguments["init"]}).encode()), b"connection_ack"),
+        (frame(json.dumps({"id": "1", "type": "subscribe", "payload": arguments["operation"]}).encode()), NEXT),
     ]
-    made: list[Subscriber] = []
-    for start in range(0, given["count"], AT_ONCE):
+    created: list[Subscriber] = []
+    for start in range(0, arguments["count"], BATCH):
         sockets = [
-            socket.create_connection(address, TIMEOUT_SECONDS) for _ in range(min(AT_ONCE, given["count"] - start))
+            socket.create_connection(address, TIMEOUT_SECONDS) for _ in range(min(BATCH, arguments["count"] - start))
         ]
-        for request, answer in steps:
+        for request, response in steps:
             for each in sockets:
                 each.sendall(request)
             for each in sockets:
-                await_answer(each, answer)
+                read_until(each, response)
         for each in sockets:
             each.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            made.append(Subscriber(each))
-    return made
+            created.append(Subscriber(each))
+    return created
 
 
-def await_answer(connection: socket.socket, answer: bytes) -> None:
-    """Read until the answer is there."""
+def read_until(connection: socket.socket, response: bytes) -> None:
+    """Read until the data contains the response."""
     data = b""
-    while answer not in data:
+    while response not in data:
         more = connection.recv(65_536)
         if not more:
-            raise RuntimeError(f"hung up after {data[:500]!r}")
+            raise RuntimeError(f"the server closed the connection after {data[:500]!r}")
         data += more
 
 
-def follow(subscribers: list[Subscriber]) -> None:
-    """Read from everybody; obey `count`, `clear`, and `quit`; `report` with the times at which events were told."""
-    seen = Seen()
+def serve(subscribers: list[Subscriber]) -> None:
+    """Read messages, and execute the commands `count`, `clear`, `report` with the events' times, and `quit`."""
+    arrivals = Arrivals()
     by_number = {each.socket.fileno(): each for each in subscribers}
     poll = select.epoll()
     poll.register(0, select.EPOLLIN)
@@ -146,47 +146,48 @@ def follow(subscribers: list[Subscriber]) -> None:
                 command, _, argument = sys.stdin.readline().partition(" ")
                 if command.strip() in ("quit", ""):
                     return
-                seen = obey(command.strip(), argument, seen)
-            elif not receive(by_number[number], seen):
-                seen.lost += 1
+                arrivals = execute(command.strip(), argument, arrivals)
+            elif not receive(by_number[number], arrivals):
+                arrivals.lost += 1
                 poll.unregister(number)
 
 
-def obey(command: str, argument: str, seen: Seen) -> Seen:
-    """Answer a command with a line; what is seen from now on."""
+def execute(command: str, argument: str, arrivals: Arrivals) -> Arrivals:
+    """Execute a command and print a line; returns the counters to use from now on."""
     if command == "clear":
-        say({})
-        return Seen()
-    say({"messages": seen.messages} if command == "count" else report(seen, json.loads(argument)))
-    return seen
+        write_line({})
+        return Arrivals()
+    write_line({"messages": arrivals.messages} if command == "count" else report(arrivals, json.loads(argument)))
+    return arrivals
 
 
-def report(seen: Seen, told: dict[str, float]) -> dict[str, float]:
-    """Latencies in milliseconds, from telling the server to the arrival at the client."""
-    late = sorted(
-        (arrived - told[str(sequence)]) * 1000
-        for sequence, times in seen.times.items()
-        if str(sequence) in told
+def report(arrivals: Arrivals, published: dict[str, float]) -> dict[str, float]:
+    """Latencies in milliseconds, from the publication to the arrival at the client."""
+    latencies = sorted(
+        (arrived - published[str(sequence)]) * 1000
+        for sequence, times in arrivals.times.items()
+        if str(sequence) in published
         for arrived in times
     )
-    at = [late[min(len(late) - 1, int(len(late) * share))] for share in (0.5, 0.99)] if late else [0.0, 0.0]
-    return {"messages": len(late), "p50_ms": at[0], "p99_ms": at[1], "lost": seen.lost}
+    last = len(latencies) - 1
+    p50, p99 = (latencies[min(last, int((last + 1) * share))] if latencies else 0.0 for share in (0.5, 0.99))
+    return {"messages": len(latencies), "p50_ms": p50, "p99_ms": p99, "lost": arrivals.lost}
 
 
-def say(value: dict[str, Any]) -> None:
-    """A line to whoever started us."""
+def write_line(value: dict[str, Any]) -> None:
+    """Write a line of JSON to standard output."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Connect, say so, follow."""
+    """Connect, report it, serve."""
     subscribers = connect(json.loads(sys.argv[1]))
-    say({"connected": len(subscribers)})
-    # Clients elsewhere would not take the time of the database on this core: they stand back, at every peer alike.
-    # The times of arrival are the kernel's.
+    write_line({"connected": len(subscribers)})
+    # Real clients run on other machines: give the database on this core priority over them, for every server alike.
+    # The arrival times are the kernel's and not affected.
     os.nice(10)
-    follow(subscribers)
+    serve(subscribers)
 
 
 if __name__ == "__main__":

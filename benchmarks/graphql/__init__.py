@@ -1,1 +1,1 @@
-"""The API's queries beside those of other servers on the same database: `python -m benchmarks.graphql`."""
+"""The API's queries compared with other servers on the same database: `python -m benchmarks.graphql`."""

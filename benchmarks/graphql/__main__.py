@@ -1,4 +1,4 @@
-"""Run with `python -m benchmarks.graphql [--quick]`; README.md says what is compared and how."""
+"""Run with `python -m benchmarks.graphql [--quick]`; README.md describes what is compared and how."""
 
 import argparse
 import asyncio
@@ -9,38 +9,38 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.environment import Api, BenchmarkEnvironment, add_campaign, add_contacts, start_api, start_environment
 from benchmarks.folders import INTO, writable_folder
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
-from benchmarks.graphql.contestants import USUAL, everybody, targets
-from benchmarks.graphql.report import CROWD, FEW, Results, write
-from benchmarks.load import Round, Target, load
+from benchmarks.graphql.report import FEW, MANY, Results, write
+from benchmarks.graphql.servers import STRAWBERRY, all_servers, targets
+from benchmarks.load import LoadRound, Target, load
 from benchmarks.processes import LOAD_CORE
-from benchmarks.stage import Api, Stage, add_campaign, add_contacts, api, stage
 
 CONTACTS = 10_000
 CAMPAIGNS = 20
-CONNECTIONS = {LIST: (FEW, CROWD), SMALL: (FEW, CROWD), THOUSAND: (8,)}
+CONNECTIONS = {LIST: (FEW, MANY), SMALL: (FEW, MANY), THOUSAND: (8,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How long to measure: so many rounds of so many seconds for each server, case and number of connections."""
+class Plan:
+    """How many rounds of how many seconds to measure, for each server, case and number of connections."""
 
     rounds: int
     seconds: float
     warm_up_seconds: float
 
 
-FULL = Pace(rounds=5, seconds=1.6, warm_up_seconds=2.0)
-QUICK = Pace(rounds=2, seconds=0.3, warm_up_seconds=0.7)
+FULL = Plan(rounds=5, seconds=1.6, warm_up_seconds=2.0)
+QUICK = Plan(rounds=2, seconds=0.3, warm_up_seconds=0.7)
 
 
-def fill(on: Stage, ours: Api) -> str:
-    """Contacts and campaigns through the API, with figures; the global id of a campaign."""
+def fill(env: BenchmarkEnvironment, ours: Api) -> str:
+    """Create contacts and campaigns through the API, with counts; returns the global id of a campaign."""
     add_contacts(ours, CONTACTS)
     campaign_id = [add_campaign(ours, f"Campaign {number}") for number in range(CAMPAIGNS)][-1]
     asyncio.run(
-        on.admin(
+        env.admin(
             "UPDATE contacts SET subscribed_at = created_at - interval '1 day' WHERE first_name LIKE '%7'",
             "UPDATE campaign_stats SET audience = 9000, accepted = 200, delivered = 8800, reached = 8800,"
             " opened = 3700, clicked = 410",
@@ -50,35 +50,35 @@ def fill(on: Stage, ours: Api) -> str:
     return campaign_id
 
 
-async def compare(cases: Mapping[str, Sequence[Target]], pace: Pace) -> Results:
-    """Interleaved rounds, by case, connections and server."""
+async def compare(cases: Mapping[str, Sequence[Target]], plan: Plan) -> Results:
+    """Run interleaved rounds; returns them by case, connections and server."""
     results: Results = {}
     for case, targets_of_case in cases.items():
         for connections in CONNECTIONS[case]:
-            # A crowd at the usual Strawberry waits for seconds: its rounds would take most of the time.
-            chosen = [target for target in targets_of_case if connections != CROWD or target.name != USUAL]
-            seen: dict[str, list[Round]] = {target.name: [] for target in chosen}
+            # With many connections, Strawberry takes seconds per request: its rounds would take most of the time.
+            chosen = [target for target in targets_of_case if connections != MANY or target.name != STRAWBERRY]
+            rounds: dict[str, list[LoadRound]] = {target.name: [] for target in chosen}
             for target in chosen:
-                await load(target, connections, pace.warm_up_seconds)
-            for _ in range(pace.rounds):
+                await load(target, connections, plan.warm_up_seconds)
+            for _ in range(plan.rounds):
                 for target in chosen:
-                    seen[target.name].append(await load(target, connections, pace.seconds))
-            results[case, connections] = seen
+                    rounds[target.name].append(await load(target, connections, plan.seconds))
+            results[case, connections] = rounds
     return results
 
 
 def main() -> None:
-    """Start everything, make sure that the answers agree, measure, write the table and the plot."""
+    """Start everything, check that all servers return the same data, measure, write the table and the chart."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graphql", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a look in under a minute; the full run takes five")
+    parser.add_argument("--quick", action="store_true", help="a rough run in under a minute; the full run takes five")
     parser.add_argument("--into", type=writable_folder, default=str(Path(__file__).parent), help=INTO)
-    given = parser.parse_args()
-    with stage() as on, api(on) as ours, everybody(on, ours) as contestants:
-        campaign_id = fill(on, ours)
-        cases = {case: targets(contestants, case, campaign_id) for case in CONNECTIONS}
+    arguments = parser.parse_args()
+    with start_environment() as env, start_api(env) as ours, all_servers(env, ours) as servers:
+        campaign_id = fill(env, ours)
+        cases = {case: targets(servers, case, campaign_id) for case in CONNECTIONS}
         os.sched_setaffinity(0, {LOAD_CORE})
-        results = uvloop.run(compare(cases, QUICK if given.quick else FULL))
-    write(results, given.into, quick=given.quick)
+        results = uvloop.run(compare(cases, QUICK if arguments.quick else FULL))
+    write(results, arguments.into, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The three operations, as each server's schema wants them, and what all of their answers must have in common."""
+"""The three operations in the form for each server's schema, and a comparison of the responses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ POSTGRAPHILE_ORDER = "orderBy: [CREATED_AT_DESC, ROW_ID_DESC]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How a schema says it: the names of the list field and its order, of types, and the small operation."""
+    """The parts of the operations in which the schemas differ."""
 
     contacts: str = "contacts"
     order: str = ""
@@ -28,7 +28,7 @@ class Dialect:
     small: str = "query ($id: ID!) { campaign(id: $id) { id name status stats { audience opened clicked } } }"
 
     def page(self, name: str, first: int, after: str = "", selection: str | None = None) -> str:
-        """A page of contacts under a name."""
+        """The field of a page of contacts, with an alias."""
         field = f"{name}: {self.contacts}" if name != self.contacts else name
         arguments = " ".join(part for part in (f"first: {first}", after, self.order) if part)
         return f"{field}({arguments}) {{ {selection or self.connection} }}"
@@ -39,19 +39,19 @@ class Dialect:
         return f"{{ {self.page('contacts', SIZE)} }}"
 
     @property
-    def walk(self) -> str:
-        """A page of 100 after a cursor; only where it ends."""
+    def end_cursor(self) -> str:
+        """A page of 100 after a cursor, with only its end cursor."""
         after = self.page("contacts", PAGE, "after: $after", "pageInfo { endCursor }")
         return f"query ($after: {self.cursor_type}) {{ {after} }}"
 
     @property
     def thousand(self) -> str:
-        """Ten pages of 100 that follow on each other, as a list is at most 100 long in our API."""
-        given = " ".join(f"$after{n}: {self.cursor_type}!" for n in range(1, PAGES))
+        """Ten consecutive pages of 100 in one document, because our API returns at most 100 rows of a list."""
+        variables = " ".join(f"$after{n}: {self.cursor_type}!" for n in range(1, PAGES))
         pages = [self.page("page0", PAGE, selection="...Page")]
         pages += [self.page(f"page{n}", PAGE, f"after: $after{n}", "...Page") for n in range(1, PAGES)]
         fragment = f"fragment Page on ContactConnection {{ {self.connection} }}"
-        return f"query ({given}) {{ {' '.join(pages)} }} {fragment}"
+        return f"query ({variables}) {{ {' '.join(pages)} }} {fragment}"
 
 
 OURS = Dialect()
@@ -66,7 +66,7 @@ POSTGRAPHILE = Dialect(
 
 
 def normalized(case: str, data: Mapping[str, Any]) -> object:
-    """What an answer says, whichever way: ids as UUIDs, times in milliseconds, cursors only as being there."""
+    """A server's data in a common form: ids as UUIDs, times in milliseconds, no cursors."""
     if case == SMALL:
         campaign = data["campaign"]
         return {**campaign, "id": plain_id(campaign["id"]), "status": campaign["status"].upper()}
@@ -79,7 +79,7 @@ def page(connection: Mapping[str, Any]) -> object:
     cursors = [edge["cursor"] for edge in edges]
     assert len(set(cursors)) == len(edges), "cursors must differ"
     assert (info["startCursor"], info["endCursor"]) == (cursors[0], cursors[-1])
-    # Relay lets a server answer false to hasPreviousPage when it reads forward, and PostGraphile does.
+    # Relay allows false for hasPreviousPage when paging forward, and PostGraphile returns it.
     assert isinstance(info["hasPreviousPage"], bool)
     return {"nodes": [contact(edge["node"]) for edge in edges], "hasNextPage": info["hasNextPage"]}
 
@@ -95,23 +95,23 @@ def contact(node: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def plain_id(given: str) -> str:
-    """The UUID of a global id, or of itself."""
-    found = decode_global_id(given)
-    return str(found[1]) if found else given
+def plain_id(value: str) -> str:
+    """The UUID in a global id; a plain UUID is returned unchanged."""
+    found = decode_global_id(value)
+    return str(found[1]) if found else value
 
 
-def milliseconds(given: str | None) -> int | None:
-    """A time in whole milliseconds, which is what JavaScript keeps of it."""
-    return None if given is None else int(datetime.fromisoformat(given).timestamp() * 1000)
+def milliseconds(value: str | None) -> int | None:
+    """A time in whole milliseconds, the precision of JavaScript."""
+    return None if value is None else int(datetime.fromisoformat(value).timestamp() * 1000)
 
 
 def difference(one: object, other: object, path: str = "") -> str:
-    """Where two answers differ first."""
+    """A description of the first difference between two values; empty if there is none."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         pairs = [(f"{path}.{key}", one[key], other[key]) for key in one]
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = [(f"{path}[{at}]", *both) for at, both in enumerate(zip(one, other, strict=True))]
+        pairs = [(f"{path}[{index}]", *both) for index, both in enumerate(zip(one, other, strict=True))]
     else:
         return f"{path} is {str(one)[:300]}, not {str(other)[:300]}"
-    return next((difference(a, b, where) for where, a, b in pairs if a != b), "")
+    return next((difference(a, b, location) for location, a, b in pairs if a != b), "")

@@ -1,4 +1,4 @@
-"""The results as a Markdown table and a plot."""
+"""The results as a Markdown table and a chart."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from benchmarks.charts import Bar, Panel, draw
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
-from benchmarks.graphql.contestants import API, MERCURIUS, POSTGRAPHILE_5, SINGLE, USUAL
-from benchmarks.load import Round, median
+from benchmarks.graphql.servers import API, MERCURIUS, POSTGRAPHILE_5, SINGLE, STRAWBERRY
+from benchmarks.load import LoadRound, median
 from benchmarks.tables import machine, markdown
 
-Rounds: TypeAlias = dict[str, list[Round]]
+Rounds: TypeAlias = dict[str, list[LoadRound]]
 Results: TypeAlias = dict[tuple[str, int], Rounds]
 COLUMNS = (
     *("server", "requests/s", "of ours", "CPU µs a request"),
@@ -22,68 +22,71 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """How many times a rival's requests a second ours should be."""
+    """The minimal ratio of our requests per second to another server's."""
 
     case: str
-    rival: str
+    other: str
     times: float
 
 
 GOALS = (
-    Goal(case=LIST, rival=MERCURIUS, times=2.0),
-    Goal(case=LIST, rival=SINGLE, times=1.3),
-    Goal(case=LIST, rival=POSTGRAPHILE_5, times=3.0),
-    Goal(case=LIST, rival=USUAL, times=25.0),
-    Goal(case=SMALL, rival=MERCURIUS, times=2.0),
-    Goal(case=THOUSAND, rival=MERCURIUS, times=2.3),
+    Goal(case=LIST, other=MERCURIUS, times=2.0),
+    Goal(case=LIST, other=SINGLE, times=1.3),
+    Goal(case=LIST, other=POSTGRAPHILE_5, times=3.0),
+    Goal(case=LIST, other=STRAWBERRY, times=25.0),
+    Goal(case=SMALL, other=MERCURIUS, times=2.0),
+    Goal(case=THOUSAND, other=MERCURIUS, times=2.3),
 )
-STEADY = 2.0
-FEW, CROWD = 32, 128
+MAX_P95_RATIO = 2.0
+FEW, MANY = 32, 128
 
 
 def write(results: Results, folder: Path, *, quick: bool) -> None:
     """Write `results.md` and `results.png`, and print the former."""
     text = document(results, quick=quick)
     (folder / "results.md").write_text(text, encoding="utf-8")
-    draw([panel(case, connections, seen) for (case, connections), seen in results.items()], folder / "results.png")
+    draw(
+        [panel(case, connections, by_server) for (case, connections), by_server in results.items()],
+        folder / "results.png",
+    )
     print(text)
 
 
-def panel(case: str, connections: int, seen: Mapping[str, Sequence[Round]]) -> Panel:
-    """The servers of one case as bars."""
+def panel(case: str, connections: int, by_server: Mapping[str, Sequence[LoadRound]]) -> Panel:
+    """The servers as bars, for one case."""
     bars = [
         Bar(label=name, value=each.per_second, text=f"{each.per_second:,.0f}", ours=name == API)
-        for name, each in medians(seen).items()
+        for name, each in medians(by_server).items()
     ]
     return Panel(title=f"{case}, {connections} connections: requests per second, more is better", bars=bars)
 
 
 def document(results: Results, *, quick: bool) -> str:
-    """Everything that was measured."""
+    """All results as Markdown."""
     parts = ["# GraphQL over HTTP", f"{machine()}{'; a quick run, rough figures' if quick else ''}."]
     parts += [goals(results)]
-    for (case, connections), seen in results.items():
-        parts += [f"## {case}, {connections} connections", table(seen)]
+    for (case, connections), by_server in results.items():
+        parts += [f"## {case}, {connections} connections", table(by_server)]
     return "\n\n".join(parts) + "\n"
 
 
-def medians(seen: Mapping[str, Sequence[Round]]) -> dict[str, Round]:
+def medians(by_server: Mapping[str, Sequence[LoadRound]]) -> dict[str, LoadRound]:
     """The median round of each server."""
-    return {name: median(rounds) for name, rounds in seen.items()}
+    return {name: median(rounds) for name, rounds in by_server.items()}
 
 
-def times(ours: Sequence[Round], rival: Sequence[Round]) -> tuple[float, float]:
-    """How many times the rival's requests a second ours are, and its CPU time; of rounds next to each other."""
-    pairs = list(zip(ours, rival, strict=True))
+def times(ours: Sequence[LoadRound], other: Sequence[LoadRound]) -> tuple[float, float]:
+    """The ratios of requests per second and of CPU time, each as the median over adjacent rounds."""
+    pairs = list(zip(ours, other, strict=True))
     return (
         statistics.median(our.per_second / their.per_second for our, their in pairs),
         statistics.median(their.cpu_microseconds / our.cpu_microseconds for our, their in pairs),
     )
 
 
-def table(seen: Mapping[str, Sequence[Round]]) -> str:
-    """The servers of one case."""
-    found = medians(seen)
+def table(by_server: Mapping[str, Sequence[LoadRound]]) -> str:
+    """The servers as a table, for one case."""
+    found = medians(by_server)
     ours = found[API]
     return markdown(
         COLUMNS,
@@ -105,16 +108,16 @@ def table(seen: Mapping[str, Sequence[Round]]) -> str:
 
 
 def goals(results: Results) -> str:
-    """What was to be reached, beside what was."""
+    """The goals and the measured values."""
     rows = []
-    first = {case: seen for (case, connections), seen in results.items() if connections != CROWD}
+    first = {case: by_server for (case, connections), by_server in results.items() if connections != MANY}
     for goal in GOALS:
-        seen = first[goal.case]
-        if goal.rival in seen:
-            by_rate, by_cpu = times(seen[API], seen[goal.rival])
+        by_server = first[goal.case]
+        if goal.other in by_server:
+            by_rate, by_cpu = times(by_server[API], by_server[goal.other])
             rows.append(
                 (
-                    f"{goal.case}: times {goal.rival}",
+                    f"{goal.case}: times {goal.other}",
                     f"at least {goal.times:.1f}",
                     f"{by_rate:.2f}",
                     f"{by_cpu:.2f}",
@@ -122,8 +125,10 @@ def goals(results: Results) -> str:
                 )
             )
     for case in (LIST, SMALL):
-        ours = median(results[case, CROWD][API])
+        ours = median(results[case, MANY][API])
         spread = ours.p95_ms / ours.p50_ms
-        name = f"{case}: p95/p50 at {CROWD} connections"
-        rows.append((name, f"at most {STEADY:.1f}", f"{spread:.2f}", "", "yes" if spread <= STEADY else "no"))
+        name = f"{case}: p95/p50 at {MANY} connections"
+        rows.append(
+            (name, f"at most {MAX_P95_RATIO:.1f}", f"{spread:.2f}", "", "yes" if spread <= MAX_P95_RATIO else "no")
+        )
     return markdown(("goal", "aim", "by requests/s", "by CPU", "reached"), rows)

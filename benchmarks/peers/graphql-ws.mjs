@@ -1,5 +1,5 @@
 // Subscriptions in Node: `node graphql-ws.mjs`, with PORT and FORM: `library` for graphql-ws on ws, `once` for ws alone,
-// each event serialised once. An event comes as POST /publish and goes to every subscriber of the one topic.
+// each event serialised once. An event is sent to POST /publish, and forwarded to every subscriber of the one topic.
 import { createServer } from "node:http";
 import { buildSchema } from "graphql";
 import { useServer } from "graphql-ws/use/ws";
@@ -21,16 +21,16 @@ const FIELDS = `campaignId sequence status audience pending inFlight accepted de
 let current;
 const listeners = new Set();
 
-// The state now, then each change, for one subscriber.
+// The current state, then each change, for one subscriber.
 async function* changes() {
   const waiting = [current];
-  let wake = () => {};
-  const listener = (event) => (waiting.push(event), wake());
+  let notify = () => {};
+  const listener = (event) => (waiting.push(event), notify());
   listeners.add(listener);
   try {
     while (true) {
       while (waiting.length) yield { campaignProgress: waiting.shift() };
-      await new Promise((resolve) => (wake = resolve));
+      await new Promise((resolve) => (notify = resolve));
     }
   } finally {
     listeners.delete(listener);
@@ -52,8 +52,8 @@ const http = createServer((request, response) => {
 });
 
 const message = (event) => {
-  const shown = Object.fromEntries(FIELDS.map((name) => [name, event[name]]));
-  return JSON.stringify({ id: "1", type: "next", payload: { data: { campaignProgress: shown } } });
+  const fields = Object.fromEntries(FIELDS.map((name) => [name, event[name]]));
+  return JSON.stringify({ id: "1", type: "next", payload: { data: { campaignProgress: fields } } });
 };
 
 if (process.env.FORM === "once") {

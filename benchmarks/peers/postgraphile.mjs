@@ -5,11 +5,11 @@ import { postgraphile } from "postgraphile";
 import { makePgService } from "postgraphile/adaptors/pg";
 import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 
-// PostGraphile wants Node 22; this is all that it misses in Node 20.
+// PostGraphile requires Node 22; this is the only function that it needs and Node 20 lacks.
 Promise.withResolvers ??= function () {
-  const made = {};
-  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  return made;
+  const deferred = {};
+  deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
+  return deferred;
 };
 
 const instance = postgraphile({

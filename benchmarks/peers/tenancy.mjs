@@ -1,8 +1,8 @@
-// Two ways to read under Row Level Security: a transaction per request, as usually written, or one round trip a read.
-// Both take the organisation from a header they trust: no token is verified, which favours these servers.
+// Two ways to read under Row Level Security: a transaction per request, as usually written, or one round trip per read.
+// Both trust a header with the organization's id and verify no token, which favors these servers.
 import pg from "pg";
 
-const SEATED = (sql) => `SELECT rows.* FROM
+const withTenant = (sql) => `SELECT rows.* FROM
   (SELECT set_config('app.organization_id', $1, true) AS organization OFFSET 0) AS tenant,
   LATERAL (SELECT read.* FROM (${sql}) AS read WHERE tenant.organization IS NOT NULL OFFSET 0) AS rows`;
 
@@ -46,7 +46,7 @@ class Single {
   }
 
   async rows(name, sql, values) {
-    const result = await this.pool.query({ name, text: SEATED(sql(2)), values: [this.organization, ...values] });
+    const result = await this.pool.query({ name, text: withTenant(sql(2)), values: [this.organization, ...values] });
     return result.rows;
   }
 

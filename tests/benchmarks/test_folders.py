@@ -1,4 +1,4 @@
-"""Results go into a folder that is made, and tried, before anything is measured."""
+"""The folder for results is created and checked before anything is measured."""
 
 import sys
 from pathlib import Path
@@ -11,45 +11,45 @@ from benchmarks.folders import writable_folder
 from benchmarks.graphql import __main__ as graphql
 
 
-class Measured(Exception):
-    """The benchmark has begun to measure."""
+class MeasurementStartedError(Exception):
+    """The benchmark has started its servers."""
 
 
-def begin() -> None:
-    """Stand in for the start of the servers."""
-    raise Measured
+def start() -> None:
+    """Replace the start of the servers."""
+    raise MeasurementStartedError
 
 
 @pytest.mark.parametrize("benchmark", [graphql, fanout])
-def test_the_folder_is_there_before_the_measuring(
+def test_folder_is_created_before_the_measurement(
     benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders in folders are made; the servers start afterwards."""
+    """Nested folders are created; the servers start afterwards."""
     folder = tmp_path / "results" / "today"
     monkeypatch.setattr(sys, "argv", ["benchmark", "--into", str(folder)])
-    monkeypatch.setattr(benchmark, "stage", begin)
-    with pytest.raises(Measured):
+    monkeypatch.setattr(benchmark, "start_environment", start)
+    with pytest.raises(MeasurementStartedError):
         benchmark.main()
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("benchmark", [graphql, fanout])
-def test_a_folder_that_cannot_be_written_is_refused_at_once(
+def test_unwritable_folder_is_rejected(
     benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Below a file there is no folder: the benchmark ends with 2 and says so, and nothing was measured."""
+    """A path below a file ends the benchmark with status 2 and a message, before anything is measured."""
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sys, "argv", ["benchmark", "--into", str(tmp_path / "file" / "results")])
-    monkeypatch.setattr(benchmark, "stage", begin)
+    monkeypatch.setattr(benchmark, "start_environment", start)
     with pytest.raises(SystemExit) as ended:
         benchmark.main()
     assert ended.value.code == 2
     assert f"cannot write into {tmp_path}/file/results: Not a directory" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_there_is_taken(tmp_path: Path) -> None:
-    """What is in it stays."""
+def test_existing_folder(tmp_path: Path) -> None:
+    """The files of an existing folder are unchanged."""
     (tmp_path / "results.md").write_text("before")
     assert writable_folder(str(tmp_path)) == tmp_path
     assert (tmp_path / "results.md").read_text() == "before"

@@ -1,6 +1,6 @@
-"""The same queries as most Strawberry applications are written: ASGI app, ORM session, entities, no caches.
+"""The same queries as most Strawberry applications implement them: ASGI app, ORM session, entities, no caches.
 
-Run as a process: `python -m benchmarks.graphql.usual`, with PORT and DATABASE_URL.
+Run as a process: `python -m benchmarks.graphql.strawberry_orm`, with PORT and DATABASE_URL.
 """
 
 import os
@@ -88,7 +88,7 @@ class Campaign:
 
 @asynccontextmanager
 async def session(info: Info) -> AsyncIterator[AsyncSession]:
-    """A session in a transaction of the organisation that the header names."""
+    """A session in a transaction of the organization in the header."""
     organization = info.context["request"].headers["x-organization"]
     async with sessions() as opened, opened.begin():
         await opened.execute(text("SELECT set_config('app.organization_id', :id, true)"), {"id": organization})
@@ -108,7 +108,9 @@ class Query:
         async with session(info) as opened:
             found: ScalarResult[contact_models.Contact] = await opened.scalars(statement)
             entities = found.all()
-        edges = [ContactEdge(cursor=b64encode(str(e.id).encode()).decode(), node=shown(e)) for e in entities[:first]]
+        edges = [
+            ContactEdge(cursor=b64encode(str(e.id).encode()).decode(), node=to_contact(e)) for e in entities[:first]
+        ]
         return ContactConnection(
             edges=edges,
             page_info=PageInfo(
@@ -120,7 +122,7 @@ class Query:
         )
 
     @strawberry.field
-    async def campaign(self, info: Info, id: strawberry.ID) -> Campaign | None:  # noqa: A002 - as our schema has it
+    async def campaign(self, info: Info, id: strawberry.ID) -> Campaign | None:  # noqa: A002 - the argument's name in our schema
         """One campaign."""
         found = decode_global_id(id)
         if found is None:
@@ -132,8 +134,8 @@ class Query:
         return Campaign(id=id, name=entity.name, status=CampaignStatus(entity.status), model=entity)
 
 
-def shown(entity: contact_models.Contact) -> Contact:
-    """An entity as its type."""
+def to_contact(entity: contact_models.Contact) -> Contact:
+    """An entity as its GraphQL type."""
     return Contact(
         id=strawberry.ID(encode_global_id("Contact", entity.id)),
         email=entity.email,

@@ -1,4 +1,4 @@
-"""What every benchmark plays on: PostgreSQL and Valkey of its own, a migrated database, the API as one process."""
+"""The environment of a benchmark: its own PostgreSQL and Valkey, a migrated database, and the API as one process."""
 
 import asyncio
 import sys
@@ -33,25 +33,25 @@ BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """Servers that run, and the environment of a process that serves from them."""
+class BenchmarkEnvironment:
+    """The running servers, and the environment variables of a process that uses them."""
 
     home: Path
     postgres: PostgresServer
     redis_url: str
     environment: dict[str, str]
 
-    def log_of(self, name: str) -> Path:
-        """Where a process of that name writes what it has to say."""
+    def log_path(self, name: str) -> Path:
+        """The log file of a process."""
         return self.home / "logs" / f"{''.join(filter(str.isalnum, name))}.log"
 
     @property
-    def plain_url(self) -> str:
-        """The database as the app's role, as drivers other than SQLAlchemy take it."""
+    def driver_url(self) -> str:
+        """The database URL of the app's role, in the form for drivers other than SQLAlchemy."""
         return self.postgres.app_url.replace("+asyncpg", "")
 
     async def admin(self, *statements: str) -> None:
-        """Run statements as the superuser, above the policies."""
+        """Run statements as superuser, without Row Level Security."""
         connection = await asyncpg.connect(self.postgres.admin_url, database=DATABASE)
         try:
             for statement in statements:
@@ -62,7 +62,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The product's API as a process, and an account of an organisation of our own in it."""
+    """The product's API as a process, and an account in it with its own organization."""
 
     pid: int
     port: int
@@ -71,13 +71,13 @@ class Api:
     organization_id: UUID
 
     def execute(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The data of an operation as this account."""
+        """The data of an operation, executed as this account."""
         return execute(self.port, query, variables, {"authorization": f"Bearer {self.token}"})
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """PostgreSQL and Valkey on the load's core, with roles and tables; all gone at the end."""
+def start_environment() -> Iterator[BenchmarkEnvironment]:
+    """Start PostgreSQL and Valkey on the load's core, with roles and tables; delete all at the end."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as folder:
         home = Path(folder)
         home.chmod(0o755)  # PostgreSQL runs as another user when we are root
@@ -86,14 +86,14 @@ def stage() -> Iterator[Stage]:
         try:
             asyncio.run(prepare(postgres))
             environment = production(home, postgres.app_url, valkey.url)
-            yield Stage(home=home, postgres=postgres, redis_url=valkey.url, environment=environment)
+            yield BenchmarkEnvironment(home=home, postgres=postgres, redis_url=valkey.url, environment=environment)
         finally:
             valkey.stop()
             postgres.stop()
 
 
 async def prepare(postgres: PostgresServer) -> None:
-    """Roles, database, tables."""
+    """Create the roles, the database and the tables."""
     await create_roles(
         postgres.admin_url,
         migrator_password=make_url(postgres.migrator_url).password or "",
@@ -104,7 +104,7 @@ async def prepare(postgres: PostgresServer) -> None:
 
 
 def production(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
-    """The environment of a production process. The cost budget is counted and far away; all else is as it ships."""
+    """The environment variables of a production process: the defaults, with a cost budget too large to be used up."""
     return {
         "NUDGE_ENVIRONMENT": "production",
         "NUDGE_HOME": str(home),
@@ -112,7 +112,7 @@ def production(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
         "NUDGE_REDIS__URL": redis_url,
         "NUDGE_API__PUBLIC_URL": "https://bench.nudge.example",
         "NUDGE_GRAPHQL__COST_PER_MINUTE": "1000000000",
-        "NUDGE_AUTH__SIGN_UP": "OPEN",  # closed in production unless it is said
+        "NUDGE_AUTH__SIGN_UP": "OPEN",  # closed by default in production
         "NUDGE_AUTH__SIGNING_KEY": new_signing_key(),
         "NUDGE_SECURITY__SECRET_KEY": new_secret(),
         "NUDGE_POSTMARK__BASE_URL": "http://127.0.0.1:9",
@@ -125,12 +125,12 @@ def production(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def api(on: Stage, settings: dict[str, str] | None = None) -> Iterator[Api]:
-    """`nudge api` on the servers' core, as a production process, with an organisation signed up."""
+def start_api(env: BenchmarkEnvironment, settings: dict[str, str] | None = None) -> Iterator[Api]:
+    """Start `nudge api` on the servers' core, as a production process, and sign up an organization."""
     port = free_port()
-    environment = {**on.environment, "NUDGE_API__PORT": str(port), **(settings or {})}
+    environment = {**env.environment, "NUDGE_API__PORT": str(port), **(settings or {})}
     argv = [sys.executable, "-c", "import cli; cli.main()", "api"]
-    log = on.log_of("api")
+    log = env.log_path("api")
     with serving("the API", argv, environment, port, log=log) as pid:
         account = execute(port, SIGN_UP, {"email": f"{new_id().hex}@bench.example"})["signUp"]
         found = decode_global_id(account["viewer"]["organization"]["id"])
@@ -141,33 +141,37 @@ def api(on: Stage, settings: dict[str, str] | None = None) -> Iterator[Api]:
 def execute(
     port: int, query: str, variables: dict[str, Any], headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The data of a GraphQL operation; an error of any kind is an AssertionError."""
-    given = {"content-type": "application/json", **(headers or {})}
+    """The data of a GraphQL operation.
+
+    Raises:
+        AssertionError: the response has errors.
+    """
+    all_headers = {"content-type": "application/json", **(headers or {})}
     body = orjson.dumps({"query": query, "variables": variables})
-    request = Request(f"http://127.0.0.1:{port}/graphql", body, given)
+    request = Request(f"http://127.0.0.1:{port}/graphql", body, all_headers)
     try:
-        with urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
-            text = response.read()
-    except HTTPError as refused:
-        text = refused.read()
-    answer: dict[str, Any] = orjson.loads(text)
-    assert "errors" not in answer, (query, answer["errors"])
-    data: dict[str, Any] = answer["data"]
+        with urlopen(request, timeout=30) as stream:  # noqa: S310 - loopback
+            text = stream.read()
+    except HTTPError as error:
+        text = error.read()
+    response: dict[str, Any] = orjson.loads(text)
+    assert "errors" not in response, (query, response["errors"])
+    data: dict[str, Any] = response["data"]
     return data
 
 
-def add_contacts(on: Api, how_many: int) -> None:
-    """Upsert so many contacts, a thousand a call."""
+def add_contacts(api: Api, how_many: int) -> None:
+    """Upsert contacts, a thousand in each call."""
     for start in range(0, how_many, BATCH):
         rows = [
             {"email": f"person{n}@example.com", "firstName": f"First{n % 977}", "lastName": f"Last{n % 1_999}"}
             for n in range(start, start + BATCH)
         ]
-        done = on.execute(UPSERT, {"rows": rows})
-        assert done["upsertContacts"]["created"] == BATCH
+        data = api.execute(UPSERT, {"rows": rows})
+        assert data["upsertContacts"]["created"] == BATCH
 
 
-def add_campaign(on: Api, name: str = "Spring") -> str:
-    """A draft campaign; its global id."""
-    created: str = on.execute(CREATE_CAMPAIGN, {"name": name})["createCampaign"]["campaign"]["id"]
+def add_campaign(api: Api, name: str = "Spring") -> str:
+    """Create a draft campaign; returns its global id."""
+    created: str = api.execute(CREATE_CAMPAIGN, {"name": name})["createCampaign"]["campaign"]["id"]
     return created

@@ -1,6 +1,6 @@
-"""The same subscription as most Strawberry applications are written: an async generator on a queue for each client.
+"""The same subscription as most Strawberry applications implement it: an async generator with a queue per client.
 
-Run as a process: `python -m benchmarks.fanout.usual`, with PORT. An event comes as POST /publish.
+Run as a process: `python -m benchmarks.fanout.strawberry_queues`, with PORT. An event is sent to POST /publish.
 """
 
 import asyncio
@@ -50,19 +50,19 @@ class Query:
 class Subscription:
     @strawberry.subscription
     async def campaign_progress(self, campaign_id: strawberry.ID) -> AsyncGenerator[CampaignProgress, None]:
-        """The state now, then each change."""
+        """The current state, then each change."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         queues.add(queue)
         try:
-            yield shown(campaign_id, current)
+            yield to_progress(campaign_id, current)
             while True:
-                yield shown(campaign_id, await queue.get())
+                yield to_progress(campaign_id, await queue.get())
         finally:
             queues.discard(queue)
 
 
-def shown(campaign_id: strawberry.ID, event: dict[str, Any]) -> CampaignProgress:
-    """An event as its type."""
+def to_progress(campaign_id: strawberry.ID, event: dict[str, Any]) -> CampaignProgress:
+    """An event as its GraphQL type."""
     return CampaignProgress(
         campaign_id=campaign_id,
         sequence=event["sequence"],
@@ -82,7 +82,7 @@ def shown(campaign_id: strawberry.ID, event: dict[str, Any]) -> CampaignProgress
 
 
 async def publish(request: Request) -> Response:
-    """Give an event to every subscriber."""
+    """Send an event to every subscriber."""
     event = await request.json()
     current.update(event)
     for queue in queues:
