@@ -246,6 +246,8 @@ def _end(page: HtmlPage, tag: End) -> None:
         return
     if name == "a":
         _close_link(page)
+    elif name == "map":
+        page.map_name = ""
     _pop(page, name)
     _break(page, name)
 

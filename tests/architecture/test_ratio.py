@@ -4,7 +4,7 @@ from tests.architecture.ratio import NOUNS, ROOMS, areas, total
 from tests.architecture.tree import NOT_PRODUCT, ROOT, rooms
 
 MIN_RATIO = 1.0
-MIN_AREA_RATIO = 0.55
+MIN_AREA_RATIO = 0.6
 
 
 def test_the_product_is_tested_as_a_whole_and_everywhere() -> None:

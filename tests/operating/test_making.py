@@ -1,6 +1,8 @@
 """`make test`: runs checks and tests concurrently, reports failures of both, and leaves no process."""
 
+import ast
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.tree import functions
+from tests.conftest import TARGETS
 from tests.local.waiting import is_running, until
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +85,28 @@ def test_an_interrupt_ends_both(tmp_path: Path) -> None:
         (folder / "waiting").unlink()
         process.kill()
         process.wait()
+
+
+def test_every_tier_of_tests_has_a_target_a_description_and_a_nightly_run() -> None:
+    """What `make test` runs in short is run at length by a target of its own, which the README and CI name."""
+    makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
+    nightly = (ROOT / ".github" / "workflows" / "nightly.yml").read_text()
+    for target in (*TARGETS, "mutation"):
+        assert re.search(rf"^{target}: environment ## ", makefile, re.MULTILINE), target
+        assert re.search(rf"^\| `make {target}` \|", readme, re.MULTILINE), target
+        assert f'"{target}' in nightly, target
+
+
+def test_every_tier_of_tests_has_a_short_form() -> None:
+    """Some test with the mark of each target lacks the mark `slow`, so that `make test` runs it too."""
+    marked = {
+        target: [
+            place
+            for place, node in functions()
+            if place.startswith("tests/")
+            and f"pytest.mark.{target}" in (marks := [ast.unparse(each) for each in node.decorator_list])
+            and "pytest.mark.slow" not in marks
+        ]
+        for target in TARGETS
+    }
+    assert all(marked.values()), marked

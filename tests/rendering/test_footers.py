@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.rendering.footers import page_shows, text_shows
+from services.rendering.footers import page_shows, text_shows, text_with_footer
 from services.rendering.messages import RenderedMessage, compile_message
 from services.rendering.reading import read
 from services.rendering.variables import campaign_variables, contact_variables
@@ -232,3 +232,26 @@ def test_the_footer_is_neither_template_nor_markup() -> None:
     assert "?a=&#x27;&lt;" in made.html
     assert made.text.startswith("{%\n\n-- \n")
     assert "<b>{{ x }}</b> {organization}" in made.text
+
+
+def test_without_a_url_nothing_is_shown() -> None:
+    """An empty link does not count as the unsubscribe link, nor does any text contain it."""
+    assert not page_shows(read("<a href=''>Bye</a>"), "")
+    assert not text_shows("Bye", "")
+    assert text_with_footer("Bye \n", {}) == "Bye\n\n-- \nYou receive this e-mail from .\nUnsubscribe: \n"
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        (f'<map name="m"><area href="{URL}"></map><img src="a.png" usemap="#m">', True),
+        (f'<map name="m"><area href="{URL}"></map><img src="a.png" usemap="#n">', False),
+        (f'<map name="m"><area href="{URL}"></map><img src="a.png">', False),
+        (f'<area href="{URL}"><img src="a.png" usemap="#">', False),
+        (f'<map name=""><area href="{URL}"></map><img src="a.png" usemap="#">', False),
+        (f'<map name="m"></map><area href="{URL}"><img src="a.png" usemap="#m">', False),
+    ],
+)
+def test_an_area_is_a_link_of_the_image_that_uses_its_map(html: str, *, expected: bool) -> None:
+    """An area outside of a map, or of a map that no image uses, cannot be clicked."""
+    assert page_shows(read(html), URL) is expected
