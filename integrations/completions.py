@@ -14,20 +14,20 @@ from integrations.language import Finish, ModelFailed, ModelRefused, ModelUnavai
 from integrations.tool_calls import MAX_NAME, Fragment, ToolCalls
 
 # Statuses after which a retry is useless: the request, the key, the credit or the content is refused.
-REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 422})
+_REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 422})
 MAX_TOKENS: Final = 1_000_000_000
 MAX_COST: Final = 100_000.0  # dollars
 # The finish reasons of OpenAI, and those of Gemini, Anthropic and Mistral that other servers pass on.
-FINISHES: Final[Mapping[str, Finish]] = {
+_FINISHES: Final[Mapping[str, Finish]] = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), Finish.LENGTH),
     **dict.fromkeys(
         ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"), Finish.FILTERED
     ),
     "refusal": Finish.REFUSED,
 }
-NO_FINISH: Final = frozenset({"", "null", "none", "error"})
-SURROGATE: Final = re.compile("[\ud800-\udfff]")
-HIGH_SURROGATES: Final = ("\ud800", "\udbff")
+_NO_FINISH: Final = frozenset({"", "null", "none", "error"})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_HIGH_SURROGATES: Final = ("\ud800", "\udbff")
 
 
 class Completion:
@@ -48,13 +48,13 @@ class Completion:
         """Add a chunk; returns the text in it."""
         if not isinstance(chunk, Mapping):
             return ""
-        self.model = text_of(chunk.get("model"))[:MAX_NAME] or self.model
+        self.model = _text_of(chunk.get("model"))[:MAX_NAME] or self.model
         text = ""
-        for choice in mappings(chunk.get("choices")):
+        for choice in _mappings(chunk.get("choices")):
             text += self._choice(choice)
             self._usage(choice.get("usage"))
         self._usage(chunk.get("usage"))
-        for extra in mappings(chunk.get("x_groq")):
+        for extra in _mappings(chunk.get("x_groq")):
             self._usage(extra.get("usage"))
         if chunk.get("error"):
             self._error(chunk["error"])
@@ -87,17 +87,17 @@ class Completion:
         self.has_text = self.has_text or bool(text)
         if choice.get("error"):
             self._error(choice["error"])
-        reason = text_of(choice.get("finish_reason")).strip().lower()
+        reason = _text_of(choice.get("finish_reason")).strip().lower()
         if reason == "error" and self.failure is None:
             self.failure = ModelUnavailable("The provider failed in the middle of the reply.")
-        if reason not in NO_FINISH and self.finish in {None, Finish.COMPLETE}:
-            self.finish = FINISHES.get(reason, Finish.COMPLETE)
+        if reason not in _NO_FINISH and self.finish in {None, Finish.COMPLETE}:
+            self.finish = _FINISHES.get(reason, Finish.COMPLETE)
         return text
 
     def _delta(self, delta: Mapping[str, Any]) -> str:
-        for part in mappings(delta.get("tool_calls")):
+        for part in _mappings(delta.get("tool_calls")):
             self._call(part)
-        for part in mappings(delta.get("function_call")):
+        for part in _mappings(delta.get("function_call")):
             self._call({"function": part})
         return "".join(self._texts(delta.get("content"))) + self._refusal(delta.get("refusal"))
 
@@ -114,11 +114,11 @@ class Completion:
             if kind == "refusal":
                 yield self._refusal(content.get("refusal"))
             elif kind in {None, "text", "output_text"}:
-                yield text_of(content.get("text"))
+                yield _text_of(content.get("text"))
 
     def _refusal(self, text: object) -> str:
-        self.is_refused = self.is_refused or bool(text_of(text).strip())
-        return text_of(text)
+        self.is_refused = self.is_refused or bool(_text_of(text).strip())
+        return _text_of(text)
 
     def _call(self, part: Mapping[str, Any]) -> None:
         function = part.get("function")
@@ -131,8 +131,8 @@ class Completion:
         fragment = Fragment(
             index=whole_number(part.get("index")),
             id=str(call_id)[:MAX_NAME] if isinstance(call_id, str | int) else "",
-            name=text_of(function.get("name"))[:MAX_NAME],
-            arguments=text_of(arguments),
+            name=_text_of(function.get("name"))[:MAX_NAME],
+            arguments=_text_of(arguments),
         )
         if fragment != Fragment():
             self.calls.add(fragment)
@@ -141,11 +141,11 @@ class Completion:
         """Update the usage with plausible numbers; null, zero, NaN, infinite or negative ones are ignored."""
         if not isinstance(usage, Mapping):
             return
-        prompt = number_of(usage, MAX_TOKENS, "prompt_tokens", "input_tokens")
-        completion = number_of(usage, MAX_TOKENS, "completion_tokens", "output_tokens")
+        prompt = _number_of(usage, MAX_TOKENS, "prompt_tokens", "input_tokens")
+        completion = _number_of(usage, MAX_TOKENS, "completion_tokens", "output_tokens")
         if not prompt and not completion:
-            prompt = number_of(usage, MAX_TOKENS, "total_tokens")
-        cost = number_of(usage, MAX_COST, "cost", "total_cost")
+            prompt = _number_of(usage, MAX_TOKENS, "total_tokens")
+        cost = _number_of(usage, MAX_COST, "cost", "total_cost")
         self.used = TokenUsage(
             int(prompt or self.used.prompt_tokens),
             int(completion or self.used.completion_tokens),
@@ -162,9 +162,9 @@ class Completion:
 
     def _join_surrogates(self, text: str) -> str:
         """The text, with surrogate pairs joined that were split between two chunks."""
-        if self.high_surrogate or SURROGATE.search(text):
+        if self.high_surrogate or _SURROGATE.search(text):
             text, self.high_surrogate = self.high_surrogate + text, ""
-            if HIGH_SURROGATES[0] <= text[-1:] <= HIGH_SURROGATES[1]:
+            if _HIGH_SURROGATES[0] <= text[-1:] <= _HIGH_SURROGATES[1]:
                 text, self.high_surrogate = text[:-1], text[-1]
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
         return text
@@ -172,19 +172,19 @@ class Completion:
 
 def failure(status: int) -> ModelRefused | ModelUnavailable:
     """The error for an HTTP status, or for the code of an error within the stream."""
-    if status in REFUSALS:
+    if status in _REFUSALS:
         return ModelRefused(f"The model's server refused the request ({status}).")
     return ModelUnavailable(f"The model is not available ({status or 'no status'}).")
 
 
-def mappings(value: object) -> list[Mapping[str, Any]]:
+def _mappings(value: object) -> list[Mapping[str, Any]]:
     """The objects of a list, or the single object in place of a list."""
     if isinstance(value, Mapping):
         return [value]
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
-def text_of(value: object) -> str:
+def _text_of(value: object) -> str:
     """The text, or "" for anything else."""
     return value if isinstance(value, str) else ""
 
@@ -206,7 +206,7 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_TOKENS else None
 
 
-def number_of(usage: Mapping[str, Any], maximum: float, *names: str) -> float | None:
+def _number_of(usage: Mapping[str, Any], maximum: float, *names: str) -> float | None:
     """The first of the named values that is a number from 0 to `maximum`, also from a text."""
     for name in names:
         value = usage.get(name)

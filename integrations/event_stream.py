@@ -9,7 +9,7 @@ import orjson
 
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_STREAM_BYTES: Final = 16 << 20
-LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 FIELDS: Final = (b"data", b"event", b"id", b"retry")
 
 
@@ -27,7 +27,7 @@ class Mark(Enum):
 Event = object
 
 
-def parse_json(text: bytes) -> Event:
+def _parse_json(text: bytes) -> Event:
     """Parse JSON, also with NaN, infinities and lone surrogates; `Mark.UNREADABLE` if it is not JSON."""
     try:
         value: object = orjson.loads(text)
@@ -65,7 +65,7 @@ class EventStream:
         if self.ends_with_cr and part.startswith(b"\n"):
             part = part[1:]
         self.ends_with_cr = part.endswith(b"\r")
-        *lines, rest = LINE_END.split(part)
+        *lines, rest = _LINE_END.split(part)
         if lines:
             lines[0] = b"".join([*self.partial_line, lines[0]])
             self.partial_line, self.partial_size = [], 0
@@ -99,7 +99,7 @@ class EventStream:
     def _data(self, value: bytes) -> list[Event]:
         if value.strip().upper() == b"[DONE]":
             return [Mark.DONE]
-        event = parse_json(value)
+        event = _parse_json(value)
         if event is Mark.UNREADABLE:
             self.data.append(value)
             return []
@@ -113,7 +113,7 @@ class EventStream:
         return events
 
     def _event(self, text: bytes) -> list[Event]:
-        event = parse_json(text)
+        event = _parse_json(text)
         if event is Mark.UNREADABLE:
             self.unreadable += 1
             return [{"error": {}}] if self.is_error else []
@@ -121,7 +121,7 @@ class EventStream:
 
     def _plain(self, line: bytes) -> list[Event]:
         """A line without a field: a chunk, from servers that send one per line, or part of a JSON body."""
-        event = parse_json(line) if line.startswith(b"{") else Mark.UNREADABLE
+        event = _parse_json(line) if line.startswith(b"{") else Mark.UNREADABLE
         if event is Mark.UNREADABLE:
             self.plain.append(line)
             return []

@@ -15,8 +15,8 @@ from jwt import PyJWK, PyJWKSet
 from core.errors import Unauthenticated
 from core.telemetry import describe_error, logger
 
-ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
-MAX_SET_BYTES = 262_144
+_ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
+_MAX_SET_BYTES = 262_144
 log = logger(__name__)
 
 
@@ -101,7 +101,7 @@ class JwksVerifier:
         try:
             async with self.session.get(self.url, allow_redirects=False) as response:
                 response.raise_for_status()
-                document = await response.content.read(MAX_SET_BYTES)
+                document = await response.content.read(_MAX_SET_BYTES)
             found = PyJWKSet.from_json(document.decode()).keys
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             log.warning(
@@ -110,10 +110,10 @@ class JwksVerifier:
                 error=describe_error(error),
             )
             return
-        self.keys = {key.key_id: key for key in found if key.key_id is not None and key.key_type in ALGORITHMS}
+        self.keys = {key.key_id: key for key in found if key.key_id is not None and key.key_type in _ALGORITHMS}
 
 
 def allowed(key: PyJWK) -> tuple[str, ...]:
     """The algorithms of a key: the one that it names, if that is allowed for its type."""
-    possible = ALGORITHMS[str(key.key_type)]
+    possible = _ALGORITHMS[str(key.key_type)]
     return (key.algorithm_name,) if key.algorithm_name in possible else ()

@@ -25,9 +25,9 @@ from integrations.language import (
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-CONNECT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5.0
 # How long to wait for the usage after the end of the reply.
-USAGE_SECONDS: Final = 5.0
+_USAGE_SECONDS: Final = 5.0
 log = logger(__name__)
 
 
@@ -57,7 +57,7 @@ class OpenRouter:
                 base_url=self.base_url,
                 api_key=self.api_key,
                 max_retries=0,
-                timeout=Timeout(self.stall_seconds, connect=CONNECT_SECONDS),
+                timeout=Timeout(self.stall_seconds, connect=_CONNECT_SECONDS),
                 default_headers={"accept-encoding": "identity"},
                 # A redirect would send the conversation and the key to an address that is not configured.
                 http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [limit_size]}),
@@ -97,13 +97,13 @@ async def events(
     source, ends = EventStream(), math.inf
     async with client.chat.completions.with_streaming_response.create(**request) as response:
         parts = response.iter_bytes()
-        while not completion.is_done and clock() < ends and (part := await next_part(parts, ends - clock())):
+        while not completion.is_done and clock() < ends and (part := await _next_part(parts, ends - clock())):
             for event in source.feed(part):
                 if event is Mark.DONE:
                     completion.is_done = True
                     break
                 yield event
-                ends = clock() + USAGE_SECONDS if completion.is_finished else math.inf
+                ends = clock() + _USAGE_SECONDS if completion.is_finished else math.inf
     for event in source.finish():
         if not completion.is_done:
             yield event
@@ -111,7 +111,7 @@ async def events(
         log.warning("model's stream had events that are not JSON", model=completion.model, events=source.unreadable)
 
 
-async def next_part(parts: AsyncIterator[bytes], seconds: float) -> bytes:
+async def _next_part(parts: AsyncIterator[bytes], seconds: float) -> bytes:
     """The next bytes; empty at the end of the stream, or when the time is up."""
     limit = None if seconds == math.inf else seconds
     try:
@@ -151,19 +151,19 @@ def body(prompt: Prompt) -> dict[str, Any]:
     """The arguments of the SDK's call."""
     request: dict[str, Any] = {
         "model": prompt.models[0],
-        "messages": [encode_message(message) for message in prompt.messages],
+        "messages": [_encode_message(message) for message in prompt.messages],
         "max_tokens": prompt.max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if prompt.tools:
-        request["tools"] = [encode_tool(tool) for tool in prompt.tools]
+        request["tools"] = [_encode_tool(tool) for tool in prompt.tools]
     if len(prompt.models) > 1:
         request["extra_body"] = {"models": list(prompt.models)}
     return request
 
 
-def encode_message(message: PromptMessage) -> dict[str, Any]:
+def _encode_message(message: PromptMessage) -> dict[str, Any]:
     """A message in the format of the API."""
     encoded: dict[str, Any] = {"role": str(message.role), "content": message.text}
     if message.calls:
@@ -177,7 +177,7 @@ def encode_message(message: PromptMessage) -> dict[str, Any]:
     return encoded
 
 
-def encode_tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool) -> dict[str, Any]:
     """A tool in the format of the API."""
     return {
         "type": "function",

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from integrations.language import ModelRefused, Prompt, ReplyPiece
 from integrations.mail import Envelope, Message, NotSent, Outcome, ProviderLimits, SearchFailed, Stream
 
-NO_MAIL = "Sending is disabled in this installation."
-NO_MODEL = "Maya is disabled in this installation."
+_NO_MAIL = "Sending is disabled in this installation."
+_NO_MODEL = "Maya is disabled in this installation."
 
 
 class NoMailer:
@@ -20,11 +20,11 @@ class NoMailer:
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002 - the protocol's
         """Return `NotSent`."""
-        return NotSent(reason=NO_MAIL, local=True)
+        return NotSent(reason=_NO_MAIL, local=True)
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:  # noqa: ARG002 - the same
         """Raise `SearchFailed`."""
-        raise SearchFailed(NO_MAIL)
+        raise SearchFailed(_NO_MAIL)
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -38,7 +38,7 @@ class NoModel:
         no_pieces: Sequence[ReplyPiece] = ()
         for piece in no_pieces:
             yield piece
-        raise ModelRefused(NO_MODEL)
+        raise ModelRefused(_NO_MODEL)
 
     async def aclose(self) -> None:
         """Nothing to close."""

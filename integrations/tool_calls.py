@@ -14,8 +14,8 @@ from integrations.language import ToolCall
 MAX_CALLS: Final = 64
 MAX_ARGUMENTS: Final = 20_000
 MAX_NAME: Final = 200
-MAX_KEYS: Final = 1_000  # of ids and indexes that are stored
-EMPTY: Final = "{}"
+_MAX_KEYS: Final = 1_000  # of ids and indexes that are stored
+_EMPTY: Final = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Draft:
     @property
     def is_placeholder(self) -> bool:
         """Whether its arguments are the empty object, which some servers send before the real ones."""
-        return "".join(self.arguments.split()) == EMPTY
+        return "".join(self.arguments.split()) == _EMPTY
 
     @property
     def names_every_fragment(self) -> bool:
@@ -117,9 +117,9 @@ class ToolCalls:
             draft.name = (fragment.name if is_whole else draft.name + fragment.name)[:MAX_NAME]
         draft.add(fragment)
         self.current = draft
-        if fragment.id and len(self.by_id) < MAX_KEYS:
+        if fragment.id and len(self.by_id) < _MAX_KEYS:
             self.by_id[fragment.id] = draft
-        if fragment.index is not None and len(self.by_index) < MAX_KEYS:
+        if fragment.index is not None and len(self.by_index) < _MAX_KEYS:
             self.by_index[fragment.index] = draft
 
     def finish(self) -> list[ToolCall]:

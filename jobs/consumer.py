@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis
     from arq.typing import WorkerCoroutine
 
-POLL_SECONDS = 0.02
-MAX_JOBS = 100
-JOB_SECONDS = 30
-HEALTH_SECONDS = 10
+_POLL_SECONDS = 0.02
+_MAX_JOBS = 100
+_JOB_SECONDS = 30
+_HEALTH_SECONDS = 10
 CLOSE_SECONDS = 1.0
 log = logger(__name__)
 
@@ -70,28 +70,28 @@ class ArqWorker(BaseArqWorker):
             task.add_done_callback(self.finishing.discard)
 
 
-def arq_worker(worker: Worker) -> ArqWorker:
+def _arq_worker(worker: Worker) -> ArqWorker:
     """Arq's worker for this process, without signal handlers and stored results, and with JSON payloads."""
     url = worker.settings.redis.url
     if url is None:
         raise AssertionError("settings.require() was not called")
     return ArqWorker(
-        functions=[arq_function(worker, handler) for handler in worker.handlers.values()],
+        functions=[_arq_function(worker, handler) for handler in worker.handlers.values()],
         queue_name=QUEUE_NAME,
         redis_settings=redis_settings(url.get_secret_value()),
         handle_signals=False,
-        max_jobs=MAX_JOBS,
-        job_timeout=JOB_SECONDS,
+        max_jobs=_MAX_JOBS,
+        job_timeout=_JOB_SECONDS,
         keep_result=0,
-        poll_delay=POLL_SECONDS,
-        health_check_interval=HEALTH_SECONDS,
+        poll_delay=_POLL_SECONDS,
+        health_check_interval=_HEALTH_SECONDS,
         health_check_key=f"{QUEUE_NAME}:health:{socket.gethostname()}:{os.getpid()}",
         job_serializer=serialize,
         job_deserializer=deserialize,
     )
 
 
-def arq_function(worker: Worker, handler: JobHandler) -> Function:
+def _arq_function(worker: Worker, handler: JobHandler) -> Function:
     """The function that arq calls for a kind of job. It only starts the job, which does not depend on Redis."""
 
     async def start(_: dict[str, Any], ids: dict[str, str]) -> None:
@@ -102,7 +102,7 @@ def arq_function(worker: Worker, handler: JobHandler) -> Function:
 
 async def consume(worker: Worker, stopping: asyncio.Event) -> None:
     """Start jobs as they are enqueued, until stopped; raises `ConnectionLost` when arq's worker ends before."""
-    consumer = arq_worker(worker)
+    consumer = _arq_worker(worker)
     running = asyncio.create_task(consumer.async_run(), name="consumer-arq")
     stop = asyncio.create_task(stopping.wait(), name="consumer-stop")
     try:
@@ -122,13 +122,13 @@ async def close(consumer: ArqWorker, running: asyncio.Task[Any]) -> None:
     """
     consumer.closing = True
     async with AsyncExitStack() as steps:  # each runs even if the one before is cancelled
-        steps.push_async_callback(close_connections, consumer)
-        steps.push_async_callback(stop_tasks, consumer.finishing)
-        steps.push_async_callback(stop_tasks, consumer.tasks.values())
-        await stop_tasks([running])
+        steps.push_async_callback(_close_connections, consumer)
+        steps.push_async_callback(_stop_tasks, consumer.finishing)
+        steps.push_async_callback(_stop_tasks, consumer.tasks.values())
+        await _stop_tasks([running])
 
 
-async def stop_tasks(which: Collection[asyncio.Task[Any]]) -> None:
+async def _stop_tasks(which: Collection[asyncio.Task[Any]]) -> None:
     """Wait a second for tasks to end, then cancel them; their exceptions are ignored."""
     tasks = list(which)
     try:
@@ -143,7 +143,7 @@ async def stop_tasks(which: Collection[asyncio.Task[Any]]) -> None:
                     task.exception()
 
 
-async def close_connections(consumer: ArqWorker) -> None:
+async def _close_connections(consumer: ArqWorker) -> None:
     """Delete the worker's health key and close its connections."""
     pool: ArqRedis | None = consumer._pool  # noqa: SLF001 - the public property is typed as never None
     if pool is None:

@@ -11,11 +11,11 @@ from cancellation.tasks import cancel_and_wait, is_cancellation_requested
 from core.telemetry import logger
 
 MAX_CONCURRENT = 100
-CANCEL_SECONDS = 5.0
+_CANCEL_SECONDS = 5.0
 """How long a cancelled task may take to end; a reply of Maya needs up to half of it to store its text."""
 log = logger(__name__)
 Run = Callable[[], Awaitable[object]]
-NO_IDS: Mapping[str, str] = MappingProxyType({})
+_NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class TaskKind(NamedTuple):
@@ -25,7 +25,7 @@ class TaskKind(NamedTuple):
     max_concurrent: int = MAX_CONCURRENT
 
 
-DEFAULT_KIND = TaskKind("any")
+_DEFAULT_KIND = TaskKind("any")
 
 
 class Slots:
@@ -77,7 +77,7 @@ class KeyedTasks:
         self._slots: dict[TaskKind, Slots] = {}
         self._closed = False
 
-    def start(self, key: str, run: Run, *, kind: TaskKind = DEFAULT_KIND, ids: Mapping[str, str] = NO_IDS) -> None:
+    def start(self, key: str, run: Run, *, kind: TaskKind = _DEFAULT_KIND, ids: Mapping[str, str] = _NO_IDS) -> None:
         """Start a task, or if one of this key is running, run it once more afterwards; does not wait.
 
         A task that still waits for its slot is not repeated, as it will read the newest rows. `ids` are logged with a
@@ -122,15 +122,15 @@ class KeyedTasks:
     async def aclose(self, within_seconds: float) -> None:
         """Start no more tasks, wait for the running ones, and cancel those that do not end in time.
 
-        After the first cancellation a task has `CANCEL_SECONDS` to end; then it is cancelled repeatedly. If this call
-        itself is cancelled, the tasks get no more time.
+        After the first cancellation a task has `_CANCEL_SECONDS` to end; then it is cancelled repeatedly. If this
+        call itself is cancelled, the tasks get no more time.
         """
         self._closed = True
         try:
             await self._wait(within_seconds)
             for task in self.tasks.values():
                 task.cancel()
-            await self._wait(CANCEL_SECONDS)
+            await self._wait(_CANCEL_SECONDS)
         finally:
             await cancel_and_wait(list(self.tasks.values()))
 

@@ -16,7 +16,7 @@ from models.base import Base
 from models.row_security import RowSecurity
 
 FUNCTION, TRIGGER, STATISTICS = "function", "trigger", "statistics"
-SOURCES = {
+_SOURCES = {
     FUNCTION: "migrations/functions/",
     TRIGGER: "migrations/functions/",
     "policy": "the models' __row_security__",
@@ -24,7 +24,7 @@ SOURCES = {
     "privileges": "the models' __row_security__",
 }
 # Kind, name and definition of each object. Access lists are sorted, as their order is that of the grants.
-CATALOGUE = text(
+_CATALOGUE = text(
     """
     SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
         || format(E'owner %s\nmay execute: %s', p.proowner::regrole, (SELECT string_agg(a::text, ' ' ORDER BY a::text)
@@ -86,12 +86,12 @@ TABLES = text(
     FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
     """
 )
-PARTITIONS = text(
+_PARTITIONS = text(
     "SELECT i.inhrelid::regclass::text, i.inhparent::regclass::text FROM pg_inherits i "
     "JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'r' ORDER BY 1"
 )
 # Dropping a function also drops the triggers and policies that use it.
-DROP_ALL = """
+_DROP_ALL = """
     DO $body$ DECLARE each record; BEGIN
         FOR each IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE n.nspname = 'system'
@@ -111,7 +111,7 @@ DROP_ALL = """
     END $body$
 """
 
-Catalogue = dict[tuple[str, str], str]
+_Catalogue = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class Difference:
     @property
     def sentence(self) -> str:
         """The difference, and what to do about it, in a sentence."""
-        source = SOURCES.get(self.kind, "the models")
+        source = _SOURCES.get(self.kind, "the models")
         if self.wanted is None:
             return (
                 f"{self.kind} {self.name} is in the database, and not in {source}: "
@@ -144,8 +144,8 @@ def differences(connection: Connection) -> list[Difference]:
     """The differences of a database from the files and the models."""
     with connection.begin_nested() as transaction:
         found = catalogue(connection) | tables(connection)
-        rebuild(connection)
-        wanted = catalogue(connection) | declared_tables(connection)
+        _rebuild(connection)
+        wanted = catalogue(connection) | _declared_tables(connection)
         transaction.rollback()
     return [
         Difference(kind=kind, name=name, found=found.get((kind, name)), wanted=wanted.get((kind, name)))
@@ -154,17 +154,17 @@ def differences(connection: Connection) -> list[Difference]:
     ]
 
 
-def catalogue(connection: Connection) -> Catalogue:
+def catalogue(connection: Connection) -> _Catalogue:
     """Functions, triggers, policies and privileges, by kind and name."""
-    return {(kind, name): definition for kind, name, definition in connection.execute(CATALOGUE)}
+    return {(kind, name): definition for kind, name, definition in connection.execute(_CATALOGUE)}
 
 
-def tables(connection: Connection) -> Catalogue:
+def tables(connection: Connection) -> _Catalogue:
     """Tables with their columns, constraints, indexes and extended statistics, without partitions."""
     return {(kind, name): definition for kind, name, definition in connection.execute(TABLES)}
 
 
-def declared_tables(connection: Connection) -> Catalogue:
+def _declared_tables(connection: Connection) -> _Catalogue:
     """The same of tables that SQLAlchemy creates from the models, in a separate schema."""
     connection.execute(text("CREATE SCHEMA declared"))
     connection.execute(text("SET LOCAL search_path = declared"))
@@ -172,20 +172,20 @@ def declared_tables(connection: Connection) -> Catalogue:
     return tables(connection)
 
 
-def rebuild(connection: Connection) -> None:
+def _rebuild(connection: Connection) -> None:
     """Drop all functions, triggers and policies, and create them from the files and the models."""
     declared = policies.declared()
-    partitions = connection.execute(PARTITIONS).all()
-    connection.execute(text(DROP_ALL))
+    partitions = connection.execute(_PARTITIONS).all()
+    connection.execute(text(_DROP_ALL))
     # Files are loaded in the order of their names, some of them before functions that they call.
     connection.execute(text("SET LOCAL check_function_bodies = off"))
     for path in sorted(sql.FOLDER.glob("*.sql")):
         sql.run(connection, path.read_text(encoding="utf-8"))
-    for statement in policy_statements(declared, [(row[0], row[1]) for row in partitions]):
+    for statement in _policy_statements(declared, [(row[0], row[1]) for row in partitions]):
         sql.run(connection, statement)
 
 
-def policy_statements(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]]) -> Iterator[str]:
+def _policy_statements(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]]) -> Iterator[str]:
     """The policy statements of every table and partition."""
     for table, security in declared.items():
         yield from policies.statements(table, security)

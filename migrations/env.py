@@ -7,12 +7,14 @@ from sqlalchemy import Connection, text
 
 from models import metadata
 
-PARTITIONED = ("email_deliveries", "contact_events")
+_PARTITIONED = ("email_deliveries", "contact_events")
 
 
-def include_object(_: Any, name: str | None, kind: str, __: bool, ___: Any) -> bool:  # noqa: ANN401 - Alembic's signature
+def _include_object(_: Any, name: str | None, kind: str, __: bool, ___: Any) -> bool:  # noqa: ANN401 - Alembic's signature
     """Exclude partitions from comparisons: `system.ensure_partitions` creates them over time."""
-    return not (kind == "table" and name is not None and name.startswith(tuple(f"{table}_" for table in PARTITIONED)))
+    return not (
+        kind == "table" and name is not None and name.startswith(tuple(f"{table}_" for table in _PARTITIONED))
+    )
 
 
 def run(connection: Connection) -> None:
@@ -20,7 +22,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
-        include_object=include_object,
+        include_object=_include_object,
         compare_type=True,
     )
     with context.begin_transaction():

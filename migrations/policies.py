@@ -35,10 +35,10 @@ def protection(table: str, policies: tuple[Policy, ...] | list[Policy], *, force
         yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
         yield f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
     for policy in policies:
-        yield policy_statement(table, policy)
+        yield _policy_statement(table, policy)
 
 
-def policy_statement(table: str, policy: Policy) -> str:
+def _policy_statement(table: str, policy: Policy) -> str:
     """CREATE POLICY."""
     command = "" if policy.command == "ALL" else f" FOR {policy.command}"
     using = "" if policy.using is None else f"\n    USING ({policy.using})"

@@ -11,11 +11,11 @@ from core.telemetry import logger
 
 SERVICE_UNAVAILABLE: Final = 503
 RETRY_AFTER: Final = {"retry-after": "30"}
-Endpoint = Callable[[Request], Awaitable[Response]]
+_Endpoint = Callable[[Request], Awaitable[Response]]
 log = logger(__name__)
 
 
-def handle_outage(endpoint: Endpoint, unavailable: Callable[[], Response]) -> Endpoint:
+def handle_outage(endpoint: _Endpoint, unavailable: Callable[[], Response]) -> _Endpoint:
     """The endpoint, with the response of `unavailable` when the database cannot be reached. Other errors are raised.
 
     The log has the route, and not the path, which may have a recipient's token.

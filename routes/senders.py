@@ -12,7 +12,7 @@ from runtime import Runtime
 from services.senders import confirming
 from services.senders.confirming import PATH, TokenInvalid
 
-ASK = '<form method="post"><button type="submit">Yes, allow it</button></form>'
+_ASK = '<form method="post"><button type="submit">Yes, allow it</button></form>'
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:
@@ -31,7 +31,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
             "Allow this sender?",
             f"<p>{escape(who)} asks to send e-mail from <strong>{escape(pending.email)}</strong>.</p>"
             f"<p>If you did not expect this, close this page. No e-mail is sent from this address without your "
-            f"confirmation.</p>{ASK}",
+            f"confirmation.</p>{_ASK}",
         )
 
     async def confirm(request: Request) -> Response:

@@ -14,16 +14,16 @@ from routes.outages import RETRY_AFTER, SERVICE_UNAVAILABLE, handle_outage
 from runtime import Runtime
 from services.suppressions.unsubscribing import UnsubscribeLink, read_link, read_subscription, unsubscribe
 
-STYLE = (
+_STYLE = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0}"
     "main{max-width:32rem;margin:15vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem}"
     "button{font:inherit;color:#fff;background:#1f4fd8;border:0;border-radius:.375rem;padding:.75rem 1.5rem;"
     "min-height:2.75rem;cursor:pointer}button:focus-visible{outline:3px solid #1a1a1a;outline-offset:3px}"
 )
-STYLE_HASH = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-HEADERS = {
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
     "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "referrer-policy": "no-referrer",
@@ -31,8 +31,8 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex, nofollow",
 }
-METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
-ASK = (
+_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
+_ASK = (
     '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
     '<button type="submit">Unsubscribe</button></form>'
 )
@@ -43,7 +43,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def endpoint(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers={"allow": ", ".join(METHODS)})
+            return Response(status_code=204, headers={"allow": ", ".join(_METHODS)})
         link = read_link(runtime.unsubscribe_signer, request.path_params["token"])
         if link is None:
             return unknown()
@@ -56,7 +56,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         name = escape(found.organization_name)
         if found.is_unsubscribed:
             return answer("You are unsubscribed", f"<p>{name} will not send you e-mail again.</p>")
-        return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
+        return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{_ASK}")
 
     async def click(link: UnsubscribeLink) -> Response:
         # Everything that the answer needs is read first: after the commit, an outage must not turn it into an error.
@@ -67,7 +67,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return answer("You are unsubscribed", f"<p>You will get no more e-mail from {name}.</p>")
 
     guarded = handle_outage(endpoint, unavailable)
-    return [Route(path, guarded, methods=list(METHODS)) for path in ("/u/{token}", "/u/{token}/")]
+    return [Route(path, guarded, methods=list(_METHODS)) for path in ("/u/{token}", "/u/{token}/")]
 
 
 def unknown() -> Response:
@@ -80,7 +80,7 @@ def unavailable() -> Response:
     """The page while the database is unavailable, with the button to try again."""
     hint = (
         "<p>We cannot save your choice at the moment, so you are not unsubscribed yet. "
-        f"Please try again in a minute.</p>{ASK}"
+        f"Please try again in a minute.</p>{_ASK}"
     )
     return answer("Please try again in a minute", hint, SERVICE_UNAVAILABLE, RETRY_AFTER)
 
@@ -89,8 +89,8 @@ def answer(title: str, content: str, status: int = 200, headers: Mapping[str, st
     """A small page that works without scripts, images or cookies."""
     return HTMLResponse(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
         f"<body><main><h1>{title}</h1>{content}</main></body></html>",
         status_code=status,
-        headers={**HEADERS, **(headers or {})},
+        headers={**_HEADERS, **(headers or {})},
     )

@@ -15,7 +15,7 @@ from runtime import Runtime
 from services.webhooks.cleaning import TooDeep
 from services.webhooks.receiving import receive
 
-MAX_BODY_BYTES = 1_048_576
+_MAX_BODY_BYTES = 1_048_576
 
 
 class NotJson(ValueError):
@@ -32,14 +32,14 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
 
     async def deliver(request: Request) -> Response:
         if not webhooks.has_credentials(request.headers):
-            return unauthorized(webhooks)
+            return _unauthorized(webhooks)
         try:
-            body = await read_body(request.receive, request.headers.get("content-length"), MAX_BODY_BYTES)
+            body = await read_body(request.receive, request.headers.get("content-length"), _MAX_BODY_BYTES)
             if not webhooks.has_signature(request.headers, body):
-                return unauthorized(webhooks)
-            await receive(runtime.work, webhooks, webhooks.events_of(parse_json(body)))
+                return _unauthorized(webhooks)
+            await receive(runtime.work, webhooks, webhooks.events_of(_parse_json(body)))
         except BodyTooLarge:
-            return refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            return refuse(413, f"The body is larger than {_MAX_BODY_BYTES} bytes.")
         except (ClientDisconnected, NotJson, WebhookUnreadable, TooDeep) as error:
             return refuse(400, str(error))
         return JSONResponse({"received": True})
@@ -47,7 +47,7 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
     return Route(f"/webhooks/{webhooks.provider}", handle_outage(deliver, unavailable), methods=["POST"])
 
 
-def unauthorized(webhooks: MailWebhooks) -> Response:
+def _unauthorized(webhooks: MailWebhooks) -> Response:
     """The refusal of a request without valid credentials; never 403, after which some providers stop sending."""
     return refuse(401, webhooks.unauthorized_message, webhooks.challenge_headers)
 
@@ -62,7 +62,7 @@ def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse({"error": message}, status_code=status, headers=headers)
 
 
-def parse_json(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     """The JSON of a body; raises `NotJson`.
 
     It accepts what JSON's grammar allows and the strict parser refuses: lone surrogates, and numbers of any size.

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from core.database.scopes import SystemScope
 
-PAGE_SIZE: Final = 10_000
+_PAGE_SIZE: Final = 10_000
 """Rows of each table that are deleted in one transaction, to keep it short."""
 MAX_PAGES: Final = 50
 """Transactions of one call for each function: the sweep must end in time, as other sweeps wait for its slot."""
@@ -19,7 +19,7 @@ class Deleted(NamedTuple):
     more: bool
 
 
-async def delete_expired(system: SystemScope, *, page_size: int = PAGE_SIZE, max_pages: int = MAX_PAGES) -> Deleted:
+async def delete_expired(system: SystemScope, *, page_size: int = _PAGE_SIZE, max_pages: int = MAX_PAGES) -> Deleted:
     """Delete the expired rows of all organizations. Each model's `__row_security__` defines which those are.
 
     Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.

@@ -28,29 +28,29 @@ from integrations.mail import (
 # https://postmarkapp.com/developer/api/email-api and /user-guide/send-email-with-api/batch-emails
 LIMITS: Final = ProviderLimits(max_messages=500, max_bytes=50_000_000, max_from_bytes=255)
 # https://postmarkapp.com/developer/api/overview#error-codes
-INACTIVE: Final = 406
+_INACTIVE: Final = 406
 RATE_LIMITED: Final = 429
-ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413, 1226, 1235})
-NO_STREAM: Final = (
+_ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413, 1226, 1235})
+_NO_STREAM: Final = (
     "Postmark does not know the message stream. Set NUDGE_POSTMARK__MESSAGE_STREAM and resume the campaign."
 )
-ADVICE: Final = {
+_ADVICE: Final = {
     10: "The server token is not valid. Set NUDGE_POSTMARK__SERVER_TOKEN and resume the campaign.",
     400: "The sender address is not known to Postmark. Add a sender signature for it and resume the campaign.",
     401: "The sender address is not confirmed at Postmark. Confirm it there and resume the campaign.",
     405: "Postmark does not let this account send. Check its plan and credits, then resume the campaign.",
     412: "The Postmark account is not active. Reactivate it and resume the campaign.",
     413: "The Postmark account may not send to these recipients yet. Ask Postmark for approval, then resume.",
-    1226: NO_STREAM,
-    1235: NO_STREAM,
+    1226: _NO_STREAM,
+    1235: _NO_STREAM,
 }
 PAGE: Final = 500
 # Well below the idle timeout of servers: a request on a connection that the server is closing would be in doubt.
-KEEP_ALIVE_SECONDS: Final = 2.0
-CONNECT_SHARE: Final = 0.5
-MAX_RETRY_AFTER_SECONDS: Final = 300.0
-MAX_CODE: Final = 2**31 - 1
-PART_BYTES: Final = 262_144
+_KEEP_ALIVE_SECONDS: Final = 2.0
+_CONNECT_SHARE: Final = 0.5
+_MAX_RETRY_AFTER_SECONDS: Final = 300.0
+_MAX_CODE: Final = 2**31 - 1
+_PART_BYTES: Final = 262_144
 
 
 class SearchPage(NamedTuple):
@@ -98,7 +98,7 @@ class PostmarkMailer:
         """The HTTP session, opened on first use in the running event loop."""
         if self.opened is None:
             self.opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=_KEEP_ALIVE_SECONDS),
                 headers=self.headers,
                 auto_decompress=True,
             )
@@ -111,7 +111,7 @@ class PostmarkMailer:
         if timeout_seconds <= 0:
             return NotSent(reason="Too late to send.", local=True)
         timeout = aiohttp.ClientTimeout(
-            total=timeout_seconds, connect=timeout_seconds * CONNECT_SHARE, ceil_threshold=float("inf")
+            total=timeout_seconds, connect=timeout_seconds * _CONNECT_SHARE, ceil_threshold=float("inf")
         )
         try:
             async with self.session.post(
@@ -125,12 +125,12 @@ class PostmarkMailer:
                     response.status, await response.read(), response.headers.get("Retry-After"), len(messages)
                 )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
+            return NotSent(reason=f"Postmark cannot be reached: {_describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not body.complete:
-                return NotSent(reason=f"The request could not be written: {describe(error)}", local=body.late)
+                return NotSent(reason=f"The request could not be written: {_describe(error)}", local=body.late)
             return InDoubt(
-                reason=f"The reply was lost: {describe(error)}", in_progress=isinstance(error, TimeoutError)
+                reason=f"The reply was lost: {_describe(error)}", in_progress=isinstance(error, TimeoutError)
             )
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
@@ -143,7 +143,7 @@ class PostmarkMailer:
                 metadata = hit.get("Metadata")
                 delivery = metadata.get("delivery") if isinstance(metadata, dict) else None
                 if isinstance(delivery, str):
-                    found.setdefault(delivery, message_id_of(hit))
+                    found.setdefault(delivery, _message_id_of(hit))
             offset += PAGE
             if offset >= page.total or not page.hits:
                 return found
@@ -162,10 +162,10 @@ class PostmarkMailer:
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SearchFailed(f"Postmark's search does not answer: {describe(error)}") from error
+            raise SearchFailed(f"Postmark's search does not answer: {_describe(error)}") from error
         if response.status != 200:  # noqa: PLR2004 - OK
             raise SearchFailed(f"Postmark's search answered {response.status}.")
-        return search_page(parse_json(body))
+        return _search_page(_parse_json(body))
 
     async def aclose(self) -> None:
         """Close the session; another one is opened if the mailer is used again."""
@@ -195,14 +195,14 @@ def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str)
                 "HtmlBody": message.html,
                 "TextBody": message.text,
                 "Metadata": metadata | {"delivery": message.delivery_id},
-                "Headers": headers_of(message),
+                "Headers": _headers_of(message),
             }
             for message in messages
         ]
     )
 
 
-def headers_of(message: Message) -> list[dict[str, str]]:
+def _headers_of(message: Message) -> list[dict[str, str]]:
     """One-click unsubscribe (RFC 8058) for broadcasts; Auto-Submitted (RFC 3834) for system mail."""
     if message.unsubscribe_url is None:
         return [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
@@ -229,30 +229,30 @@ class Body:
     async def parts(self) -> AsyncIterator[memoryview]:
         """The parts, small enough that the event loop is not blocked; raises `TimeoutError`."""
         view = memoryview(self.content)
-        for start in range(0, len(view), PART_BYTES):
+        for start in range(0, len(view), _PART_BYTES):
             if since_boot() > self.not_after:
                 self.late = True
                 raise TimeoutError("too late to send")
-            self.complete = start + PART_BYTES >= len(view)
-            yield view[start : start + PART_BYTES]
+            self.complete = start + _PART_BYTES >= len(view)
+            yield view[start : start + _PART_BYTES]
 
 
 def classify(status: int, body: bytes, retry_after: str | None, count: int) -> Outcome:
     """The outcome of a batch of `count` messages, by the HTTP response."""
-    document = parse_json(body)
+    document = _parse_json(body)
     if status == 200:  # noqa: PLR2004 - OK
         return receipts(document, count)
-    code, text = error_of(document)
+    code, text = _error_of(document)
     reason = f"Postmark answered {status}" + (f", code {code}: {text}" if text else "")
     if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - it is not known what was done
         return InDoubt(reason=reason)
     if RATE_LIMITED in (status, code):
         return NotSent(reason=reason, retry_after_seconds=seconds(retry_after))
-    if status in (413, 422) and code not in ACCOUNT_CODES:
-        receipt_status = ReceiptStatus.INACTIVE if code == INACTIVE else ReceiptStatus.REFUSED
+    if status in (413, 422) and code not in _ACCOUNT_CODES:
+        receipt_status = ReceiptStatus.INACTIVE if code == _INACTIVE else ReceiptStatus.REFUSED
         return BatchRefused(code=code, reason=text or reason, status=receipt_status)
-    if status == 401 or code in ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
-        return AccountRefused(code=code or status, reason=ADVICE.get(code or 10, reason))
+    if status == 401 or code in _ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
+        return AccountRefused(code=code or status, reason=_ADVICE.get(code or 10, reason))
     return AccountRefused(code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume.")
 
 
@@ -271,22 +271,22 @@ def receipt(item: Mapping[str, Any]) -> Receipt:
     code = item["ErrorCode"]
     if code == 0:
         message_id = item["MessageID"]
-        if not isinstance(message_id, str) or without_nul(message_id) != message_id:
+        if not isinstance(message_id, str) or _without_nul(message_id) != message_id:
             raise TypeError("MessageID is no text")
         return Receipt(ReceiptStatus.ACCEPTED, message_id)
-    if not isinstance(code, int) or abs(code) > MAX_CODE:
+    if not isinstance(code, int) or abs(code) > _MAX_CODE:
         raise TypeError("ErrorCode is no number")
-    text = without_nul(item.get("Message")) or f"Postmark's code {code}"
-    if code == INACTIVE:
+    text = _without_nul(item.get("Message")) or f"Postmark's code {code}"
+    if code == _INACTIVE:
         return Receipt(ReceiptStatus.INACTIVE, None, code, text)
     if code == RATE_LIMITED:
         return Receipt(ReceiptStatus.RETRY_LATER, None, code, text)
-    if code in ACCOUNT_CODES:
-        return Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, code, ADVICE.get(code, text))
+    if code in _ACCOUNT_CODES:
+        return Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, code, _ADVICE.get(code, text))
     return Receipt(ReceiptStatus.REFUSED, None, code, text)
 
 
-def search_page(document: object) -> SearchPage:
+def _search_page(document: object) -> SearchPage:
     """Parse the response to a search; raises `SearchFailed` if it is not valid."""
     match document:
         case {"Messages": list(hits), "TotalCount": int(total)} if all(isinstance(hit, dict) for hit in hits):
@@ -294,15 +294,15 @@ def search_page(document: object) -> SearchPage:
     raise SearchFailed("The answer of Postmark's search cannot be read.")
 
 
-def message_id_of(hit: Mapping[str, object]) -> str:
+def _message_id_of(hit: Mapping[str, object]) -> str:
     """The message id of a result. Raises `SearchFailed` without one, because the message is not absent then."""
     message_id = hit.get("MessageID")
-    if not isinstance(message_id, str) or without_nul(message_id) != message_id:
+    if not isinstance(message_id, str) or _without_nul(message_id) != message_id:
         raise SearchFailed("Postmark's search found a message without a readable id.")
     return message_id
 
 
-def parse_json(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     """The JSON of a body; None if it is not JSON."""
     try:
         document: object = orjson.loads(body)
@@ -311,24 +311,24 @@ def parse_json(body: bytes) -> object:
     return document
 
 
-def error_of(document: object) -> tuple[int, str]:
+def _error_of(document: object) -> tuple[int, str]:
     """The code and text of an error document; 0 and "" for anything else."""
     if not isinstance(document, dict):
         return 0, ""
     code = document.get("ErrorCode")
-    return code if isinstance(code, int) and abs(code) <= MAX_CODE else 0, without_nul(document.get("Message"))
+    return code if isinstance(code, int) and abs(code) <= _MAX_CODE else 0, _without_nul(document.get("Message"))
 
 
-def without_nul(value: object) -> str:
+def _without_nul(value: object) -> str:
     """The text without NUL characters, which PostgreSQL cannot store."""
     return str(value or "").replace("\x00", "")
 
 
 def seconds(retry_after: str | None) -> float | None:
     """Retry-After in seconds, up to a maximum; dates, which Postmark does not use, are ignored."""
-    return min(float(retry_after), MAX_RETRY_AFTER_SECONDS) if retry_after and retry_after.isdecimal() else None
+    return min(float(retry_after), _MAX_RETRY_AFTER_SECONDS) if retry_after and retry_after.isdecimal() else None
 
 
-def describe(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """The class and message of an error."""
     return f"{type(error).__name__} {error}".strip()

@@ -17,7 +17,7 @@ from models.deliveries import EmailDelivery
 
 
 def id_range(ids: Sequence[UUID]) -> dict[str, Any]:
-    """Bind the parameters of `in_id_range`, `id_in_batch` and `in_values`."""
+    """Bind the parameters of `_in_id_range`, `id_in_batch` and `in_values`."""
     return {"id_values": ids, "low": min(ids), "high": max(ids)}
 
 
@@ -36,7 +36,7 @@ def of_bound_campaign() -> tuple[Any, ...]:
     )
 
 
-def in_id_range() -> tuple[Any, ...]:
+def _in_id_range() -> tuple[Any, ...]:
     """The condition on the bound campaign's deliveries between the bound ids."""
     return (
         *of_bound_campaign(),
@@ -50,7 +50,7 @@ def id_in_batch() -> tuple[Any, ...]:
 
     The ids are bound as UUIDs: a cast from text is not leakproof, so Row Level Security would prevent an index scan.
     """
-    return (*in_id_range(), EmailDelivery.id == any_(bindparam("id_values", type_=ARRAY(Uuid))))
+    return (*_in_id_range(), EmailDelivery.id == any_(bindparam("id_values", type_=ARRAY(Uuid))))
 
 
 def values_by_id(**columns: TypeEngine[Any]) -> Subquery:
@@ -60,7 +60,7 @@ def values_by_id(**columns: TypeEngine[Any]) -> Subquery:
 
 def in_values(values: Subquery) -> tuple[Any, ...]:
     """The condition on the bound campaign's deliveries for which `values_by_id` has a row."""
-    return (*in_id_range(), EmailDelivery.id == values.c.id)
+    return (*_in_id_range(), EmailDelivery.id == values.c.id)
 
 
 def id_in_locked(organization_id: UUID, campaign_id: UUID, locked: CTE) -> tuple[Any, ...]:

@@ -61,7 +61,7 @@ def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
 
 
 @lru_cache
-def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
+def _claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
     """Claim a batch, and read the columns of each contact that the campaign's templates use."""
     picked = (
         select(EmailDelivery.id)
@@ -130,7 +130,7 @@ async def claim(
     deadline = since_boot() + lease_seconds
     token = new_id()
     rows = await uow.rows(
-        claim_statement(custom_fields=custom_fields, tags=tags),
+        _claim_statement(custom_fields=custom_fields, tags=tags),
         {
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,

@@ -26,10 +26,10 @@ from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 
 MEMORY_BYTES = 40_000_000
 """Limit of the memory for a batch: each message takes its size twice, as text and in the request's JSON."""
-TAG_LENGTH = 100
-YIELD_SECONDS = 0.0005
+_TAG_LENGTH = 100
+_YIELD_SECONDS = 0.0005
 """How long rendering may run before it yields to the event loop."""
-MAX_REASON = 500
+_MAX_REASON = 500
 """Characters of a rendering error that are stored."""
 
 
@@ -106,16 +106,16 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> Camp
             organization_name=row.organization_name, campaign_name=row.name, unsubscribe_url=""
         ),
         sender=row.from_header,
-        tag=" ".join(row.name.split())[:TAG_LENGTH],
-        custom_fields=reads_of(template, "contact.customFields"),
-        tags=reads_of(template, "contact.tags"),
+        tag=" ".join(row.name.split())[:_TAG_LENGTH],
+        custom_fields=_reads_of(template, "contact.customFields"),
+        tags=_reads_of(template, "contact.tags"),
         max_batch_size=fitting,
         batch_size=fitting,
         reason=row.status_reason,
     )
 
 
-def reads_of(template: MessageTemplate, path: str) -> bool:
+def _reads_of(template: MessageTemplate, path: str) -> bool:
     """Whether the templates use a variable, a part of it, or the whole contact."""
     return any(name == "contact" or name.startswith(path) for name in template.variables)
 
@@ -146,7 +146,7 @@ async def compose(
             break
         if now >= yield_at:
             await asyncio.sleep(0)
-            yield_at = since_boot() + YIELD_SECONDS
+            yield_at = since_boot() + _YIELD_SECONDS
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
             is_deleted = status is None
@@ -165,7 +165,7 @@ async def compose(
             rendered = await _render(mail.template, contact, variables)
         except RenderFailed as error:
             result.skipped[delivery_id] = DeliveryDecision.RENDER_FAILED
-            result.reasons[delivery_id] = error.message[:MAX_REASON]
+            result.reasons[delivery_id] = error.message[:_MAX_REASON]
             continue
         size += len(rendered.subject) + len(rendered.html) + len(rendered.text)
         result.messages[delivery_id] = Message(

@@ -18,7 +18,7 @@ from services.deliveries.batch_sql import of_campaign
 log = logger(__name__)
 IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})
 # The condition of each counter, the same as in the triggers on `email_deliveries`.
-COUNTED: dict[str, Any] = {
+_COUNTED: dict[str, Any] = {
     "audience": EmailDelivery.id.is_not(None),
     "in_flight": EmailDelivery.status.in_(IN_FLIGHT),
     **{str(status): EmailDelivery.status == status for status in DeliveryStatus if status not in IN_FLIGHT},
@@ -29,21 +29,21 @@ COUNTED: dict[str, Any] = {
 }
 
 
-def count_rows(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
+def _count_rows(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
     """Select the true value of each counter, in one row."""
-    return select(*(func.count().filter(rule).label(name) for name, rule in COUNTED.items())).where(
+    return select(*(func.count().filter(rule).label(name) for name, rule in _COUNTED.items())).where(
         *of_campaign(organization_id, campaign_id)
     )
 
 
 async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, int]]:
     """The counters that differ from the rows, as `(counter, rows)` by name; read in one statement."""
-    counts = count_rows(reads.tenant.organization_id, campaign_id).subquery("counts")
+    counts = _count_rows(reads.tenant.organization_id, campaign_id).subquery("counts")
     rows: list[Row[Any]] = list(
         await reads.rows(
             select(
-                *(getattr(CampaignStats, name).label(f"counter_{name}") for name in COUNTED),
-                *(counts.c[name].label(f"rows_{name}") for name in COUNTED),
+                *(getattr(CampaignStats, name).label(f"counter_{name}") for name in _COUNTED),
+                *(counts.c[name].label(f"rows_{name}") for name in _COUNTED),
             )
             .join(counts, true())
             .where(
@@ -52,7 +52,7 @@ async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, i
             )
         )
     )
-    pairs = {name: (getattr(rows[0], f"counter_{name}"), getattr(rows[0], f"rows_{name}")) for name in COUNTED}
+    pairs = {name: (getattr(rows[0], f"counter_{name}"), getattr(rows[0], f"rows_{name}")) for name in _COUNTED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
@@ -88,10 +88,10 @@ async def verify_counts(uow: UnitOfWork, campaign_id: UUID) -> bool:
     )
     # A concurrent transaction that changes deliveries waits for this lock, and then adds to the corrected counters.
     await uow.rows(select(CampaignStats.campaign_id).where(*mine).with_for_update())
-    counts = (await uow.rows(count_rows(uow.tenant.organization_id, campaign_id)))[0]
+    counts = (await uow.rows(_count_rows(uow.tenant.organization_id, campaign_id)))[0]
     await uow.execute(
         update(CampaignStats)
         .where(*mine)
-        .values(sequence=CampaignStats.sequence + 1, **{name: getattr(counts, name) for name in COUNTED})
+        .values(sequence=CampaignStats.sequence + 1, **{name: getattr(counts, name) for name in _COUNTED})
     )
     return False

@@ -11,10 +11,10 @@ from core.unit_of_work import UnitOfWork
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.batch_sql import of_campaign
 
-MAX_QUOTED: Final = 200
+_MAX_QUOTED: Final = 200
 """Characters of the provider's error text in a summary."""
-SEE_DELIVERIES: Final = "See `deliveries`."
-SEE_RESOLVE: Final = "Resolve those with an unknown outcome with `resolveDelivery`."
+_SEE_DELIVERIES: Final = "See `deliveries`."
+_SEE_RESOLVE: Final = "Resolve those with an unknown outcome with `resolveDelivery`."
 
 
 class Issue(NamedTuple):
@@ -32,15 +32,15 @@ async def summarize_issues(uow: UnitOfWork, campaign_id: UUID) -> str | None:
     Issues are messages that the provider refused, that could not be rendered, or that stayed in doubt. Bounces,
     complaints and recipients who were skipped for lack of consent do not count.
     """
-    found = {issue.status: issue for issue in await read_issues(uow, campaign_id)}
+    found = {issue.status: issue for issue in await _read_issues(uow, campaign_id)}
     if not found:
         return None
-    parts = [describe(found[status]) for status in DESCRIPTIONS if status in found]
-    ending = [SEE_DELIVERIES] + [SEE_RESOLVE] * (str(DeliveryStatus.FAILED) in found)
+    parts = [_describe(found[status]) for status in _DESCRIPTIONS if status in found]
+    ending = [_SEE_DELIVERIES] + [_SEE_RESOLVE] * (str(DeliveryStatus.FAILED) in found)
     return f"{'; '.join(parts)}. {' '.join(ending)}"
 
 
-async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
+async def _read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
     """Count the issues of a campaign, one row per status."""
     same = (
         select(
@@ -69,17 +69,17 @@ async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
     return [Issue(row[0], int(row[1]), row[2], row[3]) for row in rows]
 
 
-def describe(issue: Issue) -> str:
+def _describe(issue: Issue) -> str:
     """Describe one kind of issue."""
     count = f"{issue.total:,} message{'' if issue.total == 1 else 's'}"
     if issue.status == DeliveryStatus.REJECTED and issue.text:
-        text = issue.text if len(issue.text) <= MAX_QUOTED else f"{issue.text[: MAX_QUOTED - 1]}…"
+        text = issue.text if len(issue.text) <= _MAX_QUOTED else f"{issue.text[: _MAX_QUOTED - 1]}…"
         code = f", code {issue.code}" if issue.code else ""
         return f"{count} refused by the provider (most often: “{text}”{code})"
-    return f"{count} {DESCRIPTIONS[issue.status]}"
+    return f"{count} {_DESCRIPTIONS[issue.status]}"
 
 
-DESCRIPTIONS: Final = {
+_DESCRIPTIONS: Final = {
     str(DeliveryStatus.REJECTED): "refused by the provider",
     str(DeliveryStatus.SKIPPED): "not rendered, because the template does not work with these contacts' data",
     str(DeliveryStatus.FAILED): "with an unknown outcome",

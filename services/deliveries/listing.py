@@ -43,11 +43,11 @@ class DeliveryRow(NamedTuple):
         """The reason of the status in a sentence, or the provider's error text where it refused the message."""
         if self.decision is None:
             return self.error_message
-        sentence = SKIPPED_BECAUSE[DeliveryDecision(self.decision)]
+        sentence = _SKIPPED_BECAUSE[DeliveryDecision(self.decision)]
         return f"{sentence} {self.error_message}" if self.error_message else sentence
 
 
-SKIPPED_BECAUSE: Final = {
+_SKIPPED_BECAUSE: Final = {
     DeliveryDecision.UNSUBSCRIBED: "The contact had unsubscribed.",
     DeliveryDecision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
     DeliveryDecision.BOUNCED: "Mail to the contact had bounced before.",
@@ -76,7 +76,7 @@ class _Status(fields.EnumField):
         return condition
 
 
-def select_by_ids() -> Select[*tuple[Any, ...]]:
+def _select_by_ids() -> Select[*tuple[Any, ...]]:
     """Select deliveries by id alone, with a lookup by the primary key in each of the organization's campaigns.
 
     In the key the campaign comes before the id. The OFFSET keeps PostgreSQL from scanning all deliveries of the
@@ -105,7 +105,7 @@ DELIVERIES: Final = Listing(
     id_field=("input", "deliveryId"),
     order=Order(EmailDelivery.id),
     parent=EmailDelivery.campaign_id,
-    by_ids=select_by_ids(),
+    by_ids=_select_by_ids(),
 )
 
 

@@ -23,8 +23,8 @@ from services.campaigns.work import PrepareCampaign, SendBatches
 from services.suppressions.reading import is_suppressed
 
 PAGE = 5_000
-START = UUID(int=0)
-EMPTY_AUDIENCE = "The audience is empty: no contact is on its lists or has its tags."
+_START = UUID(int=0)
+_EMPTY_AUDIENCE = "The audience is empty: no contact is on its lists or has its tags."
 log = logger(__name__)
 
 
@@ -75,7 +75,7 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
         .values(organization_id=organization_id, campaign_id=campaign_id)
         .on_conflict_do_nothing()
     )
-    page = await insert_page(uow, campaign_id, found[0].prepare_cursor or START)
+    page = await _insert_page(uow, campaign_id, found[0].prepare_cursor or _START)
     uow.publish(campaign_topic(organization_id, campaign_id))
     if page.candidates < PAGE:
         await complete(uow, campaign_id)
@@ -88,7 +88,7 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
     return False
 
 
-async def insert_page(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> PreparedPage:
+async def _insert_page(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> PreparedPage:
     """Insert the next page of recipients; those who must not be mailed as skipped, with the decision."""
     organization_id = uow.tenant.organization_id
     candidates = (
@@ -146,7 +146,7 @@ async def complete(uow: UnitOfWork, campaign_id: UUID) -> None:
     organization_id = uow.tenant.organization_id
     size = await uow.rows(select(CampaignStats.audience).where(CampaignStats.campaign_id == campaign_id))
     if not size[0].audience:
-        await move(uow, campaign_id, CampaignStatus.FAILED, reason=EMPTY_AUDIENCE)
+        await move(uow, campaign_id, CampaignStatus.FAILED, reason=_EMPTY_AUDIENCE)
         return
     if size[0].audience >= PAGE:
         await uow.rows(select(func.system.analyze_deliveries(campaign_id)))

@@ -19,7 +19,7 @@ from services.campaigns.work import SendBatches
 from services.deliveries.batch_sql import id_in_locked, id_range, in_values, of_campaign, values_by_id
 from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
 
-NEEDS_ATTENTION = (
+_NEEDS_ATTENTION = (
     "It may have been sent: the provider's search did not find it. Check the provider's records before you resend it."
 )
 log = logger(__name__)
@@ -142,6 +142,6 @@ def _absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
             lookups=case((last, 0), else_=EmailDelivery.lookups + 1),
             next_lookup_at=case((last, null()), else_=now_plus(bindparam("pause"))),
             batch_id=case((last, batch_id), else_=EmailDelivery.batch_id),
-            error_message=case((last, NEEDS_ATTENTION if hold else null()), else_=EmailDelivery.error_message),
+            error_message=case((last, _NEEDS_ATTENTION if hold else null()), else_=EmailDelivery.error_message),
         )
     )

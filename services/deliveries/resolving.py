@@ -23,19 +23,19 @@ from services.senders import policy as sender_policy
 from services.senders.policy import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
-CANCELLED_STATUSES: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
+_CANCELLED_STATUSES: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
 # In which a campaign may have a delivery in doubt, and the delivery may be sent again.
-STILL_SENDS: Final = frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT_WITH_ISSUES})
-AS_FIELD: Final = ("input", "as")
-SUGGESTION: Final = "Choose SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
-DECIDED_NOT_SENT: Final = "A user decided that it was not sent."
-CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
+_STILL_SENDS: Final = frozenset({CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT_WITH_ISSUES})
+_AS_FIELD: Final = ("input", "as")
+_SUGGESTION: Final = "Choose SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
+_DECIDED_NOT_SENT: Final = "A user decided that it was not sent."
+_CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
     DeliveryResolution.SENT: {
         "status": str(DeliveryStatus.ACCEPTED),
         "accepted_at": func.coalesce(EmailDelivery.submitted_at, func.clock_timestamp()),
         "error_message": None,
     },
-    DeliveryResolution.NOT_SENT: {"status": str(DeliveryStatus.FAILED), "error_message": DECIDED_NOT_SENT},
+    DeliveryResolution.NOT_SENT: {"status": str(DeliveryStatus.FAILED), "error_message": _DECIDED_NOT_SENT},
     DeliveryResolution.SEND_AGAIN: {
         "status": str(DeliveryStatus.PENDING),
         "batch_id": None,
@@ -67,13 +67,13 @@ async def resolve(
     campaign = await lifecycle.lock(uow, found.campaign_id)
     if campaign is None:
         raise CAMPAIGNS.not_found()
-    if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in CANCELLED_STATUSES:
+    if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in _CANCELLED_STATUSES:
         raise DeliveryNotResolvable(
             f"The campaign is {campaign.status}, so no more of its messages are sent.",
-            field=AS_FIELD,
-            suggestion=SUGGESTION,
+            field=_AS_FIELD,
+            suggestion=_SUGGESTION,
             state=CampaignStatus(campaign.status),
-            allowed=STILL_SENDS,
+            allowed=_STILL_SENDS,
         )
     row = await _change(uow, found, resolution)
     uow.publish(campaign_topic(uow.tenant.organization_id, found.campaign_id))
@@ -92,7 +92,7 @@ async def _lock_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPol
     if chosen is not None:
         await sender_policy.lock_chosen(uow, chosen)
     elif policy.confirmed_only:
-        raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=SUGGESTION)
+        raise SenderNotConfirmed("The sender of the campaign was deleted.", field=_AS_FIELD, suggestion=_SUGGESTION)
 
 
 async def _change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
@@ -104,7 +104,7 @@ async def _change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResol
             EmailDelivery.id == found.id,
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
-        .values(lookups=0, next_lookup_at=None, **RELEASED, **CHANGES[resolution])
+        .values(lookups=0, next_lookup_at=None, **RELEASED, **_CHANGES[resolution])
         .returning(*DELIVERIES.columns)
     )
     if not rows:

@@ -33,7 +33,7 @@ from services.mailing.pacing import ProviderBackoff, reserve
 from services.mailing.recording import record_with_retry
 from services.mailing.settings import SendingSettings
 
-MAX_CACHED_CAMPAIGNS = 50
+_MAX_CACHED_CAMPAIGNS = 50
 NO_SENDER = "The campaign has no sender. Cancel it, and send a copy (`duplicateCampaign`)."
 log = logger(__name__)
 
@@ -58,7 +58,7 @@ class Sender:
     signer: Signer
     backoff: ProviderBackoff = field(default_factory=ProviderBackoff)
     scheduler: FairScheduler = field(default_factory=FairScheduler)
-    mails: LRUCache[UUID, CampaignMail] = field(default_factory=lambda: LRUCache(MAX_CACHED_CAMPAIGNS))
+    mails: LRUCache[UUID, CampaignMail] = field(default_factory=lambda: LRUCache(_MAX_CACHED_CAMPAIGNS))
     cursors: dict[UUID, UUID] = field(default_factory=dict)
 
     @property

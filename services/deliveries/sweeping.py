@@ -27,7 +27,7 @@ from services.features import ALL, Feature, Features
 from services.mailing.lookups import WORKER_STOPPED
 
 CANCEL_PAGE = 10_000
-FINAL_STATUS = {
+_FINAL_STATUS = {
     CampaignStatus.SENDING: CampaignStatus.SENT,
     CampaignStatus.CANCELLING: CampaignStatus.CANCELLED,
 }
@@ -99,33 +99,33 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
     """
     sends = Feature.SENDING not in features.off
     async with work.begin(actor) as uow:
-        before = await read_open_counts(uow, campaign_id)
+        before = await _read_open_counts(uow, campaign_id)
         await set_waiting_reason(uow, campaign_id, before.reason, waits=before.needs_provider and not sends)
         if before.status == CampaignStatus.SCHEDULED:
             if sends:
                 await start_due(uow, campaign_id)
             return before
-        moved = await expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
+        moved = await _expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
         skipped = 0
         if before.status == CampaignStatus.CANCELLING:
-            skipped = await skip_cancelled(uow, campaign_id)
+            skipped = await _skip_cancelled(uow, campaign_id)
             if not skipped and before.pending and await counts_missing_pending(uow, campaign_id):
                 await verify_counts(uow, campaign_id)
         if moved or skipped:
             uow.publish(campaign_topic(actor.organization_id, campaign_id))
     async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
-        left = await read_open_counts(uow, campaign_id)
+        left = await _read_open_counts(uow, campaign_id)
         return left._replace(more_to_skip=skipped >= CANCEL_PAGE)
 
 
 async def clear_waiting_reason(work: Work, actor: Actor, campaign_id: UUID) -> None:
     """Remove the status reason that the campaign waits for a mail provider, as there is one now."""
     async with work.begin(actor) as uow:
-        await set_waiting_reason(uow, campaign_id, (await read_open_counts(uow, campaign_id)).reason, waits=False)
+        await set_waiting_reason(uow, campaign_id, (await _read_open_counts(uow, campaign_id)).reason, waits=False)
 
 
-async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
+async def _read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
     """The campaign's status and open deliveries; the status is None for an unknown campaign."""
     row = await first(
         uow,
@@ -163,7 +163,7 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
         uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
 
 
-async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> int:
+async def _expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> int:
     """Make expired claims pending again, and expired submissions unknown, as they may have been sent; how many.
 
     At most `in_flight` leases are read: they come first among the open deliveries, before the pending ones, of which
@@ -206,7 +206,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
     return result.rowcount
 
 
-async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
+async def _skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
     """Skip a page of the deliveries that a cancelled campaign has not submitted; returns how many."""
     waiting = (
         select(EmailDelivery.id)
@@ -232,13 +232,13 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
 
 async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     """Finish a campaign that has no open deliveries, by its rows; its counters are verified."""
-    counts = await read_open_counts(uow, campaign_id)
-    end = FINAL_STATUS.get(counts.status) if counts.status else None
+    counts = await _read_open_counts(uow, campaign_id)
+    end = _FINAL_STATUS.get(counts.status) if counts.status else None
     if end is None or counts.pending:
         return
     # The campaign is locked, because `resolveDelivery` may make a failed message pending again.
     await lock(uow, campaign_id)
-    if await anything_open(uow, campaign_id):
+    if await _anything_open(uow, campaign_id):
         if not counts.in_flight and not counts.unknown:
             await verify_counts(uow, campaign_id)
         return
@@ -255,7 +255,7 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
         log.info("campaign finished", campaign_id=str(campaign_id), status=end)
 
 
-async def anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
+async def _anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
     """Whether any delivery of the campaign is not in a final state."""
     rows = await uow.rows(
         select(

@@ -23,7 +23,7 @@ RANKS = (
     DeliveryStatus.BOUNCED,
     DeliveryStatus.COMPLAINED,
 )
-TIMES = ("delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at")
+_TIMES = ("delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class DeliveryUpdate:
 @lru_cache
 def _update_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """Update many deliveries of a campaign in one statement."""
-    times = dict.fromkeys(TIMES, DateTime(timezone=True))
+    times = dict.fromkeys(_TIMES, DateTime(timezone=True))
     values = values_by_id(status=Text(), message_id=Text(), **times)
     ranks = bindparam("ranks", [str(status) for status in RANKS], type_=ARRAY(Text))
     advances = func.coalesce(func.array_position(ranks, EmailDelivery.status), 0) < func.array_position(
@@ -66,7 +66,7 @@ def _update_statement() -> Any:  # noqa: ANN401 - an UPDATE
             accepted_at=func.coalesce(EmailDelivery.accepted_at, EmailDelivery.submitted_at, func.clock_timestamp()),
             **RELEASED,
             next_lookup_at=None,
-            **{name: func.least(getattr(EmailDelivery, name), values.c[name]) for name in TIMES},
+            **{name: func.least(getattr(EmailDelivery, name), values.c[name]) for name in _TIMES},
         )
     )
 
@@ -84,7 +84,7 @@ async def apply_updates(uow: UnitOfWork, campaign_id: UUID, updates: dict[UUID, 
             **id_range([delivery_id for delivery_id, _ in ordered]),
             "status_values": [str(found.status) for _, found in ordered],
             "message_id_values": [found.message_id for _, found in ordered],
-            **{f"{name}_values": [getattr(found, name) for _, found in ordered] for name in TIMES},
+            **{f"{name}_values": [getattr(found, name) for _, found in ordered] for name in _TIMES},
         },
     )
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))

@@ -13,7 +13,7 @@ from services.campaigns.lifecycle import with_sequence_increment
 SENDING_IS_OFF: Final = (
     "Sending is disabled in this installation. The campaign continues when sending is enabled again."
 )
-WAITING_STATUSES: Final = (
+_WAITING_STATUSES: Final = (
     CampaignStatus.SCHEDULED,
     CampaignStatus.SENDING,
     CampaignStatus.PAUSED,
@@ -35,7 +35,7 @@ async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | N
         .where(
             Campaign.organization_id == uow.tenant.organization_id,
             Campaign.id == campaign_id,
-            Campaign.status.in_([str(status) for status in WAITING_STATUSES]),
+            Campaign.status.in_([str(status) for status in _WAITING_STATUSES]),
             Campaign.status_reason.is_not_distinct_from(reason),
         )
         .values(status_reason=new_reason)

@@ -20,9 +20,9 @@ from integrations.mail import (
 )
 from services.mailing.leases import LeaseTimes, has_time
 
-BODY_SHARE = 0.8
+_BODY_SHARE = 0.8
 """Share of the provider's size limit that a request may have, because its size is only estimated."""
-MIN_REFUSALS = 2
+_MIN_REFUSALS = 2
 """With fewer refusals nothing can be concluded about the account."""
 MAX_REASON_LENGTH = 500
 """Characters of the provider's error text that are stored."""
@@ -57,7 +57,7 @@ async def hand_over(
             waiting += [batch[middle:], batch[:middle]]
             continue
         if isinstance(outcome, BatchRefused):
-            outcome = Answered(receipts=[receipt_of(outcome)])
+            outcome = Answered(receipts=[_receipt_of(outcome)])
         outcomes.append(RequestOutcome(batch, outcome))
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
             outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
@@ -78,7 +78,7 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
         receipt for each in outcomes if isinstance(each.outcome, Answered) for receipt in each.outcome.receipts
     ]
     refusals = {(receipt.status, receipt.code, receipt.text) for receipt in receipts}
-    if len(receipts) < MIN_REFUSALS or len(refusals) > 1:
+    if len(receipts) < _MIN_REFUSALS or len(refusals) > 1:
         return None
     status, code, text = refusals.pop()
     if status is not ReceiptStatus.REFUSED:
@@ -89,7 +89,7 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     return AccountRefused(code=code, reason=reason[:MAX_REASON_LENGTH])
 
 
-def receipt_of(outcome: BatchRefused) -> Receipt:
+def _receipt_of(outcome: BatchRefused) -> Receipt:
     """The receipt of the single message for which the provider refused the request."""
     return Receipt(outcome.status, None, outcome.code, outcome.reason)
 
@@ -97,7 +97,7 @@ def receipt_of(outcome: BatchRefused) -> Receipt:
 def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:
     """Split a batch into requests within the provider's limits; almost always it is a single one."""
     result: list[Sequence[Message]] = []
-    max_bytes = limits.max_bytes * BODY_SHARE
+    max_bytes = limits.max_bytes * _BODY_SHARE
     start = size = 0
     for index, message in enumerate(messages):
         # A character takes one byte of JSON as a rule and six at worst; three is more than real mail needs.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from core.clock import since_boot
 
 COMPOSE_SHARE = 0.1
-REQUEST_SHARE = 0.5
-MARGIN_SHARE = 0.1
+_REQUEST_SHARE = 0.5
+_MARGIN_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class LeaseTimes:
 
 def lease_times(lease: float, *, request_seconds: float) -> LeaseTimes:
     """Divide a lease of so many seconds; a request gets at most half of it."""
-    request = min(request_seconds, lease * REQUEST_SHARE)
+    request = min(request_seconds, lease * _REQUEST_SHARE)
     return LeaseTimes(
-        lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * MARGIN_SHARE
+        lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * _MARGIN_SHARE
     )
 
 

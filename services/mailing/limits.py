@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from core.throttle import Throttle
 
 DAY_SECONDS = 86_400
-UNLIMITED = 1_000_000
+_UNLIMITED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,14 @@ def mail_limits(redis: Redis, *, production: bool) -> MailLimits:
         confirmations=Throttle(
             redis,
             "confirmations",
-            limit=20 if production else UNLIMITED,
+            limit=20 if production else _UNLIMITED,
             seconds=DAY_SECONDS,
             message="Too many confirmation e-mails were sent to this address. Try again tomorrow.",
         ),
         test_mails=Throttle(
             redis,
             "test-mails",
-            limit=200 if production else UNLIMITED,
+            limit=200 if production else _UNLIMITED,
             seconds=DAY_SECONDS,
             message="The organization has reached its daily limit of test messages. Try again tomorrow.",
         ),

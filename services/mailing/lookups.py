@@ -13,8 +13,8 @@ from integrations.mail import Mailer, SearchFailed, Stream
 
 MAX_LOOKUPS = 3
 """After so many lookups that do not find it, spread over the grace period, a message counts as not sent."""
-MAX_BATCHES_PER_ROUND = 100
-ROUND_SECONDS = 20.0
+_MAX_BATCHES_PER_ROUND = 100
+_ROUND_SECONDS = 20.0
 """After so long a round starts no further search, so that other campaigns get theirs."""
 RESERVED_SECONDS = 60.0
 """How long a message is reserved for the worker that looks it up."""
@@ -37,9 +37,9 @@ class Lookup(NamedTuple):
     rows: Sequence[UnknownMessage]
 
 
-Reserve = Callable[[UnitOfWork, Sequence[UUID]], Awaitable[Lookup | None]]
+_Reserve = Callable[[UnitOfWork, Sequence[UUID]], Awaitable[Lookup | None]]
 """Reserves the due messages of one batch that is not among the given batch ids; None when there is none."""
-Record = Callable[[UnitOfWork, Lookup, Mapping[str, str]], Awaitable[None]]
+_Record = Callable[[UnitOfWork, Lookup, Mapping[str, str]], Awaitable[None]]
 """Records a lookup; the mapping has the provider's message id of each delivery id that was found."""
 
 
@@ -49,9 +49,9 @@ async def look_up(
     actor: Actor,
     *,
     stream: Stream,
-    reserve: Reserve,
-    record: Record,
-    within_seconds: float = ROUND_SECONDS,
+    reserve: _Reserve,
+    record: _Record,
+    within_seconds: float = _ROUND_SECONDS,
 ) -> int:
     """Look up one batch after the other; returns how many messages were looked up.
 
@@ -61,7 +61,7 @@ async def look_up(
     asked: list[UUID] = []
     total = 0
     until = monotonic() + within_seconds
-    while len(asked) < MAX_BATCHES_PER_ROUND and monotonic() < until:
+    while len(asked) < _MAX_BATCHES_PER_ROUND and monotonic() < until:
         # Reserved right before its search: searches may be slow, and a reservation expires.
         async with work.begin(actor) as uow:
             lookup = await reserve(uow, asked)

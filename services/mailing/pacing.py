@@ -7,8 +7,8 @@ from sqlalchemy import Float, func, select
 from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
-BACKOFF = Backoff(initial=0.5, maximum=60.0)
-MAX_RETRY_AFTER_SECONDS = 300.0
+_BACKOFF = Backoff(initial=0.5, maximum=60.0)
+_MAX_RETRY_AFTER_SECONDS = 300.0
 
 
 async def reserve(system: SystemScope, account: str, messages: int, per_second: float) -> float:
@@ -26,7 +26,7 @@ async def reserve(system: SystemScope, account: str, messages: int, per_second: 
 class ProviderBackoff:
     """Growing pauses after failed requests to the provider; a success resets them. For one process and account."""
 
-    def __init__(self, backoff: Backoff = BACKOFF) -> None:
+    def __init__(self, backoff: Backoff = _BACKOFF) -> None:
         self.backoff = backoff
         self.failures = 0
         self.until = 0.0
@@ -47,6 +47,6 @@ class ProviderBackoff:
         """
         if not self.remaining:
             self.failures += 1
-            wanted = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
+            wanted = min(retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
             self.until = monotonic() + max(wanted, self.backoff.delay(self.failures))
         return self.remaining

@@ -13,7 +13,7 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 
 RETRY_SECONDS = 120.0
-PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 log = logger(__name__)
 
 
@@ -33,6 +33,6 @@ async def record_with_retry(
             if monotonic() > until or is_permanent(error):
                 raise
             log.warning("batch not recorded yet", batch_id=str(batch_id), error=type(error).__name__)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
         else:
             return

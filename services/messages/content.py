@@ -9,10 +9,10 @@ from services.rendering.messages import MessageTemplate, compile_message
 
 MAX_NAME_LENGTH: Final = 200
 MAX_SUBJECT_LENGTH: Final = 998
-MAX_CONTENT_BYTES: Final = 512 * 1024
-MAX_INLINE_TAGS: Final = 50
+_MAX_CONTENT_BYTES: Final = 512 * 1024
+_MAX_INLINE_TAGS: Final = 50
 """A message with more Liquid tags takes more than some tens of milliseconds to compile: it is done in a thread."""
-MAX_INLINE_LENGTH: Final = 50_000
+_MAX_INLINE_LENGTH: Final = 50_000
 """The same for its characters."""
 
 
@@ -85,7 +85,7 @@ async def check_content(*, subject: str, html_content: str, text_content: str) -
 async def compiled(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
     """Compile a message, a long one in a thread, so that it does not block the event loop; raises `InputErrors`."""
     tags = html_content.count("{") + text_content.count("{")
-    if tags <= MAX_INLINE_TAGS and len(html_content) + len(text_content) <= MAX_INLINE_LENGTH:
+    if tags <= _MAX_INLINE_TAGS and len(html_content) + len(text_content) <= _MAX_INLINE_LENGTH:
         return compile_message(subject=subject, html_content=html_content, text_content=text_content)
     return await asyncio.to_thread(
         compile_message, subject=subject, html_content=html_content, text_content=text_content
@@ -104,7 +104,7 @@ def _subject_errors(subject: str) -> list[NudgeError]:
 
 def _size_errors(name: str, content: str) -> list[NudgeError]:
     size = len(content.encode(errors="replace"))
-    if size <= MAX_CONTENT_BYTES:
+    if size <= _MAX_CONTENT_BYTES:
         return []
-    message = f"At most {MAX_CONTENT_BYTES // 1024} KiB; this has {size:,} bytes."
+    message = f"At most {_MAX_CONTENT_BYTES // 1024} KiB; this has {size:,} bytes."
     return [InvalidInput(message, field=("input", name), code=ErrorCode.TOO_LONG)]

@@ -17,7 +17,7 @@ from services.messages.content import Texts, check_content
 from services.rendering.messages import RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables
 
-CONTACT_FIELD: Final = ("input", "contactId")
+_CONTACT_FIELD: Final = ("input", "contactId")
 PREVIEW_URL: Final = "https://unsubscribe.invalid/preview"
 # The contact of a preview without a contact id.
 SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email="ada@example.com")
@@ -32,7 +32,7 @@ async def render(
     """
     template = await check_content(**texts)
     values = campaign_variables(
-        organization_name=await organization_name(reads), campaign_name=name, unsubscribe_url=unsubscribe_url
+        organization_name=await _organization_name(reads), campaign_name=name, unsubscribe_url=unsubscribe_url
     )
     if template.is_slow:
         return await asyncio.to_thread(template.render, contact, values)
@@ -52,7 +52,7 @@ async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Map
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
     """The template variables of a contact; raises `NotFound`."""
-    found = await CONTACTS.require(reads, contact_id, CONTACT_FIELD)
+    found = await CONTACTS.require(reads, contact_id, _CONTACT_FIELD)
     tags = (await listing.tags_of(reads, [found.id]))[found.id]
     return contact_variables(
         first_name=found.first_name,
@@ -63,7 +63,7 @@ async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, obj
     )
 
 
-async def organization_name(reads: Reads) -> str:
+async def _organization_name(reads: Reads) -> str:
     """The name of the tenant's organization."""
     rows = await reads.rows(select(Organization.name).where(Organization.id == reads.tenant.organization_id))
     return rows[0][0]

@@ -24,7 +24,7 @@ from services.outbox.reconciling import expire_leases, reconcile
 from services.outbox.recording import record
 from services.outbox.submitting import Composer, count_due, submit
 
-ROUND_SIZE = 20
+_ROUND_SIZE = 20
 """Messages of one organization in a round; each organization has its own task, so none waits for another."""
 
 
@@ -58,11 +58,11 @@ class OutboxSender:
         await reconcile(self.work, self.mailer, actor, grace_seconds=self.settings.reconcile_grace_seconds)
 
     async def send_round(self, actor: Actor) -> bool:
-        """Send at most `ROUND_SIZE` due messages; False when none was due."""
+        """Send at most `_ROUND_SIZE` due messages; False when none was due."""
         times = lease_times(self.settings.lease_seconds, request_seconds=self.mailer.timeout_seconds)
         rate = self.mailer.limits.messages_per_second
         async with self.work.begin(actor) as uow:
-            limit = await count_due(uow, min(ROUND_SIZE, rate) if rate else ROUND_SIZE)
+            limit = await count_due(uow, min(_ROUND_SIZE, rate) if rate else _ROUND_SIZE)
         if not limit:
             return False
         await asyncio.sleep(await self.reserve(limit))

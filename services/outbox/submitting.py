@@ -19,7 +19,7 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 
-BACKOFF = Backoff(initial=5.0, maximum=300.0)
+_BACKOFF = Backoff(initial=5.0, maximum=300.0)
 log = logger(__name__)
 
 
@@ -153,7 +153,7 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
 
 async def postpone(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
     """Make messages pending again that were certainly not sent; due after a pause that grows with the attempts."""
-    pause = func.greatest(at_least, backoff.delay(BACKOFF, OutboxMessage.attempts + 1))
+    pause = func.greatest(at_least, backoff.delay(_BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)
         .where(which)

@@ -25,15 +25,15 @@ from services.senders.reading import SENDERS, SenderRow, get_default
 
 MAX_SENDERS: Final = 100
 TOKEN_LIFETIME: Final = timedelta(days=3)
-DAY: Final = timedelta(days=1)
-IN_USE: Final = (
+_DAY: Final = timedelta(days=1)
+_IN_USE: Final = (
     CampaignStatus.SCHEDULED,
     CampaignStatus.PREPARING,
     CampaignStatus.SENDING,
     CampaignStatus.PAUSED,
     CampaignStatus.CANCELLING,
 )
-MAX_SHOWN_CAMPAIGNS: Final = 3
+_MAX_SHOWN_CAMPAIGNS: Final = 3
 
 
 class SenderInUse(InvalidState):
@@ -86,7 +86,7 @@ async def create(
     row = row or await _insert(uow, address, name, make_default=make_default)
     if row.confirmed_at is None:
         await _require_confirmation_allowed(uow, policy, row.id)
-        await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
+        await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=_DAY)
     may_send = row.confirmed_at is not None or not policy.confirmed_only
     if may_send and (make_default or await get_default(uow) is None):
         row = await make_it_default(uow, row.id)
@@ -105,16 +105,16 @@ async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) 
     # Waits for transactions that send or schedule with this sender: they hold a lock on the row.
     await uow.rows(select(Sender.id).where(Sender.id == row.id).with_for_update())
     if names := await _campaigns_from(uow, row.id):
-        listed = ", ".join(f"“{name}”" for name in names[:MAX_SHOWN_CAMPAIGNS])
+        listed = ", ".join(f"“{name}”" for name in names[:_MAX_SHOWN_CAMPAIGNS])
         raise SenderInUse(
             f"Campaigns that are scheduled or being sent use this sender: {listed}"
-            f"{' and others' if len(names) > MAX_SHOWN_CAMPAIGNS else ''}.",
+            f"{' and others' if len(names) > _MAX_SHOWN_CAMPAIGNS else ''}.",
             field=SENDERS.id_field,
             suggestion="Unschedule or cancel them, or wait until they are sent.",
         )
     await uow.execute(delete_from(Sender).where(Sender.id == row.id))
     if row.is_default:
-        await choose_default(uow, policy)
+        await _choose_default(uow, policy)
     await audit.record(uow, "sender.deleted", row.id, {"email": row.email})
     return row
 
@@ -137,7 +137,7 @@ async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
     return SenderRow._make(rows[0])
 
 
-async def choose_default(uow: UnitOfWork, policy: SenderPolicy) -> None:
+async def _choose_default(uow: UnitOfWork, policy: SenderPolicy) -> None:
     """Make the sender that was confirmed first the default, if there is any that may be used."""
     candidates = select(Sender.id).order_by(Sender.confirmed_at, Sender.id).limit(1)
     if policy.confirmed_only:
@@ -198,7 +198,7 @@ async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, send
                 used=sent.how_many,
                 resets_at=sent.first_at + policy.pause,
             )
-    sent = await writing.recent(reads, kind, DAY)
+    sent = await writing.recent(reads, kind, _DAY)
     if sent.how_many >= policy.per_day:
         raise QuotaExceeded(
             f"An organization can send {policy.per_day} confirmation e-mails a day.",
@@ -206,7 +206,7 @@ async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, send
             suggestion="Try again tomorrow.",
             limit=policy.per_day,
             used=sent.how_many,
-            resets_at=sent.first_at + DAY if sent.first_at else None,
+            resets_at=sent.first_at + _DAY if sent.first_at else None,
         )
 
 
@@ -216,9 +216,9 @@ async def _campaigns_from(uow: UnitOfWork, sender_id: UUID) -> list[str]:
         select(Campaign.name)
         .where(
             or_(Campaign.from_sender_id == sender_id, Campaign.sender_id == sender_id),
-            Campaign.status.in_([str(status) for status in IN_USE]),
+            Campaign.status.in_([str(status) for status in _IN_USE]),
         )
         .order_by(Campaign.id)
-        .limit(MAX_SHOWN_CAMPAIGNS + 1)
+        .limit(_MAX_SHOWN_CAMPAIGNS + 1)
     )
     return [row.name for row in rows]

@@ -20,12 +20,12 @@ from services.senders.changing import TOKEN_LIFETIME, lock, make_it_default
 from services.senders.reading import SENDERS, SenderRow
 
 PATH: Final = "/confirm-sender"
-TOKEN_FIELD: Final = ("input", "token")
-MAX_TOKEN: Final = 200
+_TOKEN_FIELD: Final = ("input", "token")
+_MAX_TOKEN: Final = 200
 MAX_NAME_LENGTH: Final = 60
 # As in a domain: mail programs turn it into a link, even without a scheme.
-DOT_INSIDE: Final = re.compile(r"\.(?=\S)")
-SUBJECT: Final = "Please confirm this address as a sender"
+_DOT_INSIDE: Final = re.compile(r"\.(?=\S)")
+_SUBJECT: Final = "Please confirm this address as a sender"
 
 
 class TokenInvalid(InvalidInput):
@@ -34,7 +34,7 @@ class TokenInvalid(InvalidInput):
     def __init__(self) -> None:
         super().__init__(
             "This token is invalid or has expired.",
-            field=TOKEN_FIELD,
+            field=_TOKEN_FIELD,
             suggestion="Use the token of the latest e-mail. `createSender` with the same address sends a new one.",
         )
 
@@ -64,7 +64,7 @@ async def compose_confirmation(uow: UnitOfWork, item: OutboxItem, *, public_url:
             expires_at=func.now() + TOKEN_LIFETIME,
         )
     )
-    return confirmation_mail(request, f"{public_url}{PATH}/{token}")
+    return _confirmation_mail(request, f"{public_url}{PATH}/{token}")
 
 
 async def read_request(reads: Reads, sender_id: UUID) -> ConfirmationRequest | None:
@@ -78,16 +78,16 @@ async def read_request(reads: Reads, sender_id: UUID) -> ConfirmationRequest | N
     )
     if row is None:
         return None
-    return ConfirmationRequest(row[0], sanitize_name(row[1]), sanitize_name(row[2]) if row[2] else None)
+    return ConfirmationRequest(row[0], _sanitize_name(row[1]), _sanitize_name(row[2]) if row[2] else None)
 
 
-def sanitize_name(name: str) -> str:
+def _sanitize_name(name: str) -> str:
     """Another person's name for use in our mail: short, on one line, and with nothing that becomes a link."""
     short = " ".join(name.replace("://", " ").split())[:MAX_NAME_LENGTH]
-    return DOT_INSIDE.sub(".\N{ZERO WIDTH SPACE}", short)
+    return _DOT_INSIDE.sub(".\N{ZERO WIDTH SPACE}", short)
 
 
-def confirmation_mail(request: ConfirmationRequest, link: str) -> ComposedMail:
+def _confirmation_mail(request: ConfirmationRequest, link: str) -> ComposedMail:
     """The mail, as text and HTML."""
     who = f"{request.person} of {request.organization_name}" if request.person else request.organization_name
     asks = f"{who} asks for permission to send e-mail from {request.email}."
@@ -102,12 +102,12 @@ def confirmation_mail(request: ConfirmationRequest, link: str) -> ComposedMail:
         f'<p>To allow it, open this link and confirm:</p><p><a href="{escape(link)}">{escape(link)}</a></p>'
         f"<p>{escape(ignore)}</p></body></html>"
     )
-    return ComposedMail(subject=SUBJECT, text=text, html=html)
+    return ComposedMail(subject=_SUBJECT, text=text, html=html)
 
 
 async def find_confirmation(system: SystemScope, token: str) -> tuple[Actor, UUID] | None:
     """The actor and the sender of a valid token, or None."""
-    if not token or len(token) > MAX_TOKEN or not token.isascii():
+    if not token or len(token) > _MAX_TOKEN or not token.isascii():
         return None
     found = func.system.sender_for_confirmation(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("sender_id", Uuid())

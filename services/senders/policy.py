@@ -17,7 +17,7 @@ from services.features import ALL, Feature, Features
 from services.senders.addressing import from_header
 from services.senders.reading import SENDERS, SenderRow, get_default
 
-CAMPAIGN_FIELD = ("input", "campaignId")
+_CAMPAIGN_FIELD = ("input", "campaignId")
 
 
 class SenderNotConfirmed(NudgeError):
@@ -89,7 +89,7 @@ async def choose_and_lock(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID
     """
     found = await _read_and_lock(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
     if found is None and sender_id:
-        raise SENDERS.not_found(CAMPAIGN_FIELD)
+        raise SENDERS.not_found(_CAMPAIGN_FIELD)
     return _allowed(policy, found)
 
 
@@ -123,7 +123,7 @@ def _locking_select(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
 def _deleted_meanwhile() -> Conflict:
     return Conflict(
         "The sender was deleted at the same time.",
-        field=CAMPAIGN_FIELD,
+        field=_CAMPAIGN_FIELD,
         suggestion="Choose another sender, or repeat the call to use the default sender.",
     )
 
@@ -143,16 +143,16 @@ async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> 
 
     Raises `FeatureUnavailable` where sending is off, `SenderNotConfirmed`, or `NotFound` for a deleted sender.
     """
-    found = await SENDERS.require(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
+    found = await SENDERS.require(reads, sender_id, _CAMPAIGN_FIELD) if sender_id else await get_default(reads)
     return _allowed(policy, found)
 
 
 def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
-    policy.features.require(Feature.SENDING, field=CAMPAIGN_FIELD)
+    policy.features.require(Feature.SENDING, field=_CAMPAIGN_FIELD)
     if found is None and policy.confirmed_only:
         raise SenderNotConfirmed(
             "The organization has no confirmed sender.",
-            field=CAMPAIGN_FIELD,
+            field=_CAMPAIGN_FIELD,
             suggestion=(
                 "Add one with `createSender(input: {email, name})`, and open the link in its confirmation e-mail."
             ),
@@ -160,7 +160,7 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
     if found is None and not policy.fallback.strip():
         raise SenderNotConfirmed(
             "No sender is configured.",
-            field=CAMPAIGN_FIELD,
+            field=_CAMPAIGN_FIELD,
             code=ErrorCode.CAMPAIGN_NOT_SENDABLE,
             suggestion="Add one with `createSender`.",
         )
@@ -169,7 +169,7 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
     if policy.confirmed_only and found.confirmed_at is None:
         raise SenderNotConfirmed(
             f"The sender {found.email} is not confirmed.",
-            field=CAMPAIGN_FIELD,
+            field=_CAMPAIGN_FIELD,
             suggestion=(
                 "Open the link in its confirmation e-mail; `createSender` with the same address sends it again. "
                 "Or choose another sender with `updateCampaign(input: {senderId})`."

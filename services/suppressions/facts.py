@@ -19,7 +19,7 @@ STATUS_OF: Final[dict[SuppressionReason, ContactStatus]] = {
 }
 # Decisions of a person stay with the contact when its address changes; the other reasons concern an address.
 PERSONAL: Final = frozenset({SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED})
-PRECEDENCE: Final = {
+_PRECEDENCE: Final = {
     ContactStatus.PENDING: 0,
     ContactStatus.SUBSCRIBED: 0,
     ContactStatus.BOUNCED: 1,
@@ -85,4 +85,4 @@ def main_reason(reasons: Iterable[SuppressionReason]) -> SuppressionReason | Non
 
 def has_precedence(status: ContactStatus, than: ContactStatus) -> bool:
     """Whether `status` replaces the status `than` of a contact."""
-    return PRECEDENCE[status] > PRECEDENCE[than]
+    return _PRECEDENCE[status] > _PRECEDENCE[than]

@@ -17,7 +17,7 @@ from services.suppressions.facts import STATUS_OF, Reactivation, main_reason
 from services.suppressions.marking import TIMESTAMP, LockedContact, lock_contacts, write_contacts
 from services.suppressions.reading import active_reasons
 
-OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
+_OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
 Key = tuple[str, SuppressionReason]
 
 
@@ -41,7 +41,7 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     norms = sorted({fact.email_norm for fact in facts})
     contacts = await lock_contacts(uow, (), norms)
     reasons = await active_reasons(uow, norms)
-    after = {one.id: with_lift(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
+    after = {one.id: _with_lift(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
     changed = await write_contacts(uow, contacts, after)
     in_full = {fact.email_norm for fact in facts if not fact.line.only_if_new}
     recorded = [
@@ -50,7 +50,7 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
         if not fact.line.only_if_new or (fact.email_norm not in in_full and fact.email_norm in lifted)
     ]
     await write_lines(
-        uow, [line_of(fact, one) for fact in recorded for one in contacts if one.email_norm == fact.email_norm]
+        uow, [_line_of(fact, one) for fact in recorded for one in contacts if one.email_norm == fact.email_norm]
     )
     return changed
 
@@ -60,7 +60,7 @@ def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
     found: dict[Key, datetime] = {}
     for fact in facts:
         of_person = (SuppressionReason.UNSUBSCRIBED,) if fact.by_recipient else ()
-        for reason in (*OF_ADDRESS, *of_person):
+        for reason in (*_OF_ADDRESS, *of_person):
             key = (fact.email_norm, reason)
             found[key] = max(found.get(key, fact.at), fact.at)
     return {key: found[key] for key in sorted(found)}
@@ -104,7 +104,7 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
     }
 
 
-def with_lift(
+def _with_lift(
     contact: LockedContact, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]
 ) -> LockedContact:
     """The contact with its status after the lift."""
@@ -122,7 +122,7 @@ def with_lift(
     return contact._replace(status=status, subscribed_at=lifted.at, unsubscribed_at=None)
 
 
-def line_of(fact: Reactivation, contact: LockedContact) -> ContactLine:
+def _line_of(fact: Reactivation, contact: LockedContact) -> ContactLine:
     """The reactivation as a line of a contact's history."""
     return ContactLine(
         contact_id=contact.id,

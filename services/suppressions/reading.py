@@ -12,7 +12,7 @@ from core.database.scopes import Reads
 from models.suppressions import Suppression, SuppressionReason
 from services.suppressions.facts import STATUS_OF, main_reason
 
-BY_PRECEDENCE = case({str(reason): rank for rank, reason in enumerate(STATUS_OF)}, value=Suppression.reason)
+_BY_PRECEDENCE = case({str(reason): rank for rank, reason in enumerate(STATUS_OF)}, value=Suppression.reason)
 
 
 class MainSuppression(NamedTuple):
@@ -42,7 +42,7 @@ def main_suppression(organization_id: UUID, email_norm: ColumnElement[str]) -> L
             Suppression.email_norm == email_norm,
             Suppression.is_active,
         )
-        .order_by(BY_PRECEDENCE)
+        .order_by(_BY_PRECEDENCE)
         .limit(1)
         .lateral("suppression")
     )

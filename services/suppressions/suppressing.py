@@ -55,7 +55,7 @@ async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUI
     )
     effective = [fact for fact in facts if stored[fact.key].is_active]
     changed = await write_contacts(uow, contacts, {one.id: with_facts(one, effective) for one in contacts})
-    await write_history(uow, facts, stored, contacts, unsubscribed)
+    await _write_history(uow, facts, stored, contacts, unsubscribed)
     return changed
 
 
@@ -110,7 +110,7 @@ async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Ke
     }
 
 
-async def write_history(
+async def _write_history(
     uow: UnitOfWork,
     facts: Sequence[SuppressionFact],
     stored: Mapping[Key, Stored],
@@ -126,13 +126,13 @@ async def write_history(
         if is_new or not fact.line.only_if_new:
             recorded.add(fact.key)
             ids = {one.id for one in contacts if one.email_norm == fact.email_norm}
-            lines += [line_of(fact, one) for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))]
+            lines += [_line_of(fact, one) for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))]
     if any(stored[key].was_active for key in in_full):
         await remove_repeats(uow, lines)
     await write_lines(uow, lines)
 
 
-def line_of(fact: SuppressionFact, contact_id: UUID) -> ContactLine:
+def _line_of(fact: SuppressionFact, contact_id: UUID) -> ContactLine:
     """The fact as a line of a contact's history: the message's contact, or another one that has the address now."""
     is_own = fact.contact_id in {None, contact_id}
     return ContactLine(

@@ -18,8 +18,8 @@ from services.suppressions.facts import PERSONAL, HistoryLine, SuppressionFact
 from services.suppressions.reading import read_main_suppression
 from services.suppressions.suppressing import suppress
 
-ID_BYTES = 16
-MAX_TOKEN_LENGTH = 200
+_ID_BYTES = 16
+_MAX_TOKEN_LENGTH = 200
 
 
 class UnsubscribeLink(NamedTuple):
@@ -50,15 +50,15 @@ def link_token(signer: Signer, link: UnsubscribeLink) -> str:
 
 def read_link(signer: Signer, token: str) -> UnsubscribeLink | None:
     """The link of a token; None if the signature is not ours."""
-    ids = signer.verify(token) if len(token) <= MAX_TOKEN_LENGTH else None
-    if ids is None or len(ids) != ID_BYTES * len(UnsubscribeLink._fields):
+    ids = signer.verify(token) if len(token) <= _MAX_TOKEN_LENGTH else None
+    if ids is None or len(ids) != _ID_BYTES * len(UnsubscribeLink._fields):
         return None
-    return UnsubscribeLink(*(UUID(bytes=ids[start : start + ID_BYTES]) for start in range(0, len(ids), ID_BYTES)))
+    return UnsubscribeLink(*(UUID(bytes=ids[start : start + _ID_BYTES]) for start in range(0, len(ids), _ID_BYTES)))
 
 
 async def read_subscription(reads: Reads, link: UnsubscribeLink) -> SubscriptionState | None:
     """The subscription of the link's recipient; None when neither the delivery nor the contact exists any more."""
-    address = await address_of(reads, link)
+    address = await _address_of(reads, link)
     if address is None:
         return None
     row = await first(reads, select(Organization.name).where(Organization.id == link.organization_id))
@@ -69,7 +69,7 @@ async def read_subscription(reads: Reads, link: UnsubscribeLink) -> Subscription
     return SubscriptionState(row.name, found is not None and found.reason in PERSONAL)
 
 
-async def address_of(reads: Reads, link: UnsubscribeLink) -> str | None:
+async def _address_of(reads: Reads, link: UnsubscribeLink) -> str | None:
     """The address that the message was sent to or, for a test message, the address of the contact."""
     sent = await first(
         reads,
@@ -93,7 +93,7 @@ async def address_of(reads: Reads, link: UnsubscribeLink) -> str | None:
 async def unsubscribe(work: Work, link: UnsubscribeLink) -> bool:
     """Unsubscribe the address of a link; idempotent. False when neither the delivery nor the contact exists."""
     async with work.begin(link.actor) as uow:
-        address = await address_of(uow, link)
+        address = await _address_of(uow, link)
         if address is None:
             return False
         now = (await uow.rows(select(func.now())))[0][0]

@@ -34,13 +34,13 @@ _COLUMNS: Final = (
     WebhookInbox.received_at,
     *(WebhookInbox.email_norm, WebhookInbox.shared),
 )
-InboxRow = Row[*tuple[Any, ...]]
-Providers = Mapping[str, MailWebhooks]
+_InboxRow = Row[*tuple[Any, ...]]
+_Providers = Mapping[str, MailWebhooks]
 """The adapter for each provider's events."""
 log = logger(__name__)
 
 
-async def apply_pages(work: Work, actor: Actor, providers: Providers, *, within_seconds: float = 20.0) -> int:
+async def apply_pages(work: Work, actor: Actor, providers: _Providers, *, within_seconds: float = 20.0) -> int:
     """Apply the due events of an organization, page by page; returns how many.
 
     When the time is up, a job is enqueued for the rest.
@@ -57,38 +57,38 @@ async def apply_pages(work: Work, actor: Actor, providers: Providers, *, within_
     return applied
 
 
-async def apply_page(work: Work, actor: Actor, providers: Providers) -> int:
+async def apply_page(work: Work, actor: Actor, providers: _Providers) -> int:
     """Apply the next page of events in one transaction, or one by one if that fails; returns how many."""
     try:
         async with work.begin(actor) as uow:
-            rows = await lock_due_events(uow, PAGE)
+            rows = await _lock_due_events(uow, PAGE)
             await apply(uow, rows, providers)
             return len(rows)
     except Exception as error:  # noqa: BLE001 - vendors may send anything; applied one by one then
         log.warning("events not applied together, applying one by one", error=type(error).__name__)
-    return await apply_each(work, actor, providers)
+    return await _apply_each(work, actor, providers)
 
 
-async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
+async def _apply_each(work: Work, actor: Actor, providers: _Providers) -> int:
     """Apply a page of events, each in its own transaction; failures are recorded, and retried after a pause.
 
     Raises the database's error when a failure cannot be recorded.
     """
     async with work.begin(actor) as uow:
-        ids = [row.id for row in await lock_due_events(uow, PAGE)]
+        ids = [row.id for row in await _lock_due_events(uow, PAGE)]
     for inbox_id in ids:
         try:
             async with work.begin(actor) as uow:
-                await apply(uow, await lock_due_events(uow, 1, inbox_id), providers)
+                await apply(uow, await _lock_due_events(uow, 1, inbox_id), providers)
         except Exception as error:
             # Also after a statement timeout: one event must not hold up the others.
             log.exception("event not applied", inbox_id=str(inbox_id))
             async with work.begin(actor) as uow:
-                await record_failure(uow, inbox_id, error)
+                await _record_failure(uow, inbox_id, error)
     return 0
 
 
-async def lock_due_events(uow: UnitOfWork, limit: int, inbox_id: UUID | None = None) -> Sequence[InboxRow]:
+async def _lock_due_events(uow: UnitOfWork, limit: int, inbox_id: UUID | None = None) -> Sequence[_InboxRow]:
     """Lock events of the organization that are due and not locked by another worker, the longest due first."""
     statement = (
         select(*_COLUMNS)
@@ -104,7 +104,7 @@ async def lock_due_events(uow: UnitOfWork, limit: int, inbox_id: UUID | None = N
     return await uow.rows(statement if inbox_id is None else statement.where(WebhookInbox.id == inbox_id))
 
 
-async def record_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> None:
+async def _record_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> None:
     """Count a failed attempt. The next one follows after a pause; after `MAX_ATTEMPTS` the event is abandoned."""
     attempts = WebhookInbox.attempts + 1
     rows = await uow.rows(
@@ -127,17 +127,17 @@ async def record_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> N
         log.error("event abandoned", attempts=MAX_ATTEMPTS, error=type(error).__name__, **ids)
 
 
-async def apply(uow: UnitOfWork, rows: Sequence[InboxRow], providers: Providers) -> None:
+async def apply(uow: UnitOfWork, rows: Sequence[_InboxRow], providers: _Providers) -> None:
     """Apply events that are locked by this transaction, and record the outcome of each.
 
     Raises `KeyError` for a provider without an adapter.
     """
-    events, outcomes = read_events(rows, providers)
-    deliveries = await deliveries_of(uow, events)
+    events, outcomes = _read_events(rows, providers)
+    deliveries = await _deliveries_of(uow, events)
     found: list[ResolvedEvent] = []
     for event in events:
         delivery = deliveries.get(event.inbox_id)
-        resolved = event if delivery is not None else as_address_event(event)
+        resolved = event if delivery is not None else _as_address_event(event)
         outcomes[event.inbox_id] = "no such delivery" if resolved is None else "applied"
         if resolved is not None:
             found.append(ResolvedEvent(resolved, delivery))
@@ -148,10 +148,10 @@ async def apply(uow: UnitOfWork, rows: Sequence[InboxRow], providers: Providers)
     await suppress(uow, facts_of(found))
     await lift(uow, lifts_of(found))
     await write_lines(uow, lines_of(found))
-    await record_outcomes(uow, outcomes)
+    await _record_outcomes(uow, outcomes)
 
 
-def as_address_event(event: InboxEvent) -> InboxEvent | None:
+def _as_address_event(event: InboxEvent) -> InboxEvent | None:
     """An event without a delivery as one that concerns an address; None where it does not.
 
     A complaint about a test message, or unsubscribing from it, counts as well, although it has no delivery.
@@ -161,7 +161,7 @@ def as_address_event(event: InboxEvent) -> InboxEvent | None:
     return event if event.email_norm is not None else None
 
 
-def read_events(rows: Iterable[InboxRow], providers: Providers) -> tuple[list[InboxEvent], dict[UUID, str]]:
+def _read_events(rows: Iterable[_InboxRow], providers: _Providers) -> tuple[list[InboxEvent], dict[UUID, str]]:
     """The events that can be parsed, and the outcome of those that cannot."""
     events: list[InboxEvent] = []
     outcomes: dict[UUID, str] = {}
@@ -183,7 +183,7 @@ def read_events(rows: Iterable[InboxRow], providers: Providers) -> tuple[list[In
     return events, outcomes
 
 
-async def deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
+async def _deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
     """The delivery of each event, by inbox id: found by our ids in the metadata, else by its message id."""
     named: dict[UUID, set[UUID]] = defaultdict(set)
     for event in events:
@@ -191,7 +191,7 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[U
             named[event.report.campaign_id].add(event.report.delivery_id)
     by_id: dict[tuple[UUID | None, UUID | None], EventDelivery] = {}
     for campaign_id, ids in named.items():
-        statement = select_deliveries().where(
+        statement = _select_deliveries().where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
             EmailDelivery.id == any_(bindparam("ids", list(ids), type_=ARRAY(Uuid))),
@@ -202,15 +202,15 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[U
         for event in events
         if (delivery := by_id.get((event.report.campaign_id, event.report.delivery_id))) is not None
     }
-    return found | await deliveries_by_message(uow, [event for event in events if event.inbox_id not in found])
+    return found | await _deliveries_by_message(uow, [event for event in events if event.inbox_id not in found])
 
 
-async def deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
+async def _deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
     """The deliveries of events without our metadata, by inbox id."""
     message_ids = {event.report.message_id for event in events if event.report.message_id is not None}
     if not message_ids:
         return {}
-    statement = select_deliveries().where(
+    statement = _select_deliveries().where(
         EmailDelivery.organization_id == uow.tenant.organization_id,
         EmailDelivery.message_id == any_(bindparam("messages", list(message_ids), type_=ARRAY(Text))),
     )
@@ -218,7 +218,7 @@ async def deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) -
     return {event.inbox_id: by_id[event.report.message_id] for event in events if event.report.message_id in by_id}
 
 
-def select_deliveries() -> Select[UUID, UUID, UUID, str, str | None]:
+def _select_deliveries() -> Select[UUID, UUID, UUID, str, str | None]:
     """Select the columns of `EventDelivery`."""
     return select(
         EmailDelivery.id,
@@ -229,7 +229,7 @@ def select_deliveries() -> Select[UUID, UUID, UUID, str, str | None]:
     )
 
 
-async def record_outcomes(uow: UnitOfWork, outcomes: dict[UUID, str]) -> None:
+async def _record_outcomes(uow: UnitOfWork, outcomes: dict[UUID, str]) -> None:
     """Mark events as applied, each with its outcome."""
     if not outcomes:
         return

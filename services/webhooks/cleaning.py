@@ -4,10 +4,10 @@ import math
 import re
 from typing import Any, Final
 
-MAX_DEPTH: Final = 64
-MAX_BITS: Final = 4_096  # Python refuses to convert larger integers to text (sys.set_int_max_str_digits)
-UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_MAX_DEPTH: Final = 64
+_MAX_BITS: Final = 4_096  # Python refuses to convert larger integers to text (sys.set_int_max_str_digits)
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class TooDeep(ValueError):
@@ -24,9 +24,9 @@ def clean(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int):
-        return value if value.bit_length() <= MAX_BITS else None
-    if depth == MAX_DEPTH:
-        raise TooDeep(f"The event is nested more than {MAX_DEPTH} levels deep.")
+        return value if value.bit_length() <= _MAX_BITS else None
+    if depth == _MAX_DEPTH:
+        raise TooDeep(f"The event is nested more than {_MAX_DEPTH} levels deep.")
     if isinstance(value, list):
         return [clean(item, depth + 1) for item in value]
     if isinstance(value, dict):
@@ -36,4 +36,4 @@ def clean(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
 
 def _clean_text(text: str) -> str:
     """The text without NUL, with lone surrogates replaced."""
-    return UNSTORABLE.sub(lambda found: "" if found.group() == "\x00" else REPLACEMENT, text)
+    return _UNSTORABLE.sub(lambda found: "" if found.group() == "\x00" else _REPLACEMENT, text)

@@ -25,12 +25,12 @@ KINDS: Final = {
     MailEventKind.REACTIVATED: ContactEventKind.REACTIVATED,
     MailEventKind.OTHER: ContactEventKind.NOTICE,
 }
-STATUSES: Final = {
+_STATUSES: Final = {
     MailEventKind.DELIVERED: DeliveryStatus.DELIVERED,
     MailEventKind.BOUNCED: DeliveryStatus.BOUNCED,
     MailEventKind.COMPLAINED: DeliveryStatus.COMPLAINED,
 }
-TIMES: Final = {
+_TIMES: Final = {
     MailEventKind.DELIVERED: "delivered_at",
     MailEventKind.BOUNCED: "bounced_at",
     MailEventKind.COMPLAINED: "complained_at",
@@ -64,9 +64,9 @@ def updates_of(found: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, Delivery
             continue
         update = updates[delivery.campaign_id][delivery.id]
         update.message_id = update.message_id or event.report.message_id
-        if (status := STATUSES.get(event.report.kind)) is not None:
+        if (status := _STATUSES.get(event.report.kind)) is not None:
             update.advance_to(status)
-        if (time := TIMES.get(event.report.kind)) is not None:
+        if (time := _TIMES.get(event.report.kind)) is not None:
             update.set_earliest(time, event.at)
     return updates
 
@@ -87,9 +87,9 @@ def facts_of(found: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
             SuppressionFact(
                 email_norm=email_norm,
                 reason=reason,
-                source=source_of(event, reason),
+                source=_source_of(event, reason),
                 at=event.at,
-                line=line_of(event, kind),
+                line=_line_of(event, kind),
                 contact_id=delivery.contact_id if delivery is not None else None,
                 campaign_id=delivery.campaign_id if delivery is not None else None,
                 delivery_id=delivery.id if delivery is not None else None,
@@ -98,7 +98,7 @@ def facts_of(found: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
     return facts
 
 
-def source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSource:
+def _source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSource:
     """Who can lift the suppression: the provider, if it was set there by itself or by the recipient."""
     by_provider = reason in OF_ADDRESS or event.report.by_recipient
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
@@ -113,7 +113,7 @@ def lifts_of(found: Iterable[ResolvedEvent]) -> list[Reactivation]:
         Reactivation(
             email_norm=email_norm,
             at=event.at,
-            line=line_of(event, ContactEventKind.REACTIVATED),
+            line=_line_of(event, ContactEventKind.REACTIVATED),
             by_recipient=event.report.by_recipient and not event.shared,
             campaign_id=delivery.campaign_id if delivery is not None else None,
             delivery_id=delivery.id if delivery is not None else None,
@@ -143,7 +143,7 @@ def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
     ]
 
 
-def line_of(event: InboxEvent, kind: ContactEventKind) -> HistoryLine:
+def _line_of(event: InboxEvent, kind: ContactEventKind) -> HistoryLine:
     """The event as a line of a contact's history."""
     return HistoryLine(
         kind=kind, dedupe_key=event.dedupe_key, data=event.report.details, only_if_new=event.report.is_repeat

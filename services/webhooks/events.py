@@ -10,9 +10,9 @@ from core.errors import InvalidInput
 from integrations.mail_events import MailEvent, MailEventKind, MailWebhooks
 from models.suppressions import SuppressionReason
 
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # earlier times mean that there is none, such as year 1 in .NET
-AHEAD: Final = timedelta(minutes=5)  # tolerance for the provider's clock
-REASONS: Final = {
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # earlier times mean that there is none, such as year 1 in .NET
+_AHEAD: Final = timedelta(minutes=5)  # tolerance for the provider's clock
+_REASONS: Final = {
     MailEventKind.COMPLAINED: SuppressionReason.COMPLAINT,
     MailEventKind.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
     MailEventKind.SUPPRESSED: SuppressionReason.PROVIDER,
@@ -72,12 +72,12 @@ def read_event(
 ) -> InboxEvent:
     """Parse a stored event; raises `ValueError` for one that is not about outbound mail."""
     report = webhooks.read(payload)
-    return InboxEvent(inbox_id, key, plausible_time(report.at, received_at), report, email_norm, shared)
+    return InboxEvent(inbox_id, key, _plausible_time(report.at, received_at), report, email_norm, shared)
 
 
-def plausible_time(at: datetime | None, received_at: datetime) -> datetime:
-    """The time of the event, or of its receipt if it is missing, unreadable, in the future, or before `EARLIEST`."""
-    if at is None or not EARLIEST < at <= received_at + AHEAD:
+def _plausible_time(at: datetime | None, received_at: datetime) -> datetime:
+    """The time of the event, or of its receipt if it is missing, unreadable, in the future, or before `_EARLIEST`."""
+    if at is None or not _EARLIEST < at <= received_at + _AHEAD:
         return received_at
     return at
 
@@ -86,8 +86,8 @@ def reason_of(event: MailEvent) -> SuppressionReason | None:
     """The reason for which the event suppresses its address, if it does."""
     if event.kind is MailEventKind.REACTIVATED:
         return None
-    if event.kind in REASONS:
-        return REASONS[event.kind]
+    if event.kind in _REASONS:
+        return _REASONS[event.kind]
     if event.kind is MailEventKind.BOUNCED and event.is_permanent:
         return SuppressionReason.HARD_BOUNCE
     return SuppressionReason.PROVIDER if event.is_inactive else None

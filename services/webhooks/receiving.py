@@ -17,7 +17,7 @@ from services.webhooks.work import AttributeEvents
 
 # The tenant of an event before it is attributed to an organization.
 UNATTRIBUTED: Final = UUID(int=0)
-NO_MESSAGE: Final = MessageReference()
+_NO_MESSAGE: Final = MessageReference()
 
 
 async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload]) -> None:
@@ -54,7 +54,7 @@ def _row_of(
     key: str,
     payload: Payload,
     *,
-    reference: MessageReference = NO_MESSAGE,
+    reference: MessageReference = _NO_MESSAGE,
     email_norm: str | None = None,
 ) -> dict[str, Any]:
     return {
