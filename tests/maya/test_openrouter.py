@@ -327,7 +327,7 @@ async def test_a_stream_may_break_after_its_finish_reason(headers: dict[str, str
 @pytest.mark.parametrize("then", [b": keep-alive\n\n", b""])
 async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyPatch, then: bytes) -> None:
     """After the finish reason the wait for usage is short, whether comments arrive or nothing."""
-    monkeypatch.setattr("integrations.openrouter.USAGE_SECONDS", 0.2)
+    monkeypatch.setattr("integrations.openrouter._USAGE_SECONDS", 0.2)
     async with garbled(COMPLETE, then=then) as url:
         model = OpenRouter(base_url=url, api_key="key", stall_seconds=3600)
         async with asyncio.timeout(WAIT_SECONDS):

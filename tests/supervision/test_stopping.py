@@ -62,7 +62,7 @@ async def test_a_cancelled_task_may_clean_up() -> None:
 
 async def test_a_task_that_loses_its_cancellation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cancelled again, until it has ended."""
-    monkeypatch.setattr("jobs.tasks.CANCEL_SECONDS", 0.1)
+    monkeypatch.setattr("jobs.tasks._CANCEL_SECONDS", 0.1)
     lost: list[str] = []
 
     async def losing() -> None:
