@@ -129,8 +129,8 @@ class QuotaExceeded(NudgeError):
         self.resets_at = resets_at
 
 
-OF_THEIR_OWN: Final = frozenset({ErrorCode.INVALID_STATE, ErrorCode.CONFLICT, ErrorCode.LIMIT_EXCEEDED})
-"""Codes that no other class may carry: clients expect the values of these classes with them."""
+CODES_WITH_CLASS: Final = frozenset({ErrorCode.INVALID_STATE, ErrorCode.CONFLICT, ErrorCode.LIMIT_EXCEEDED})
+"""Codes that only `InvalidState`, `Conflict` and `QuotaExceeded` may have, because clients expect their fields."""
 
 
 class InputErrors(Exception):

@@ -57,7 +57,7 @@ NETWORK: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "the connection failed ({}): check the address"),
     (InterfaceError, "{}"),
 )
-# The states whose message of ours says everything.
+# The SQLSTATEs whose explanation above is complete without PostgreSQL's own message.
 COMPLETE = {"28P01", "3D000", "53300", "57P03"}
 log = logger(__name__)
 

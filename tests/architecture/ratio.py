@@ -1,7 +1,7 @@
-"""Lines of tests for each line of the product, by area: `python -m tests.architecture.ratio` prints them.
+"""The ratio of test lines to product lines, by area: `python -m tests.architecture.ratio` prints a table.
 
-An area is a noun, with its modules in every room, or what is left of rooms. What counts is Python, and the tables of
-cases that tests read, without blank lines.
+An area is a subject such as campaigns, with its modules in every room, or the remaining modules of one or more rooms.
+Counted are the lines of Python and of JSON files with test cases, without blank lines.
 """
 
 from collections import Counter
@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 from tests.architecture.tree import NOT_PRODUCT, PACKAGES, ROOT, modules, source
 
-# The names of an area's modules, and the folders of its tests. What no noun names belongs to the area of its room.
-NOUNS: Final[dict[str, tuple[set[str], set[str]]]] = {
+# For each area, the names of its modules and the folders of its tests. All other modules belong to the area of their
+# room.
+SUBJECTS: Final[dict[str, tuple[set[str], set[str]]]] = {
     "accounts": ({"accounts", "jwks"}, {"accounts"}),
     "audit": ({"audit"}, {"audit"}),
     "campaigns": ({"campaigns"}, {"campaigns"}),
@@ -45,19 +46,19 @@ ROOMS: Final[dict[str, tuple[set[str], set[str]]]] = {
 
 
 class Area(NamedTuple):
-    """The lines of an area."""
+    """The number of lines in an area."""
 
     product: int
     tests: int
 
     @property
     def ratio(self) -> float:
-        """Lines of tests for a line of the product."""
+        """Lines of tests per line of the product."""
         return self.tests / self.product
 
 
 def areas() -> dict[str, Area]:
-    """Every area of the product, by its name; packages and their tests are none."""
+    """Every area of the product by its name, without packages and their tests."""
     product: Counter[str] = Counter()
     tests: Counter[str] = Counter()
     for path in modules():
@@ -69,18 +70,18 @@ def areas() -> dict[str, Area]:
         tests[cases.parent.name] += _lines(cases.read_text(encoding="utf-8"))
     return {
         name: Area(product[name], sum(tests[folder] for folder in folders))
-        for name, (_, folders) in (NOUNS | ROOMS).items()
+        for name, (_, folders) in (SUBJECTS | ROOMS).items()
     }
 
 
 def area_of(path: Path) -> str:
-    """The area of a module of the product: that of the first noun in its path, else that of its room."""
+    """The area of the first subject in a module's path, otherwise that of its room."""
     names = path.with_suffix("").parts
     for name in names[1:]:
         if name == "seeding":
             return "programs"
-        for area, (nouns, _) in NOUNS.items():
-            if name in nouns:
+        for area, (subject_modules, _) in SUBJECTS.items():
+            if name in subject_modules:
                 return area
     return next(area for area, (rooms, _) in ROOMS.items() if names[0] in rooms)
 
@@ -90,12 +91,12 @@ def _lines(text: str) -> int:
 
 
 def total(found: dict[str, Area]) -> Area:
-    """The lines of all areas."""
+    """The sums over all areas."""
     return Area(sum(area.product for area in found.values()), sum(area.tests for area in found.values()))
 
 
 def report() -> str:
-    """A line for each area, the lowest ratio first, and one for all of them."""
+    """A line for each area, the lowest ratio first, and one with the totals."""
     found = areas()
     lines = sorted(found.items(), key=lambda item: item[1].ratio)
     return "\n".join(

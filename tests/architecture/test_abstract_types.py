@@ -1,4 +1,4 @@
-"""Unions and interfaces: what two of their types both have, a client can select of both without an alias."""
+"""Unions and interfaces: a client can select the common fields of two types without an alias."""
 
 from itertools import combinations
 
@@ -9,7 +9,7 @@ import resolvers
 
 schema = resolvers.build_schema()._schema
 ABSTRACT = sorted(name for name, kind in schema.type_map.items() if is_abstract_type(kind) and name[:2] != "__")
-# Everything with an id is a Node: who selects these of several types through `node` or `nodes` needs an alias.
+# All types with an id are Nodes: to select these fields of several types through `node` or `nodes`, use an alias.
 KNOWN = {
     "Node": {
         "Campaign.status and Contact.status",
@@ -21,13 +21,13 @@ KNOWN = {
 
 
 def signature(field: GraphQLField) -> tuple[str, dict[str, str]]:
-    """What has to be the same for selections of two types to be merged: the type, and the arguments."""
-    arguments = {name: f"{given.type} = {given.default_value}" for name, given in field.args.items()}
+    """The type and the arguments, which must be equal for selections of two types to be merged."""
+    arguments = {name: f"{value.type} = {value.default_value}" for name, value in field.args.items()}
     return str(field.type), arguments
 
 
 def conflicts(of: GraphQLSchema, name: str) -> set[str]:
-    """Fields that two of the types have under one name and that differ."""
+    """Fields with the same name in two of the types that differ in type or arguments."""
     kind = of.type_map[name]
     assert is_abstract_type(kind)
     return {
@@ -39,13 +39,13 @@ def conflicts(of: GraphQLSchema, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ABSTRACT)
-def test_types_of_one_union_or_interface_do_not_conflict(name: str) -> None:
-    """No two of its types have a field of one name with another type or other arguments, but for those listed."""
+def test_types_do_not_conflict(name: str) -> None:
+    """No two types of a union or interface have conflicting fields, except those listed."""
     assert conflicts(schema, name) == KNOWN.get(name, set())
 
 
 def test_conflicts_are_found() -> None:
-    """A type, its nullability and an argument that differ, each in a union and in an interface."""
+    """A different type, nullability or argument is found, in a union and in an interface."""
     types = """
       interface Thing { id: ID! }
       type A implements Thing { id: ID! same(n: Int = 1): Int kind: String maybe: Int list(first: Int): Int }

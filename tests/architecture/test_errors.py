@@ -1,4 +1,4 @@
-"""Every code of a refusal has one type in the schema, and only refusals of that type's class carry it."""
+"""Every error code has one type in the schema, and only errors of that type's class have the code."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ import re
 from graphql import GraphQLInterfaceType, GraphQLObjectType
 
 import resolvers
-from core.errors import OF_THEIR_OWN, Conflict, ErrorCode, InvalidState, NudgeError, QuotaExceeded
+from core.errors import CODES_WITH_CLASS, Conflict, ErrorCode, InvalidState, NudgeError, QuotaExceeded
 from schema.errors import OF_CODES, ConflictError, InputError, InvalidStateError, QuotaError
 from tests.architecture.tree import ROOT, modules
 
@@ -16,44 +16,44 @@ PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
 
 
 def all_refusals(kind: type[NudgeError] = NudgeError) -> set[type[NudgeError]]:
-    """The class and every class below it that the application knows."""
+    """The class and all its subclasses."""
     return {kind}.union(*(all_refusals(each) for each in kind.__subclasses__()))
 
 
 def test_every_code_has_one_type() -> None:
-    """The schema's implementers of `UserError` are the types of the codes, and each of them has some."""
+    """Every code has a type, and every type that implements `UserError` has a code."""
     assert OF_CODES.keys() == set(ErrorCode)
     interface = schema.type_map["UserError"]
     assert isinstance(interface, GraphQLInterfaceType)
     names = {kind.name for kind in schema.get_possible_types(interface)}
     assert names == {kind.__name__ for kind in OF_CODES.values()}
-    assert {code for code, kind in OF_CODES.items() if kind is not InputError} == OF_THEIR_OWN
+    assert {code for code, kind in OF_CODES.items() if kind is not InputError} == CODES_WITH_CLASS
 
 
-def test_the_class_of_a_refusal_decides_as_its_code_does() -> None:
-    """A class below `InvalidState` has INVALID_STATE, and so on; no other class has these codes."""
+def test_classes_match_codes() -> None:
+    """Subclasses of `InvalidState` have INVALID_STATE, and so on; no other class has these codes."""
     refusals = all_refusals()
     assert len(refusals) > 15
     for refusal in refusals:
-        found = [shown for kind, shown in CLASSES.items() if issubclass(refusal, kind)]
+        found = [published for kind, published in CLASSES.items() if issubclass(refusal, kind)]
         assert (found or [InputError]) == [OF_CODES[refusal.code]], refusal
 
 
-def test_no_refusal_is_given_a_code_that_belongs_to_a_class() -> None:
-    """Nowhere `code=ErrorCode.CONFLICT` and the like: the values that clients expect would be missing."""
+def test_codes_with_a_class_are_not_passed() -> None:
+    """No call has `code=ErrorCode.CONFLICT` or similar: the fields that clients expect would be missing."""
     found = [
         f"{path}:{node.value.lineno}"
         for path in modules()
         if path.parts[0] not in {"tests", "benchmarks"}
         for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
         if isinstance(node, ast.keyword) and node.arg == "code"
-        if any(isinstance(each, ast.Attribute) and each.attr in OF_THEIR_OWN for each in ast.walk(node.value))
+        if any(isinstance(each, ast.Attribute) and each.attr in CODES_WITH_CLASS for each in ast.walk(node.value))
     ]
     assert found == []
 
 
-def test_every_type_of_refusal_has_the_fields_of_the_interface() -> None:
-    """In the same order and with the same types, before its own."""
+def test_error_types_begin_with_the_fields_of_the_interface() -> None:
+    """The shared fields have the same order and types, before the other fields."""
     interface = schema.type_map["UserError"]
     assert isinstance(interface, GraphQLInterfaceType)
     shared = [(name, str(field.type)) for name, field in interface.fields.items()]
@@ -63,7 +63,7 @@ def test_every_type_of_refusal_has_the_fields_of_the_interface() -> None:
         assert [(name, str(field.type)) for name, field in kind.fields.items()][: len(shared)] == shared
 
 
-def test_the_page_for_clients_lists_every_code_with_its_type() -> None:
+def test_page_for_clients_lists_all_codes() -> None:
     """`docs/clients.md` has a row for each type, with exactly its codes and fields."""
     rows = dict(re.findall(r"^\| `(\w+Error)(?: \{[\w, ]+\})?` \| ([^|]+) \|", PAGE, re.MULTILINE))
     listed = {name: set(re.findall(r"\b[A-Z_]{4,}\b", codes)) for name, codes in rows.items()}
@@ -75,7 +75,7 @@ def test_the_page_for_clients_lists_every_code_with_its_type() -> None:
 
 
 def own_fields(name: str) -> list[str]:
-    """The fields of a type of refusals that the interface does not have."""
+    """The fields of an error type that the interface does not have."""
     kind = schema.type_map[name]
     assert isinstance(kind, GraphQLObjectType)
     return list(kind.fields)[4:]

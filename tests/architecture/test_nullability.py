@@ -9,14 +9,14 @@ from resolvers.sdl import export
 
 schema = resolvers.build_schema()._schema
 DIRECTIVE = "directive @semanticNonNull(levels: [Int!]! = [0]) on FIELD_DEFINITION"
-# Root fields whose null is a result: there is no such object, or nobody is logged in.
+# Root fields whose null is a result: the object does not exist, or the caller is not authenticated.
 LOOKUPS = {"campaign", "contact", "contactByEmail", "conversation", "list", "node", "template", "viewer"}
-# Fields of objects that can fail beside them, as they take a permission of their own.
-BESIDE = {"Campaign.deliveries", "Audience.lists", "Audience.excludeLists", "Delivery.campaign"}
+# Fields of objects that can fail on their own, because they require another permission.
+OTHER_PERMISSION = {"Campaign.deliveries", "Audience.lists", "Audience.excludeLists", "Delivery.campaign"}
 
 
 def fields() -> Iterator[tuple[str, str, FieldDefinitionNode]]:
-    """Every field of every object type, as the SDL has it, by the names of type and field."""
+    """Every field of every object type in the SDL, with the names of type and field."""
     for definition in parse(export()).definitions:
         if isinstance(definition, ObjectTypeDefinitionNode):
             yield from ((definition.name.value, field.name.value, field) for field in definition.fields or ())
@@ -28,13 +28,16 @@ def is_null_on_error(field: FieldDefinitionNode) -> bool:
 
 
 def test_the_directive_is_declared_as_specified() -> None:
-    """The SDL has it word for word, once: Relay's and Apollo's compilers look for it."""
+    """The SDL contains the exact text once, because the compilers of Relay and Apollo search for it."""
     assert export().count(DIRECTIVE) == 1
     assert [each.name for each in schema.directives].count("semanticNonNull") == 1
 
 
 def test_root_fields_are_nullable() -> None:
-    """Those of Query and Mutation, and null is an error's in all but the look-ups; a subscription has one field."""
+    """Root fields of Query and Mutation are nullable, and null means an error except in `LOOKUPS`.
+
+    Subscription fields are not nullable, because an operation has only one.
+    """
     roots = {(kind, name): field for kind, name, field in fields() if kind in {"Query", "Mutation", "Subscription"}}
     assert len(roots) > 40
     for (kind, name), field in roots.items():
@@ -43,14 +46,15 @@ def test_root_fields_are_nullable() -> None:
 
 
 def test_null_on_error_is_for_fields_of_another_permission() -> None:
-    """Elsewhere only where the objects that a field leads to take another permission; and never beside `!`."""
+    """Only fields whose objects require another permission are null on error, and never with `!`."""
     found = {f"{kind}.{name}": field for kind, name, field in fields() if is_null_on_error(field)}
     assert not any(isinstance(field.type, NonNullTypeNode) for field in found.values())
-    assert {place for place in found if place.partition(".")[0] not in {"Query", "Mutation"}} == BESIDE
+    other = {location for location in found if location.partition(".")[0] not in {"Query", "Mutation"}}
+    assert other == OTHER_PERMISSION
 
 
 def test_payloads_are_null_on_refusal() -> None:
-    """A refusal is no error: no field of a payload is null on error alone."""
+    """A refusal is not an error, so no field of a payload has the directive."""
     assert not [
         f"{kind}.{name}" for kind, name, field in fields() if kind.endswith("Payload") and is_null_on_error(field)
     ]

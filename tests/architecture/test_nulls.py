@@ -1,4 +1,4 @@
-"""What may be left out: its default is never null, and it says what an explicit null does."""
+"""Optional arguments and input fields: no default is null, and the descriptions explain an explicit null."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ schema = resolvers.build_schema()._schema
 
 
 def values(*, nullable: bool = False) -> Iterator[tuple[str, GraphQLArgument | GraphQLInputField]]:
-    """Every argument and every field of an input, by its place in the schema."""
+    """Every argument and every input field, with its location in the schema."""
     for kind in schema.type_map.values():
         if kind.name.startswith("__"):
             continue
@@ -28,26 +28,28 @@ def values(*, nullable: bool = False) -> Iterator[tuple[str, GraphQLArgument | G
             found = [(f"{kind.name}.{name}", field) for name, field in kind.fields.items()]
         elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
             found = [
-                (f"{kind.name}.{name}({argument}:)", given)
+                (f"{kind.name}.{name}({argument}:)", value)
                 for name, field in kind.fields.items()
-                for argument, given in field.args.items()
+                for argument, value in field.args.items()
             ]
         else:
             continue
-        yield from ((place, given) for place, given in found if not (nullable and is_non_null_type(given.type)))
+        yield from ((location, value) for location, value in found if not (nullable and is_non_null_type(value.type)))
 
 
 def test_no_default_is_null() -> None:
-    """An omitted argument or input field and an explicit null are told apart, in the SDL as in what runs."""
+    """An omitted argument or input field differs from an explicit null, in the SDL and in the running schema."""
     assert "= null" not in export()
-    assert [place for place, given in values() if given.default_value is None] == []
-    others = {place for place, given in values() if given.default_value is not Undefined}
+    assert [location for location, value in values() if value.default_value is None] == []
+    others = {location for location, value in values() if value.default_value is not Undefined}
     assert {"CampaignSort.direction", "UpsertContactsInput.onInvalid", "AudienceInput.all"} <= others
 
 
-def test_whatever_may_be_null_says_what_null_does() -> None:
-    """The description of each nullable argument and input field mentions null, or its type's that null is refused."""
-    silent = [place for place, given in values(nullable=True) if "null" not in (given.description or "").lower()]
-    kinds = {place: schema.type_map[place.partition(".")[0]].description or "" for place in silent}
-    assert [place for place, description in kinds.items() if ALL_REFUSED not in description] == []
-    assert "CampaignStatusFilter.eq" in silent
+def test_descriptions_explain_null() -> None:
+    """The description of a nullable argument or input field, or of its input type, explains what null does."""
+    without = [
+        location for location, value in values(nullable=True) if "null" not in (value.description or "").lower()
+    ]
+    types = {location: schema.type_map[location.partition(".")[0]].description or "" for location in without}
+    assert [location for location, description in types.items() if ALL_REFUSED not in description] == []
+    assert "CampaignStatusFilter.eq" in without

@@ -1,4 +1,4 @@
-"""What every field of the API must have."""
+"""Rules for every type and field of the API."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ OURS = {
 }
 
 
-# Words that a reader of the API would have to ask about, each with the reason or the plain word.
+# Words that a reader of the API would have to ask about.
 UNPLAIN = re.compile(
     r"""\b(?:
     accident(?:al|ally)? | bell | birth | born | crowd | dear(?:er|est)? | desk | die[sd]? | doorbell | errands? |
@@ -45,7 +45,7 @@ UNPLAIN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 MAX_PARAGRAPH = 600
-"""Characters of a description up to its next empty line."""
+"""In characters."""
 
 
 class Size(Enum):
@@ -71,15 +71,15 @@ def described_things() -> Iterator[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_every_root_field_says_who_may_use_it(root: type) -> None:
+def test_every_root_field_has_a_rule(root: type) -> None:
     """Each field of the roots declares exactly one rule: `Requires(...)` or `Public()`."""
     rules = rules_of(root)
     assert rules
     assert {name: found for name, found in rules.items() if len(found) != 1} == {}
 
 
-def test_public_fields_are_few_and_known() -> None:
-    """A new field that needs no authentication has to be added here as well."""
+def test_public_fields_are_listed() -> None:
+    """A new field without authentication must be added here as well."""
     public = {field.name for field in root_fields() if field.permission is None}
     assert public == {"viewer", "rateLimit", "signUp", "logIn", "refreshSession", "logOut", "renewConnection"}
 
@@ -91,28 +91,30 @@ def test_everything_is_described() -> None:
 
 def test_descriptions_are_sentences() -> None:
     """Each description begins with a capital letter, or with a code in backticks, and ends with a full stop."""
-    odd = [
+    incorrect = [
         f"{name}: {text}"
         for name, text in described_things()
         if text and not re.match(r"(?s)(?:[A-Z0-9]|`[A-Z_]+`).*\.$", text)
     ]
-    assert odd == []
+    assert incorrect == []
 
 
-def test_descriptions_that_are_composed_have_spaces_between_their_sentences() -> None:
-    """A full stop is followed by a space or a line break, and no description has two spaces in a row."""
-    glued = [name for name, text in described_things() if text and re.search(r"[.;:][A-Z][a-z]|[^ ]  +[^ ]", text)]
-    assert glued == []
+def test_sentences_of_descriptions_are_separated() -> None:
+    """A full stop is followed by a space or a line break, and no description has two consecutive spaces."""
+    incorrect = [
+        name for name, text in described_things() if text and re.search(r"[.;:][A-Z][a-z]|[^ ]  +[^ ]", text)
+    ]
+    assert incorrect == []
 
 
 def test_descriptions_are_in_plain_words() -> None:
-    """No description has a word that a mail or GraphQL engineer would have to ask about, or one for our own use."""
+    """No description has a word that a mail or GraphQL engineer would have to ask about."""
     unplain = [(name, UNPLAIN.findall(text)) for name, text in described_things() if text and UNPLAIN.search(text)]
     assert unplain == []
 
 
 def test_long_descriptions_have_paragraphs() -> None:
-    """No paragraph of a description is longer than a reader takes in at once."""
+    """No paragraph of a description has more than `MAX_PARAGRAPH` characters."""
     long = [
         (name, len(paragraph))
         for name, text in described_things()
@@ -122,8 +124,8 @@ def test_long_descriptions_have_paragraphs() -> None:
     assert long == []
 
 
-def test_an_enum_with_an_undescribed_value_is_refused() -> None:
-    """An enum of models or core cannot be published with a description missing, or with one too many."""
+def test_enum_descriptions_must_be_complete() -> None:
+    """An enum of models or core is not accepted with a missing description, or with one that has no value."""
     published = described_enum(
         Size, name="Size", description="A size.", values={"SMALL": "Small.", "LARGE": "Large."}
     )
@@ -136,7 +138,7 @@ def test_an_enum_with_an_undescribed_value_is_refused() -> None:
 
 
 def test_root_fields_document_their_permission_and_cost() -> None:
-    """The description of a root field names the permission that it requires, and the points that it adds."""
+    """The description of a root field contains the permission that it requires, and the points that it adds."""
     for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
         assert root is not None
         for name, field in root.fields.items():
@@ -150,7 +152,7 @@ def test_root_fields_document_their_permission_and_cost() -> None:
 
 
 def test_mutations_have_one_input_and_a_payload() -> None:
-    """Each mutation takes `input:` alone and gives a payload with `userErrors`."""
+    """The only argument of each mutation is `input:`, and its payload has `userErrors`."""
     mutation = schema.mutation_type
     assert mutation is not None
     for name, field in mutation.fields.items():
@@ -160,19 +162,21 @@ def test_mutations_have_one_input_and_a_payload() -> None:
         assert str(payload.fields["userErrors"].type) == "[UserError!]!"
 
 
-def test_a_refusal_says_that_nothing_was_done() -> None:
-    """Beside its `userErrors` a refused mutation's payload is null, false, empty or 0."""
+def test_payloads_of_refused_mutations() -> None:
+    """Every field of a refused mutation's payload except `userErrors` is null, false, empty or 0."""
     assert schema.mutation_type is not None
     for field in schema.mutation_type.fields.values():
         payload = get_named_type(field.type).extensions["strawberry-definition"].origin
         refused = payload(user_errors=["refusal"])
-        done = {each.name: getattr(refused, each.name) for each in fields(payload) if each.name != "user_errors"}
-        assert done
-        assert not any(done.values()), payload
+        other_fields = {
+            each.name: getattr(refused, each.name) for each in fields(payload) if each.name != "user_errors"
+        }
+        assert other_fields
+        assert not any(other_fields.values()), payload
 
 
 def test_names_follow_the_conventions() -> None:
-    """Fields are camelCase, enum values are UPPER_CASE, and every kind of type is one that we know."""
+    """Fields are camelCase, enum values are UPPER_CASE, and there are only three custom scalars."""
     for name, kind in OURS.items():
         if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
             assert all("_" not in field and field[0].islower() for field in kind.fields), name
@@ -182,16 +186,16 @@ def test_names_follow_the_conventions() -> None:
             assert name in {"DateTime", "EmailAddress", "JSON"}
 
 
-def test_what_has_an_id_is_a_node() -> None:
-    """Normalised caches know objects by their id, and `node(id)` gives each of them again."""
-    known = [kind for kind in OURS.values() if isinstance(kind, GraphQLObjectType)]
-    nodes = {kind.name for kind in known if "Node" in [each.name for each in kind.interfaces]}
-    assert {kind.name for kind in known if "id" in kind.fields} == nodes
+def test_types_with_an_id_are_nodes() -> None:
+    """Normalized caches identify objects by their id, and `node(id)` returns each of them."""
+    object_types = [kind for kind in OURS.values() if isinstance(kind, GraphQLObjectType)]
+    nodes = {kind.name for kind in object_types if "Node" in [each.name for each in kind.interfaces]}
+    assert {kind.name for kind in object_types if "id" in kind.fields} == nodes
     assert NODE_TYPES.keys() == nodes
 
 
-def test_a_number_that_is_counted_when_selected_costs_points() -> None:
-    """Each number that a method works out, and each root field that scans a table, declares a cost of its own."""
+def test_counted_numbers_have_a_cost() -> None:
+    """Each number that a method computes, and each root field that scans a table, declares a cost."""
     counted, free = set(), []
     for kind in OURS.values():
         for name, field in getattr(kind, "fields", {}).items():
@@ -207,19 +211,19 @@ def test_a_number_that_is_counted_when_selected_costs_points() -> None:
     assert scanning == {"tags", "validateCampaign"}
 
 
-def test_no_type_gives_an_id_without_its_object() -> None:
-    """Beside each id of another object stands the object, so that a cache has more than a text to follow."""
-    lonely = [
+def test_ids_have_their_objects() -> None:
+    """A type with the id of another object has a field with that object too, so that a cache can follow it."""
+    incorrect = [
         f"{kind.name}.{name}"
         for kind in OURS.values()
         if isinstance(kind, GraphQLObjectType)
         for name, field in kind.fields.items()
         if get_named_type(field.type).name == "ID" and name != "id"
-        if decapitalised(name.removesuffix("Id").removeprefix("deleted")) not in kind.fields
+        if lower_first(name.removesuffix("Id").removeprefix("deleted")) not in kind.fields
     ]
-    assert lonely == []
+    assert incorrect == []
 
 
-def decapitalised(name: str) -> str:
-    """A name that begins with a small letter."""
+def lower_first(name: str) -> str:
+    """The name with a lower-case first letter."""
     return name[:1].lower() + name[1:]

@@ -45,7 +45,7 @@ def test_module_names_are_specific() -> None:
 
 
 def test_every_test_has_a_docstring() -> None:
-    """It says what the test proves."""
+    """The docstring of a test describes what the test proves."""
     undocumented = [
         place
         for place, node in functions()

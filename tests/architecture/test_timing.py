@@ -1,4 +1,4 @@
-"""No test asserts how long something took: a busy machine takes any time. Counts do not depend on it."""
+"""No test asserts a duration, which depends on how busy the machine is."""
 
 import ast
 import re
@@ -9,14 +9,14 @@ import pytest
 from tests.architecture.tree import functions, modules, source
 
 CLOCKS = {name + unit for name in ("monotonic", "perf_counter", "process_time", "time") for unit in ("", "_ns")}
-# Each with its reason. What no longer asserts a time must be taken out.
+# Exceptions with their reasons. Remove an entry that no longer asserts a time.
 ALLOWED = {
     "tests/benchmarks/test_measuring.py:test_cpu_time_of_a_process": "the order of readings of one clock",
 }
 
 
 def test_no_test_or_benchmark_asserts_a_time() -> None:
-    """Neither an assertion nor what it names is made of readings of a clock."""
+    """No assertion compares a clock reading, or a variable computed from one, by size."""
     found = {
         place
         for place, node in functions()
@@ -25,10 +25,10 @@ def test_no_test_or_benchmark_asserts_a_time() -> None:
     assert found == set(ALLOWED)
 
 
-def test_no_test_sets_the_clock_of_everybody() -> None:
-    """The event loop goes by `time.monotonic`: a test replaces the name `time` or `monotonic` of a module of ours."""
-    everybody = re.compile(r"""setattr\(\s*(time,\s*["']|["']time\.)monotonic""")
-    found = [str(path) for path in modules() if path.parts[0] == "tests" and everybody.search(source(path))]
+def test_no_test_replaces_the_global_clock() -> None:
+    """The event loop uses `time.monotonic`: a test replaces the name `time` or `monotonic` in one of our modules."""
+    global_clock = re.compile(r"""setattr\(\s*(time,\s*["']|["']time\.)monotonic""")
+    found = [str(path) for path in modules() if path.parts[0] == "tests" and global_clock.search(source(path))]
     assert found == []
 
 
@@ -36,21 +36,21 @@ def test_no_test_sets_the_clock_of_everybody() -> None:
     ("lines", "is_timed"),
     [
         ("assert time.monotonic() - started < 3", True),
-        ("started = loop.time()\ntook = loop.time() - started\nassert took < 3", True),
+        ("started = loop.time()\nelapsed = loop.time() - started\nassert elapsed < 3", True),
         ("times.append(monotonic())\nassert max(gaps(times)) < 1", True),
         ("until = time.monotonic() + 60\nwhile time.monotonic() < until:\n    pass", False),
         ("expires = int(time.time()) + 60\nassert claims == {'exp': expires}", False),
         ("assert simulated.now < 3", False),
     ],
 )
-def test_what_counts_as_asserting_a_time(lines: str, is_timed: bool) -> None:
-    """A comparison by size does, of a reading or of what was computed of one; waiting by a clock does not."""
+def test_timed_assertions(lines: str, is_timed: bool) -> None:
+    """A timed assertion compares a clock reading, or a value computed from one, by size. A timeout is not one."""
     assert any(timed_assertions(ast.parse(lines))) is is_timed
 
 
 def timed_assertions(node: ast.AST) -> Iterator[ast.Assert]:
-    """The assertions in a function that compare a time, or what was made of one, by size."""
-    readings = set(_made_of_readings(node))
+    """The assertions in a function that compare a clock reading, or a value computed from one, by size."""
+    readings = set(_variables_with_readings(node))
     for each in ast.walk(node):
         if isinstance(each, ast.Assert):
             for compared in ast.walk(each.test):
@@ -62,10 +62,10 @@ def _by_size(compared: ast.Compare) -> bool:
     return any(isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for operator in compared.ops)
 
 
-def _made_of_readings(node: ast.AST) -> Iterator[str]:
-    """The names of variables to which a reading is assigned or appended, directly or by way of another."""
+def _variables_with_readings(node: ast.AST) -> Iterator[str]:
+    """The names of variables to which a reading is assigned or appended, directly or through other variables."""
     found: set[str] = set()
-    for _ in range(3):  # a reading, a difference, a list of these
+    for _ in range(3):  # a reading, a difference of readings, a list of differences
         for each in ast.walk(node):
             match each:
                 case ast.Assign(targets=targets, value=value) if _is_reading(value, found):

@@ -1,4 +1,4 @@
-"""A worker without a vendor: what was ordered before waits, says why, and goes on later."""
+"""A worker without a vendor: existing work waits, shows the reason, and continues later."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -39,17 +39,17 @@ OFF = Features(off=frozenset({Feature.SENDING}))
 
 @pytest.fixture
 def off(fresh_runtime: Runtime) -> Runtime:
-    """An installation whose mail provider was taken away."""
+    """An installation whose mail provider is no longer configured."""
     return replace(fresh_runtime, settings=with_short_times(fresh_runtime.settings), mailer=NoMailer(), features=OFF)
 
 
 def on(runtime: Runtime, mailer: RecordingMailer) -> Runtime:
-    """The same with a provider."""
+    """The same installation with a provider."""
     return replace(runtime, mailer=mailer, features=Features())
 
 
 async def due(runtime: Runtime) -> tuple[Actor, UUID]:
-    """A campaign that was to go out an hour ago."""
+    """A campaign that has been due for an hour."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 2)
     campaign_id = await factories.campaign(runtime, owner)
@@ -64,20 +64,20 @@ async def due(runtime: Runtime) -> tuple[Actor, UUID]:
     return owner, campaign_id
 
 
-async def told(runtime: Runtime, owner: Actor, campaign_id: UUID) -> tuple[CampaignStatus, str | None]:
-    """Where a campaign stands, and why, for people."""
+async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> tuple[CampaignStatus, str | None]:
+    """A campaign's status and reason."""
     row = await progress(runtime, owner, campaign_id)
     return row.status, row.status_reason
 
 
-async def test_campaigns_wait_and_say_why(off: Runtime) -> None:
-    """One that is due and one in the middle of being sent; nothing of them is claimed, and both go on later."""
+async def test_campaigns_wait_with_a_reason(off: Runtime) -> None:
+    """A due campaign and one in `sending` wait with a reason and unclaimed deliveries, and continue later."""
     owner, scheduled = await due(off)
     other, _, live = await sending(off, 3)
 
     async def waits() -> bool:
-        return await told(off, owner, scheduled) == (CampaignStatus.SCHEDULED, SENDING_IS_OFF) and (
-            await told(off, other, live) == (CampaignStatus.SENDING, SENDING_IS_OFF)
+        return await status_of(off, owner, scheduled) == (CampaignStatus.SCHEDULED, SENDING_IS_OFF) and (
+            await status_of(off, other, live) == (CampaignStatus.SENDING, SENDING_IS_OFF)
         )
 
     async with worker(off):
@@ -87,7 +87,7 @@ async def test_campaigns_wait_and_say_why(off: Runtime) -> None:
     mailer = RecordingMailer()
 
     async def sent() -> bool:
-        found = [await told(off, owner, scheduled), await told(off, other, live)]
+        found = [await status_of(off, owner, scheduled), await status_of(off, other, live)]
         return found == [(CampaignStatus.SENT, None)] * 2
 
     async with worker(on(off, mailer)):
@@ -95,33 +95,33 @@ async def test_campaigns_wait_and_say_why(off: Runtime) -> None:
     assert len(mailer.sent) == 5
 
 
-async def test_the_reason_goes_when_sending_is_back(off: Runtime) -> None:
-    """A campaign that is still to be sent tells nothing any more, also while the provider takes none of it."""
+async def test_reason_is_removed_when_sending_is_on(off: Runtime) -> None:
+    """When there is a provider, the reason is removed, even while that provider rejects every message."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
         await uow.execute(update(Campaign).values(status_reason=SENDING_IS_OFF))
     refusing = RecordingMailer(lambda *_: NotSent(reason="429"))
     async with worker(on(off, refusing)):
 
-        async def forgotten() -> bool:
-            return (await told(off, owner, live))[1] is None
+        async def removed() -> bool:
+            return (await status_of(off, owner, live))[1] is None
 
-        await until(forgotten)
+        await until(removed)
 
 
-async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
-    """Only a campaign that would go on by itself waits for the provider: one that is paused keeps its reason."""
+async def test_reason_of_a_user_is_unchanged(off: Runtime) -> None:
+    """A paused campaign does not wait for the provider, so its reason is unchanged."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
         await move(uow, live, CampaignStatus.PAUSED, reason="Paused by a user.")
     other, _, second = await sending(off, 1)
 
     async def waits() -> bool:
-        return (await told(off, other, second))[1] == SENDING_IS_OFF
+        return (await status_of(off, other, second))[1] == SENDING_IS_OFF
 
     async with worker(off):
         await until(waits)
-    assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a user.")
+    assert await status_of(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a user.")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
     [(CampaignStatus.PAUSED, "Paused by a user."), (CampaignStatus.CANCELLING, "Cancelled by a user.")],
 )
 async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: CampaignStatus, reason: str) -> None:
-    """Only the provider knows whether they were sent: the campaign says so after its own reason."""
+    """Only the provider knows whether they were sent: the campaign shows that after its own reason."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
         await uow.execute(
@@ -140,30 +140,30 @@ async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: Ca
         await move(uow, live, status, reason=reason)
 
     async def waits() -> bool:
-        return await told(off, owner, live) == (status, f"{reason} {SENDING_IS_OFF}")
+        return await status_of(off, owner, live) == (status, f"{reason} {SENDING_IS_OFF}")
 
     async with worker(off):
         await until(waits)
 
-    async def forgotten() -> bool:
-        return (await told(off, owner, live))[1] in (reason, None)
+    async def removed() -> bool:
+        return (await status_of(off, owner, live))[1] in (reason, None)
 
     async with worker(on(off, RecordingMailer())):
-        await until(forgotten)
+        await until(removed)
 
 
-async def test_a_reason_given_meanwhile_is_kept(off: Runtime) -> None:
-    """What somebody has written since it was read is not replaced."""
+async def test_concurrent_reason_is_not_overwritten(off: Runtime) -> None:
+    """A reason that was written after the campaign was read is not overwritten."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
-        await uow.execute(update(Campaign).values(status_reason="Look at this."))
+        await uow.execute(update(Campaign).values(status_reason="Check this."))
         await set_waiting_reason(uow, live, None, waits=True)
         await set_waiting_reason(uow, live, SENDING_IS_OFF, waits=False)
-    assert await told(off, owner, live) == (CampaignStatus.SENDING, "Look at this.")
+    assert await status_of(off, owner, live) == (CampaignStatus.SENDING, "Check this.")
 
 
 async def test_system_mail_waits(off: Runtime) -> None:
-    """Not an attempt is counted against it."""
+    """System mail stays pending, and no attempt is counted."""
     owner = await factories.organization(off)
     await put(off, owner)
     job = SendOutbox(organization_id=owner.organization_id)
@@ -172,8 +172,8 @@ async def test_system_mail_waits(off: Runtime) -> None:
     assert (row.status, row.attempts, row.error_message) == (OutboxStatus.PENDING, 0, None)
 
 
-async def test_system_mail_in_doubt_waits(off: Runtime) -> None:
-    """It stays as it is until there is a provider to ask, which has it."""
+async def test_unknown_system_mail_waits(off: Runtime) -> None:
+    """It stays `unknown` without a provider; with one it is looked up and `accepted`."""
     owner = await factories.organization(off)
     await put(off, owner)
     mailer = ModelMailer(outcome="failed after")
@@ -189,8 +189,8 @@ async def test_system_mail_in_doubt_waits(off: Runtime) -> None:
         assert (row.status, row.lookups) == (expected, 0)
 
 
-async def test_what_stands_in_for_the_provider_sends_and_knows_nothing() -> None:
-    """What it is given is certainly not sent, which is no word of a provider's; what it is asked stays in doubt."""
+async def test_no_mailer() -> None:
+    """`NoMailer` reports messages as not sent, for a local reason, and every search as failed."""
     envelope = Envelope(sender=factories.FROM, campaign_id="c", batch_id="b", tag="t")
     message = Message("d", "a@b.example", "s", "<p>h</p>", "t", None)
     outcome = await NoMailer().send(envelope, [message], not_after=since_boot() + 60)
@@ -200,9 +200,9 @@ async def test_what_stands_in_for_the_provider_sends_and_knows_nothing() -> None
         await NoMailer().find("b")
 
 
-async def test_a_reply_that_nobody_can_make_fails(off: Runtime) -> None:
-    """A question of before ends with the reason, instead of waiting for ever."""
-    stage = await start_chat(replace(off, language_model=NoModel()))
-    reply = await stage.run(await stage.ask())
+async def test_reply_without_a_model_fails(off: Runtime) -> None:
+    """A reply that was requested before fails with a reason, instead of waiting for ever."""
+    chat = await start_chat(replace(off, language_model=NoModel()))
+    reply = await chat.run(await chat.ask())
     assert (reply.status, reply.error_code) == (MessageStatus.FAILED, ReplyFailure.MODEL_REFUSED)
     assert (reply.error_message or "").startswith("Maya is disabled in this installation.")
