@@ -164,8 +164,7 @@ async def same_address(
 ) -> tuple[Actor, AcceptedMessage, Actor, UUID]:
     """A sender with an accepted message, and another organization that has the recipient's address as well."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
-    other_owner, contact_id = await with_contact(runtime, message.recipients[0])
-    return actor, message, other_owner, contact_id
+    return actor, message, *await with_contact(runtime, message.recipients[0])
 
 
 def of(message: AcceptedMessage, event: dict[str, Any]) -> dict[str, Any]:
