@@ -63,9 +63,9 @@ class NotFound(NudgeError):
 
 
 class InvalidState(NudgeError):
-    """The object is in a state that does not allow what was asked.
+    """The object is in a state that does not allow the operation.
 
-    `state` is the state that it is in, None where it has none; `allowed` are the states that would allow it. They are
+    `state` is the object's state, None if it has none; `allowed` are the states that allow the operation. They are
     members of an enum of the API.
     """
 
@@ -88,7 +88,7 @@ class InvalidState(NudgeError):
 class Conflict(NudgeError):
     """The row was changed concurrently; reading it again and retrying is safe.
 
-    `current_version` is the version of the object as it is now, None where it has none.
+    `current_version` is the object's current version, None if it has none.
     """
 
     code = ErrorCode.CONFLICT
@@ -106,9 +106,10 @@ class Conflict(NudgeError):
 
 
 class QuotaExceeded(NudgeError):
-    """What was asked would go beyond a quota of the organization's.
+    """The operation would exceed a quota of the organization.
 
-    `used` of `limit` are taken. `resets_at` is when the next one is free, None where time does not free any.
+    `used` of `limit` are in use. `resets_at` is when the operation is allowed again, None if that does not depend on
+    time.
     """
 
     code = ErrorCode.LIMIT_EXCEEDED

@@ -42,7 +42,7 @@ ColumnOf: TypeAlias = InstrumentedAttribute[Any]
 class Field(Protocol):
     """A kind of field to filter by."""
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
         """Parse the operators given for the field `name`; raises `InvalidInput` with the path."""
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
@@ -64,9 +64,9 @@ class EnumField:
     column: ColumnOf
     enum: type[StrEnum]
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
         """`eq` and `in`."""
-        for operator, value in given.items():
+        for operator, value in operators.items():
             match operator:
                 case "eq":
                     yield Eq(name, self.enum(value))
@@ -98,9 +98,9 @@ class TextField:
     part: Callable[[str], str] = str
     contains: Callable[[ColumnOf, str], ColumnElement[bool]] | None = None
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
         """`eq`, `startsWith` and `contains`."""
-        for operator, value in given.items():
+        for operator, value in operators.items():
             text = texts.clean_line(value, field=path, max_length=self.max_length)
             match operator:
                 case "eq":
@@ -132,12 +132,12 @@ class TimeField:
 
     column: ColumnOf
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
         """`gte`, `gt`, `lte` and `lt`."""
-        if unknown := given.keys() - {"gte", "gt", "lte", "lt"}:
+        if unknown := operators.keys() - {"gte", "gt", "lte", "lt"}:
             raise unsupported(self, unknown)
-        if given:
-            yield Range(field=name, **given)
+        if operators:
+            yield Range(field=name, **operators)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
         """One comparison for each bound."""
@@ -158,9 +158,9 @@ class PresenceField:
 
     column: ColumnOf
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
         """`eq`."""
-        for operator, value in given.items():
+        for operator, value in operators.items():
             if operator != "eq":
                 raise unsupported(self, operator)
             yield Eq(name, value)
@@ -184,9 +184,9 @@ class SetField:
     value: ColumnOf
     check: Callable[[str, Path], object | None]
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
         """`hasAny`, `hasAll` and `hasNone`, each with at most 100 values."""
-        for operator, values in given.items():
+        for operator, values in operators.items():
             if len(values) > MAX_VALUES:
                 raise InvalidInput(f"At most {MAX_VALUES} values.", field=path, code=ErrorCode.TOO_MANY)
             checked = dict.fromkeys(self.check(value, path) for value in values)
@@ -227,9 +227,9 @@ class RelatedField:
     owner: InstrumentedAttribute[UUID]
     fields: Fields
 
-    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
         """Conditions on the fields of a related row; one row must match all of them."""
-        yield Exists(name, And(tuple(read_fields(given, self.fields, path))))
+        yield Exists(name, And(tuple(read_fields(operators, self.fields, path))))
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
         """A subquery, which PostgreSQL may hash or join."""
@@ -238,12 +238,12 @@ class RelatedField:
         return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))
 
 
-def read_fields(given: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
+def read_fields(filter_input: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
     """Parse conditions by field name; a list instead of operators means `hasAny`, a boolean `eq`.
 
     Raises `InvalidInput`; `KeyError` for a name that is not in `fields` is a bug.
     """
-    for name, value in given.items():
+    for name, value in filter_input.items():
         operators = value
         if isinstance(value, list | bool):
             operators = {"eq" if isinstance(value, bool) else "hasAny": value}

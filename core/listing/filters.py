@@ -13,37 +13,37 @@ MAX_FILTERS: Final = 50
 MAX_DEPTH: Final = 5
 
 
-def parse_filter(given: Mapping[str, Any] | None, fields: Fields) -> Condition:
+def parse_filter(filter_input: Mapping[str, Any] | None, fields: Fields) -> Condition:
     """Parse a filter whose keys are fields of `fields`, or `and`, `or`, `not`; all keys must match.
 
     Raises `InvalidInput` for more than 50 filters in all, for filters nested more than 5 deep, and for invalid
     values.
     """
-    if not given:
+    if not filter_input:
         return EVERYTHING
-    if sum(1 for _ in _nested(given, 1)) > MAX_FILTERS:
+    if sum(1 for _ in _nested(filter_input, 1)) > MAX_FILTERS:
         raise InvalidInput(f"At most {MAX_FILTERS} filters in total.", field=PATH, code=ErrorCode.TOO_MANY)
-    return _parsed(given, fields)
+    return _parsed(filter_input, fields)
 
 
-def _nested(given: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+def _nested(filter_input: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
     """The filter and all filters nested in it; raises `InvalidInput` below the fifth level."""
     if depth > MAX_DEPTH:
         raise InvalidInput(
             f"Filters can be nested at most {MAX_DEPTH} levels deep.", field=PATH, code=ErrorCode.TOO_MANY
         )
-    yield given
-    negated = [given["not"]] if "not" in given else []
-    for inner in (*given.get("and", ()), *given.get("or", ()), *negated):
+    yield filter_input
+    negated = [filter_input["not"]] if "not" in filter_input else []
+    for inner in (*filter_input.get("and", ()), *filter_input.get("or", ()), *negated):
         yield from _nested(inner, depth + 1)
 
 
-def _parsed(given: Mapping[str, Any], fields: Fields) -> Condition:
+def _parsed(filter_input: Mapping[str, Any], fields: Fields) -> Condition:
     """Parse a filter and the filters nested in it."""
-    own = {name: value for name, value in given.items() if name not in COMBINATORS}
-    found = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in given.get("and", ()))]
-    if "or" in given:
-        found.append(Or(tuple(_parsed(inner, fields) for inner in given["or"])))
-    if "not" in given:
-        found.append(Not(_parsed(given["not"], fields)))
+    own = {name: value for name, value in filter_input.items() if name not in COMBINATORS}
+    found = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in filter_input.get("and", ()))]
+    if "or" in filter_input:
+        found.append(Or(tuple(_parsed(inner, fields) for inner in filter_input["or"])))
+    if "not" in filter_input:
+        found.append(Not(_parsed(filter_input["not"], fields)))
     return all_of(*found)

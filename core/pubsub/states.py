@@ -34,7 +34,8 @@ async def state_stream(
     last: list[T] = []
     with hub.watch(topic) as watcher:
         while True:
-            # Counted from before the read: else a source that changes once in an interval would be shown ever later.
+            # Measured from before the read: otherwise the values of a source that changes once per interval would be
+            # delayed more and more.
             due = clock() + min_interval
             watcher.drain()
             value = await read()

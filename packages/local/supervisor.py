@@ -48,7 +48,7 @@ class Supervisor:
         self._interrupts = interrupts
         self._grace_seconds = grace_seconds
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         console.expect(*(program.name for stage in stages for program in stage))
 
     @property
@@ -61,8 +61,8 @@ class Supervisor:
         for stage in self._stages:
             for program in stage:
                 await self._launch(program)
-                self._keepers[program.name] = keeper = self._keeper(program)
-                keeper.add_done_callback(self._stop_if_broken)
+                self._tasks[program.name] = task = self._start_task(program)
+                task.add_done_callback(self._stop_if_broken)
 
     async def ready(self) -> None:
         """Wait until every program with a `ready` URL returns 200 there."""
@@ -76,20 +76,20 @@ class Supervisor:
         self._interrupts.stop.set()
         broken: list[BaseException] = []
         for stage in reversed(self._stages):
-            keepers = [self._keepers[program.name] for program in stage if program.name in self._keepers]
+            tasks = [self._tasks[program.name] for program in stage if program.name in self._tasks]
             for program in stage:
                 self._signal(program.name, signal.SIGTERM)
-            if keepers:
-                await self._wait_for_end(keepers)
+            if tasks:
+                await self._wait_for_end(tasks)
                 for program in stage:
                     self._signal(program.name, signal.SIGKILL)
-                ends = await asyncio.gather(*keepers, return_exceptions=True)
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
                 broken += [end for end in ends if end is not None]
         if broken:
             raise broken[0]
 
-    async def _wait_for_end(self, keepers: Sequence[asyncio.Task[None]]) -> None:
-        ended = asyncio.ensure_future(asyncio.wait(keepers))
+    async def _wait_for_end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        ended = asyncio.ensure_future(asyncio.wait(tasks))
         hurry = asyncio.ensure_future(self._interrupts.hurry.wait())
         await asyncio.wait([ended, hurry], timeout=self._grace_seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in (ended, hurry):
@@ -109,11 +109,11 @@ class Supervisor:
         self._processes[program.name] = process
         return process
 
-    def _keeper(self, program: Program) -> asyncio.Task[None]:
-        name = f"keep {program.name}"
-        return asyncio.create_task(restart_when_cancelled(name, lambda: self._keep(program)), name=name)
+    def _start_task(self, program: Program) -> asyncio.Task[None]:
+        name = f"program {program.name}"
+        return asyncio.create_task(restart_when_cancelled(name, lambda: self._keep_running(program)), name=name)
 
-    async def _keep(self, program: Program) -> None:
+    async def _keep_running(self, program: Program) -> None:
         quick_exits = 0
         while True:
             process = self._processes[program.name]
@@ -166,9 +166,9 @@ class Supervisor:
             else:
                 process.send_signal(number)
 
-    def _stop_if_broken(self, keeper: asyncio.Task[None]) -> None:
-        # The keeper failed (e.g. the program's file is missing): stop everything; `stop` then raises the error.
-        if keeper.cancelled() or keeper.exception() is not None:
+    def _stop_if_broken(self, task: asyncio.Task[None]) -> None:
+        # The task failed (e.g. the program's file is missing): stop everything; `stop` then raises the error.
+        if task.cancelled() or task.exception() is not None:
             self._interrupts.stop.set()
 
 

@@ -146,11 +146,11 @@ def _section(section: str, switches: object) -> dict[str, Fault]:
 
 
 def _fault(path: str, value: object, types: OptionTypes) -> Fault:
-    given = _options_of(path, value)
-    count = _typed(path, given.pop("count", None), "count", (int, type(None)))
-    skip = _typed(path, given.pop("skip", 0), "skip", int)
-    probability = _typed(path, given.pop("probability", 1.0), "probability", Number)
-    for name, option in given.items():
+    options = _options_of(path, value)
+    count = _typed(path, options.pop("count", None), "count", (int, type(None)))
+    skip = _typed(path, options.pop("skip", 0), "skip", int)
+    probability = _typed(path, options.pop("probability", 1.0), "probability", Number)
+    for name, option in options.items():
         if name not in types:
             raise HttpError(400, {"error": f"unknown option {path}.{name}", "known": sorted(types)})
         _typed(path, option, name, types[name])
@@ -158,7 +158,7 @@ def _fault(path: str, value: object, types: OptionTypes) -> Fault:
         count=count if isinstance(count, int) else None,
         skip=skip if isinstance(skip, int) else 0,
         probability=float(probability) if isinstance(probability, Number) else 1.0,
-        options=given,
+        options=options,
     )
 
 

@@ -130,11 +130,11 @@ class Oddities:
         function = call["function"]
         arguments = function["arguments"] if isinstance(function, dict) else ""
         try:
-            given = json.loads(arguments)
+            parsed = json.loads(arguments)
         except ValueError:
             return
         if "whole_message" not in self.on and isinstance(function, dict):
-            odd = given if "argument_objects" in self.on else arguments
+            odd = parsed if "argument_objects" in self.on else arguments
             yield self._identified({**call, "function": {**function, "arguments": odd}})
 
     def _identified(self, fragment: JsonObject) -> JsonObject:
