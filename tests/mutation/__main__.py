@@ -6,6 +6,7 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -16,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from tests.mutation.checkouts import HERE, Checkout, NotRun, Ran, copied, listed
+from tests.mutation.checkouts import HERE, Checkout, NotRun, Ran, copied, end_all, listed
 from tests.mutation.mutants import Mutant, drawn
 from tests.mutation.reach import Reach, measured
 
@@ -125,7 +126,12 @@ def _tested(
         return _result(mutant, ran, f"{len(chosen)} of the {len(tests)} tests")
 
     with ThreadPoolExecutor(len(checkouts)) as threads:
-        yield from threads.map(test, mutants)
+        try:
+            yield from threads.map(test, mutants)
+        except BaseException:  # an interrupt does not wait for the tests that run
+            threads.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def _result(mutant: Mutant, ran: Ran, tests: str) -> Result:
@@ -151,6 +157,7 @@ def _summary(results: list[Result], fail_under: float) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the copies are removed
     try:
         sys.exit(main())
     except NotRun as error:

@@ -16,6 +16,9 @@ HERE = Path(__file__).parents[2]
 _LINKED = (".venv", "web/node_modules", "tests/node/node_modules")
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+
+
 class NotRun(Exception):
     """Pytest, or git, could not do its work; the message says what it printed."""
 
@@ -54,6 +57,7 @@ class Checkout:
                 stderr=output,
                 start_new_session=True,
             )
+            _running.add(process)
             try:
                 code = process.wait(limit_seconds)
             except subprocess.TimeoutExpired:
@@ -61,6 +65,7 @@ class Checkout:
             finally:
                 process.kill()
                 process.wait()
+                _running.discard(process)
         found = json.loads(record.read_text()) if record.exists() else {"seconds": {}, "failed": []}
         return Ran(code, found["seconds"], found["failed"], log.read_text(errors="replace"))
 
@@ -73,6 +78,12 @@ class Checkout:
         # Before what is installed, so that the programs that tests start are of this copy as well.
         places = (self.root, self.root / "packages", HERE)
         return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+
+
+def end_all() -> None:
+    """Kill every pytest that runs in a copy."""
+    for process in list(_running):
+        process.kill()
 
 
 def copied(root: Path, target: Path) -> Checkout:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,18 +89,24 @@ def test_killed_and_surviving_mutants_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel ends no orphan")
-def test_a_killed_run_leaves_no_mutant_and_no_process(tmp_path: Path) -> None:
-    """SIGKILL while a mutant is tested ends its tests too, and the checkout is as it was."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_leaves_no_mutant_and_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    """While a mutant is tested: its tests end too, and the checkout is as it was. Copies are removed but by SIGKILL."""
     source, begun = "def answer() -> int:\n    return 42\n", tmp_path / "begun"
     root = checkout(tmp_path / "sample", source, HANGING)
     running = environment(BEGUN=str(begun), TMPDIR=str(tmp_path))
-    with subprocess.Popen(command(root), env=running, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command(root), env=running, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             until(lambda: begun.exists() and begun.read_text() != "")
+            process.send_signal(number)
+            until(lambda: process.poll() is not None)
         finally:
             process.kill()
     until(lambda: not is_running(int(begun.read_text())))
     assert sources(root) == {"sample.py": source, "test_sample.py": HANGING}
+    assert bool(list(tmp_path.glob("mutation-*"))) is (number is signal.SIGKILL)
 
 
 def test_a_mutant_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

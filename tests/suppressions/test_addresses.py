@@ -38,7 +38,7 @@ HOUR = timedelta(hours=1)
 async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Actor, UUID]:
     """A new organization with one contact of this address."""
     actor = await factories.organization(runtime)
-    status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
+    status = SUBSCRIBED if subscribed else ContactStatus.PENDING
     async with runtime.work.begin(actor) as uow:
         made = await changing.create(uow, {"email": email}, status=status)
     return actor, made.id
@@ -344,8 +344,7 @@ async def test_an_inactive_recipient_is_suppressed_at_once(
 ) -> None:
     """406 for one message: the contact is suppressed with the provider's text; the webhook adds nothing."""
     actor, ids, campaign_id = await sending(runtime, 3)
-    rows = {one: await row_of(runtime, actor, one) for one in ids}
-    email = rows[ids[1]].email_norm
+    email = (await row_of(runtime, actor, ids[1])).email_norm
     await provider.client.call("POST", "/sandbox/suppressions", {"email": email})
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.counts.rejected, now.counts.accepted) == (1, 2)
