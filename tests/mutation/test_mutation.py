@@ -91,7 +91,7 @@ def test_killed_and_surviving_mutants_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel ends no orphan")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_ended_leaves_no_mutant_and_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    """While a mutant is tested: its tests end too, and the checkout is as it was. Copies are removed but by SIGKILL."""
+    """Its tests end too, the checkout is as it was, and the copies are removed, but for SIGKILL."""
     source, begun = "def answer() -> int:\n    return 42\n", tmp_path / "begun"
     root = checkout(tmp_path / "sample", source, HANGING)
     running = environment(BEGUN=str(begun), TMPDIR=str(tmp_path))
