@@ -10,7 +10,7 @@ from core import migration, revisions
 from migrations import drift
 from tests.conftest import Servers, copy_template
 
-LONGEST_REVISION = 32  # Alembic's column
+MAX_REVISION_LENGTH = 32  # Alembic's column
 # What a downgrade to nothing leaves: the table of the revision, which is Alembic's.
 LEFT = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -50,5 +50,5 @@ def test_there_is_one_head_and_each_revision_has_a_date() -> None:
     assert list(revisions.known()) == sorted(revisions.known(), reverse=True)  # from the newest
     for revision in revisions.known():
         assert re.fullmatch(r"20\d\d_[01]\d_[0-3]\d_[a-z0-9_]+", revision), revision
-        assert len(revision) <= LONGEST_REVISION, revision
+        assert len(revision) <= MAX_REVISION_LENGTH, revision
         assert (revisions.SCRIPTS / "versions" / f"{revision}.py").exists(), revision
