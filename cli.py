@@ -35,23 +35,23 @@ cli.add_typer(roles, name="roles")
 
 def settings() -> Settings:
     """Load the settings, with the defaults of development, and set up logging."""
-    found = load()
-    set_up_logging(found)
+    loaded = load()
+    set_up_logging(loaded)
     for name in unknown_variables():
         telemetry.logger("nudge").warning("unknown setting; see `nudge settings`", variable=name)
     servers = {}
-    if found.environment is Environment.DEVELOPMENT:
+    if loaded.environment is Environment.DEVELOPMENT:
         from local.development import read_servers
 
-        servers = read_servers(found.home) or {}
-    filled = development.fill_in(found, servers)
+        servers = read_servers(loaded.home) or {}
+    filled = development.fill_in(loaded, servers)
     set_up_logging(filled)
     return filled
 
 
-def set_up_logging(found: Settings) -> None:
+def set_up_logging(configured: Settings) -> None:
     """Set up logging as in the settings, with their secrets redacted."""
-    telemetry.configure(found.log_level, json=found.production, secrets=found.secrets)
+    telemetry.configure(configured.log_level, json=configured.production, secrets=configured.secrets)
 
 
 def reveal(value: SecretStr | None) -> str | None:
@@ -64,28 +64,28 @@ def dev() -> None:
     """Start everything on this machine: PostgreSQL, Valkey, the vendor sandbox, the API and the workers."""
     from local.development import DevelopmentOptions, Urls, run
 
-    found = load()
-    set_up_logging(found)
-    if found.production:
+    loaded = load()
+    set_up_logging(loaded)
+    if loaded.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: `nudge dev` is for development; run api and worker in production.")
 
     async def prepare(urls: Urls) -> None:
         from core import migration
 
-        await migration.upgrade(urls.migrator, reset_advice=development.reset_advice(found, urls.migrator))
-        filled = development.fill_in(found, {"database_url": urls.database, "redis_url": urls.redis})
+        await migration.upgrade(urls.migrator, reset_advice=development.reset_advice(loaded, urls.migrator))
+        filled = development.fill_in(loaded, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
     options = DevelopmentOptions(
-        home=found.home,
+        home=loaded.home,
         prepare=prepare,
-        api_host=found.api.host,
-        api_port=found.api.port,
-        sandbox_port=found.sandbox.port,
-        worker_processes=found.worker.processes,
-        database_url=reveal(found.database.url),
-        migrator_url=reveal(found.database.migrator_url),
-        redis_url=reveal(found.redis.url),
+        api_host=loaded.api.host,
+        api_port=loaded.api.port,
+        sandbox_port=loaded.sandbox.port,
+        worker_processes=loaded.worker.processes,
+        database_url=reveal(loaded.database.url),
+        migrator_url=reveal(loaded.database.migrator_url),
+        redis_url=reveal(loaded.redis.url),
         sign_in=f"{DEMO_EMAIL} with the password {DEMO_PASSWORD}",
     )
     raise typer.Exit(run(options))
@@ -96,9 +96,9 @@ def api() -> None:
     """Serve the GraphQL API, webhooks, and the pages for recipients."""
     import app
 
-    found = settings()
-    require(found)
-    app.serve(found)
+    loaded = settings()
+    require(loaded)
+    app.serve(loaded)
 
 
 @cli.command()
@@ -106,9 +106,9 @@ def worker() -> None:
     """Run background jobs (sending, webhooks, Maya's replies) and the sweeps."""
     import jobs
 
-    found = settings()
-    require(found)
-    jobs.run_worker(found)
+    loaded = settings()
+    require(loaded)
+    jobs.run_worker(loaded)
 
 
 @cli.command()
@@ -117,13 +117,13 @@ def migrate() -> None:
     from core import migration
     from core.servers import operator_errors
 
-    found = settings()
-    url = reveal(found.database.migrator_url)
+    loaded = settings()
+    url = reveal(loaded.database.migrator_url)
     if url is None:
-        hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
+        hint = "set it in the environment or in .env" if loaded.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
     with operator_errors(variable("database", "migrator_url"), url):
-        asyncio.run(migration.upgrade(url, reset_advice=development.reset_advice(found, url)))
+        asyncio.run(migration.upgrade(url, reset_advice=development.reset_advice(loaded, url)))
     typer.echo("The database is up to date.")
 
 
@@ -142,11 +142,11 @@ def create_roles(
     from core.servers import operator_errors
     from local import provisioning
 
-    found = load().database
-    admin_url = reveal(found.admin_url) or ask_for_admin_url()
-    wanted = provisioning.wanted(app_url=reveal(found.url), migrator_url=reveal(found.migrator_url))
+    database = load().database
+    admin_url = reveal(database.admin_url) or ask_for_admin_url()
+    target = provisioning.wanted(app_url=reveal(database.url), migrator_url=reveal(database.migrator_url))
     with operator_errors(variable("database", "admin_url"), admin_url):
-        done = asyncio.run(provisioning.run(admin_url, wanted, renew=new_passwords))
+        done = asyncio.run(provisioning.run(admin_url, target, renew=new_passwords))
     for line in done.report:
         typer.echo(line, err=True)
     for path, url in done.urls.items():
@@ -166,8 +166,8 @@ def ask_for_admin_url() -> str:
 @cli.command()
 def seed() -> None:
     """Create the demo organization, once: 2,000 contacts, a template, a sent campaign and a draft."""
-    found = settings()
-    created = asyncio.run(seed_once(found))
+    loaded = settings()
+    created = asyncio.run(seed_once(loaded))
     typer.echo(
         f"Created the demo organization; log in as {DEMO_EMAIL}."
         if created
@@ -175,15 +175,15 @@ def seed() -> None:
     )
 
 
-async def seed_once(found: Settings) -> bool:
+async def seed_once(loaded: Settings) -> bool:
     """Create the demo organization unless its user exists; returns whether it was created."""
     from runtime import check_servers, running
     from services.seeding import demonstration
 
-    if found.production:
+    if loaded.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organization is not for production.")
-    await check_servers(found)
-    async with running(found) as runtime:
+    await check_servers(loaded)
+    async with running(loaded) as runtime:
         return await demonstration.seed(runtime.work, runtime.admission, email=DEMO_EMAIL, password=DEMO_PASSWORD)
 
 
@@ -194,9 +194,9 @@ def demo(
     """Send a campaign to the demo contacts, then ask Maya. Requires `nudge dev` in another terminal."""
     from local import demonstration
 
-    found = load()
-    chosen = {"host", "port"} & found.api.model_fields_set
-    url = demonstration.api_url(found.home, found.local_url if chosen else None)
+    loaded = load()
+    chosen = {"host", "port"} & loaded.api.model_fields_set
+    url = demonstration.api_url(loaded.home, loaded.local_url if chosen else None)
     raise typer.Exit(asyncio.run(demonstration.run(f"{url}/graphql", DEMO_EMAIL, DEMO_PASSWORD, question)))
 
 
@@ -207,20 +207,20 @@ def sandbox() -> None:
 
     from sandbox import SandboxConfig, build
 
-    found = settings()
-    ledger = found.home / "sandbox" / "ledger.jsonl"
+    loaded = settings()
+    ledger = loaded.home / "sandbox" / "ledger.jsonl"
     ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    password, token, key = found.postmark.webhook_password, found.postmark.server_token, found.llm.api_key
+    password, token, key = loaded.postmark.webhook_password, loaded.postmark.server_token, loaded.llm.api_key
     config = SandboxConfig(
         server_token=reveal(token),
         llm_api_key=reveal(key),
-        webhook_url=f"http://{found.api.host}:{found.api.port}/webhooks/postmark",
-        webhook_username=found.postmark.webhook_username,
+        webhook_url=f"http://{loaded.api.host}:{loaded.api.port}/webhooks/postmark",
+        webhook_username=loaded.postmark.webhook_username,
         webhook_password=reveal(password),
         ledger_path=ledger,
-        pace=found.sandbox.pace,
+        pace=loaded.sandbox.pace,
     )
-    uvicorn.run(build(config), host="127.0.0.1", port=found.sandbox.port, log_config=None, access_log=False)
+    uvicorn.run(build(config), host="127.0.0.1", port=loaded.sandbox.port, log_config=None, access_log=False)
 
 
 @cli.command(name="settings")
@@ -310,12 +310,12 @@ def create(
 
     Asks for the owner's password on a terminal. Without a terminal, generates one and prints it once.
     """
-    found = settings()
-    require(found)
-    ask = found.auth.issuer is None and sys.stdin.isatty()
+    loaded = settings()
+    require(loaded)
+    ask = loaded.auth.issuer is None and sys.stdin.isatty()
     owner = {"organization_name": name, "email": email, "full_name": full_name, "user_id": user_id}
     try:
-        generated = asyncio.run(open_organization(found, password=ask_password() if ask else None, **owner))
+        generated = asyncio.run(open_organization(loaded, password=ask_password() if ask else None, **owner))
     except NudgeError as error:
         exit_with([error_line(error)])
         return
@@ -327,14 +327,14 @@ def create(
         typer.echo(f"Password of the owner, shown only once: {generated}")
 
 
-async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
+async def open_organization(loaded: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
     """Create an organization; returns the generated password, if any."""
     from runtime import check_servers, running
 
-    await check_servers(found)
-    async with running(found) as runtime:
+    await check_servers(loaded)
+    async with running(loaded) as runtime:
         opened = await opening.open_organization(
-            runtime.work, runtime.admission, Owner(**owner), issuer=found.auth.issuer
+            runtime.work, runtime.admission, Owner(**owner), issuer=loaded.auth.issuer
         )
     return opened.generated_password
 

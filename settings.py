@@ -91,8 +91,8 @@ class Settings(BaseSettings):
         """All secrets as text, for redaction of the log; includes the credentials header of webhooks."""
         groups = (getattr(self, name) for name in type(self).model_fields)
         values = [value for group in groups if isinstance(group, BaseModel) for _, value in group]
-        found = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
-        return found | ({credentials} if (credentials := self.postmark.webhook_credentials) else set())
+        secrets = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
+        return secrets | ({credentials} if (credentials := self.postmark.webhook_credentials) else set())
 
     @property
     def features(self) -> Features:
@@ -153,15 +153,15 @@ def _is_list(annotation: object) -> bool:
 
 def _invalid_json() -> list[str]:
     """The variables of list settings whose values are not JSON."""
-    found = []
+    names = []
     for path, info in _leaves():
         text = _variables().get(variable(*path).lower())
         if text and _is_list(info.annotation):
             try:
                 json.loads(text)
             except ValueError:
-                found.append(variable(*path))
-    return found
+                names.append(variable(*path))
+    return names
 
 
 def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:

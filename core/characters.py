@@ -58,12 +58,12 @@ class Cleaner:
         """Clean the next piece."""
         parts: list[str] = []
         at = 0
-        for found in self.invisible.finditer(text):
-            if found.start() > at:
-                self._note(text[found.start() - 1])
-            parts.append(text[at : found.start()])
-            at = found.end()
-            char = found.group()
+        for match in self.invisible.finditer(text):
+            if match.start() > at:
+                self._note(text[match.start() - 1])
+            parts.append(text[at : match.start()])
+            at = match.end()
+            char = match.group()
             if self._is_needed(char) or (self.allowed and self.allowed.match(char)):
                 self._note(char)
                 parts.append(char)

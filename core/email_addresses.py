@@ -45,12 +45,12 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
             suggestion=f"Write it as {address[:254]!r}.",
         )
     try:
-        found = validate_email(address, allow_smtputf8=False, check_deliverability=False, strict=True)
+        validated = validate_email(address, allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError as error:
         raise InvalidEmail(
             f"Not a valid e-mail address: {error}", field=field, suggestion="Write it as name@example.com."
         ) from None
-    address = found.ascii_email or found.normalized
+    address = validated.ascii_email or validated.normalized
     return Address(address, address.lower())
 
 

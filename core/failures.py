@@ -65,12 +65,12 @@ def _safe_message(error: BaseException) -> str:
 
 def _causes(error: BaseException) -> list[BaseException]:
     """The chain of an error's causes and contexts, the nearest first."""
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     current = _cause(error)
-    while current is not None and len(found) < MAX_ERRORS and current not in found:
-        found.append(current)
+    while current is not None and len(causes) < MAX_ERRORS and current not in causes:
+        causes.append(current)
         current = _cause(current)
-    return found
+    return causes
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -110,10 +110,10 @@ def _error_lines(error: BaseException) -> Iterator[str]:
 
 def _frame_lines(traceback: TracebackType) -> Iterator[str]:
     """The innermost frames: file, line number, function and source line."""
-    found = list(walk_tb(traceback))
-    if len(found) > MAX_FRAMES:
-        yield f"  [{len(found) - MAX_FRAMES} earlier frames]\n"
-    for frame, number in found[-MAX_FRAMES:]:
+    frames = list(walk_tb(traceback))
+    if len(frames) > MAX_FRAMES:
+        yield f"  [{len(frames) - MAX_FRAMES} earlier frames]\n"
+    for frame, number in frames[-MAX_FRAMES:]:
         code = frame.f_code
         source = linecache.getline(code.co_filename, number, frame.f_globals).strip()
         summary = FrameSummary(_short_path(code.co_filename), number, code.co_name, line=source[:MAX_MESSAGE])

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 TICKS_PER_MILLISECOND: Final = 1 << 12
-MAX_AHEAD: Final = 10_000 * TICKS_PER_MILLISECOND
+MAX_TICKS_AHEAD: Final = 10_000 * TICKS_PER_MILLISECOND
 _last_tick = 0
 
 
@@ -22,7 +22,7 @@ def new_id() -> UUID:
     """
     global _last_tick  # noqa: PLW0603 - the order holds for the process
     tick = time.time_ns() * TICKS_PER_MILLISECOND // 1_000_000
-    if tick <= _last_tick < tick + MAX_AHEAD:
+    if tick <= _last_tick < tick + MAX_TICKS_AHEAD:
         tick = _last_tick + 1
     _last_tick = tick
     return _uuid7(tick)
@@ -46,18 +46,18 @@ def encode_global_id(type_name: str, value: UUID) -> str:
 
 def global_ids(type_name: str) -> Callable[[UUID], str]:
     """`encode_global_id` for one type, faster for many ids."""
-    prefix, write = f"{type_name}:".encode(), binascii.b2a_base64
+    prefix, to_base64 = f"{type_name}:".encode(), binascii.b2a_base64
 
     def encode(value: UUID) -> str:
-        return write(prefix + str(value).encode(), newline=False).decode()
+        return to_base64(prefix + str(value).encode(), newline=False).decode()
 
     return encode
 
 
 def decode_id(type_name: str, text: str) -> UUID | None:
     """The UUID in a global id of this type; None for any other text, which is treated as an unknown id."""
-    found = decode_global_id(text)
-    return found[1] if found and found[0] == type_name else None
+    decoded = decode_global_id(text)
+    return decoded[1] if decoded and decoded[0] == type_name else None
 
 
 def decode_global_id(text: str) -> tuple[str, UUID] | None:

@@ -163,12 +163,12 @@ class LogStream:
 
     async def read(self, name: str, after: int = 0, *, limit: int = PAGE_SIZE) -> list[LogEntry]:
         """At most `limit` entries after the sequence `after`. Raises `LogMissing` if the next one is missing."""
-        page, newest, claimed = await self._try(lambda: self._fetch(name, after, limit))
+        page, newest, has_claim = await self._try(lambda: self._fetch(name, after, limit))
         entries = [LogEntry(_sequence(key), fields[b"event"]) for key, fields in page]
         if entries and entries[0].sequence == after + 1:
             return entries
         last = _sequence(newest[0][0]) if newest else 0
-        if entries or after > last or not (last or claimed):
+        if entries or after > last or not (last or has_claim):
             raise LogMissing(f"{name} after {after}")
         return []
 
@@ -218,8 +218,8 @@ class LogStream:
             pipeline.xrange(self.key(name), min=f"({after}-0", count=limit)
             pipeline.xrevrange(self.key(name), count=1)
             pipeline.exists(self.fence_key(name))
-            page, newest, claimed = await pipeline.execute()
-        return page, newest, claimed
+            page, newest, has_claim = await pipeline.execute()
+        return page, newest, has_claim
 
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
         try:

@@ -31,11 +31,11 @@ def registry(*sources: MetricSource) -> CollectorRegistry:
     Raises `ValueError` for a metric of two sources. Labels must have few values: no tenants, and text from clients
     only after validation, with a bounded number of values.
     """
-    made = CollectorRegistry(auto_describe=True)
-    ProcessCollector(registry=made)
+    collectors = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=collectors)
     for source in sources:
-        made.register(_Collector(source))
-    return made
+        collectors.register(_Collector(source))
+    return collectors
 
 
 def core_metrics(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
@@ -50,7 +50,7 @@ def core_metrics(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
     yield Gauge("nudge_pubsub_pending", "Messages not delivered yet.", signals.pending)
     reads = read_side(engine).pool
     if reads is not None:
-        found = reads.statistics()
-        yield Gauge("nudge_read_connections_busy", "Connections in use by a read.", found.busy)
-        yield Gauge("nudge_read_connections_free", "Open connections not in use.", found.free)
-        yield Gauge("nudge_reads_waiting", "Reads that wait for a connection.", found.waiting)
+        pool = reads.statistics()
+        yield Gauge("nudge_read_connections_busy", "Connections in use by a read.", pool.busy)
+        yield Gauge("nudge_read_connections_free", "Open connections not in use.", pool.free)
+        yield Gauge("nudge_reads_waiting", "Reads that wait for a connection.", pool.waiting)

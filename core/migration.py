@@ -59,9 +59,9 @@ async def upgrade(url: str, revision: str = "head", *, reset_advice: str | None 
 
     def work(connection: Connection) -> None:
         require_owner(connection)
-        found = revisions.revision_of(connection)
-        if found is not None and revisions.is_unknown(found):
-            raise UnsafeDatabase(revisions.unknown_revision(found, reset_advice=reset_advice))
+        current = revisions.revision_of(connection)
+        if current is not None and revisions.is_unknown(current):
+            raise UnsafeDatabase(revisions.unknown_revision(current, reset_advice=reset_advice))
         connection.rollback()
         command.upgrade(config(connection), revision)
 

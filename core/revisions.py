@@ -30,26 +30,26 @@ async def check(engine: AsyncEngine, *, reset_advice: str | None) -> None:
         engine: The database.
         reset_advice: How to get an empty database, for the message; None outside development.
     """
-    found = await revision(engine)
-    if found is None:
+    current = await revision(engine)
+    if current is None:
         raise UnsafeDatabase("Refusing to start: the database has not been migrated: run `nudge migrate`.")
-    if is_unknown(found) and (reset_advice is not None or not is_newer(found)):
-        raise UnsafeDatabase(unknown_revision(found, reset_advice=reset_advice))
-    if is_newer(found):
-        log.warning("the database was migrated by a newer version: update this one soon", revision=found)
-    elif found != head():
+    if is_unknown(current) and (reset_advice is not None or not is_newer(current)):
+        raise UnsafeDatabase(unknown_revision(current, reset_advice=reset_advice))
+    if is_newer(current):
+        log.warning("the database was migrated by a newer version: update this one soon", revision=current)
+    elif current != head():
         raise UnsafeDatabase(
-            f"Refusing to start: the database is at revision {found}, this version needs {head()}: "
+            f"Refusing to start: the database is at revision {current}, this version needs {head()}: "
             "run `nudge migrate`."
         )
 
 
-def unknown_revision(found: str, *, reset_advice: str | None) -> str:
+def unknown_revision(current: str, *, reset_advice: str | None) -> str:
     """The message for a database at an unknown revision, with what to do."""
-    problem = f"The database is at revision {found}, which this version does not know (its newest is {head()})"
+    problem = f"The database is at revision {current}, which this version does not know (its newest is {head()})"
     if reset_advice is not None:
         return f"{problem}: another branch or an older version made it; to start afresh, {reset_advice}."
-    if is_newer(found):
+    if is_newer(current):
         return f"{problem}: a newer version of NudgeCampaign has migrated it; install that one."
     return (
         f"{problem}: no release made it, or one that this version cannot upgrade from; "
@@ -57,19 +57,19 @@ def unknown_revision(found: str, *, reset_advice: str | None) -> str:
     )
 
 
-def is_unknown(found: str) -> bool:
+def is_unknown(current: str) -> bool:
     """Whether no migration of this version has the revision."""
-    return found not in known()
+    return current not in known()
 
 
-def is_newer(found: str) -> bool:
+def is_newer(current: str) -> bool:
     """Whether a newer version has made the revision."""
-    return is_unknown(found) and found > head()
+    return is_unknown(current) and current > head()
 
 
-def is_older(found: str | None) -> bool:
+def is_older(current: str | None) -> bool:
     """Whether a database at the revision lacks migrations of this version; None is a database without any."""
-    return found is None or (found != head() and not is_newer(found))
+    return current is None or (current != head() and not is_newer(current))
 
 
 @lru_cache(maxsize=1)
@@ -94,5 +94,5 @@ def revision_of(connection: Connection) -> str | None:
     """As `revision`, on an open connection."""
     if not connection.execute(HAS_VERSION_TABLE).scalar_one():
         return None
-    found: str | None = connection.execute(VERSION).scalar_one_or_none()
-    return found
+    current: str | None = connection.execute(VERSION).scalar_one_or_none()
+    return current

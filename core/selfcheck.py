@@ -76,8 +76,8 @@ def _function_problems(functions: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[s
     """Functions that PUBLIC may execute, and those that our role may not."""
     if public := [name for name, is_public, _ in functions if is_public]:
         yield f"PUBLIC may execute {', '.join(public)}: run `nudge migrate`"
-    if refused := [name for name, _, is_refused in functions if is_refused]:
-        yield f"the role may not execute {', '.join(refused)}: run `nudge migrate`"
+    if missing := [name for name, _, is_refused in functions if is_refused]:
+        yield f"the role may not execute {', '.join(missing)}: run `nudge migrate`"
 
 
 def _table_problems(tables: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:

@@ -108,10 +108,10 @@ def _postgres_reason(error: PostgresError) -> str:
     """The reason for an error of PostgreSQL; its own message for a state that is not listed."""
     state = error.sqlstate or ""
     own = " ".join(str(error.args[0] if error.args else "").split())
-    known = STATES.get(state)
-    if known is None:
+    reason = STATES.get(state)
+    if reason is None:
         return f"PostgreSQL refused it: {own} (SQLSTATE {state})"
-    return known if state in COMPLETE or not own else f"{known} (PostgreSQL: {own})"
+    return reason if state in COMPLETE or not own else f"{reason} (PostgreSQL: {own})"
 
 
 def _network_reason(error: BaseException) -> str | None:

@@ -72,13 +72,13 @@ def _add_request(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict"
 
 def _add_traceback(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     """Replace the error of a log line by its traceback as text, without locals and messages."""
-    found = event.pop("exc_info", None)
-    if isinstance(found, tuple):
-        found = found[1]
-    elif found is not None and not isinstance(found, BaseException):
-        found = sys.exc_info()[1] if found else None
-    if isinstance(found, BaseException):
-        event["exception"] = traceback_text(found)
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is not None and not isinstance(error, BaseException):
+        error = sys.exc_info()[1] if error else None
+    if isinstance(error, BaseException):
+        event["exception"] = traceback_text(error)
     event.pop("stack_info", None)
     return event
 

@@ -67,12 +67,12 @@ def is_blank(text: str) -> bool:
 
 def require_no_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...]) -> None:
     """Raise `InvalidInput` for the first forbidden character, with the text without them as the suggestion."""
-    found = forbidden.search(text)
-    if found is None:
+    match = forbidden.search(text)
+    if match is None:
         return
     clean = strip_directions(forbidden.sub("", BROKEN_LINES.sub(" ", text))).strip()
     raise InvalidInput(
-        f"The text contains a control character (U+{ord(found.group()):04X} at position {found.start() + 1}).",
+        f"The text contains a control character (U+{ord(match.group()):04X} at position {match.start() + 1}).",
         field=field,
         suggestion=f"Write it as {clean[:200]!r}." if clean else "Remove it.",
     )

@@ -102,7 +102,7 @@ class JwksVerifier:
             async with self.session.get(self.url, allow_redirects=False) as response:
                 response.raise_for_status()
                 document = await response.content.read(_MAX_SET_BYTES)
-            found = PyJWKSet.from_json(document.decode()).keys
+            keys = PyJWKSet.from_json(document.decode()).keys
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             log.warning(
                 "issuer's keys not fetched; using the last ones",
@@ -110,7 +110,7 @@ class JwksVerifier:
                 error=describe_error(error),
             )
             return
-        self.keys = {key.key_id: key for key in found if key.key_id is not None and key.key_type in _ALGORITHMS}
+        self.keys = {key.key_id: key for key in keys if key.key_id is not None and key.key_type in _ALGORITHMS}
 
 
 def allowed(key: PyJWK) -> tuple[str, ...]:

@@ -28,8 +28,8 @@ class RecordingMailer:
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002
         """Record the accepted messages."""
-        given = self.answer(envelope, messages) if self.answer else None
-        outcome = given or Answered(
+        planned = self.answer(envelope, messages) if self.answer else None
+        outcome = planned or Answered(
             receipts=[Receipt(ReceiptStatus.ACCEPTED, f"m-{m.delivery_id}") for m in messages]
         )
         if isinstance(outcome, Answered):

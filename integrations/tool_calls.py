@@ -124,13 +124,13 @@ class ToolCalls:
 
     def finish(self) -> list[ToolCall]:
         """The calls in the order of their first fragments, each with a unique id."""
-        found: dict[str, ToolCall] = {}
+        calls: dict[str, ToolCall] = {}
         for number, draft in enumerate(self.drafts):
             if not draft.name and draft.is_blank:
                 continue
-            call_id = draft.id if draft.id and draft.id not in found else f"call_{number}_{len(found)}"
-            found[call_id] = ToolCall(id=call_id, name=draft.name, arguments=draft.arguments)
-        return list(found.values())
+            call_id = draft.id if draft.id and draft.id not in calls else f"call_{number}_{len(calls)}"
+            calls[call_id] = ToolCall(id=call_id, name=draft.name, arguments=draft.arguments)
+        return list(calls.values())
 
     def _begin(self, fragment: Fragment) -> Draft:
         """Begin a call; one beyond the limit is discarded with its fragments."""
@@ -141,8 +141,8 @@ class ToolCalls:
 
     def _belongs_to(self, fragment: Fragment) -> Draft | None:
         """The call that a fragment continues; None if it begins one."""
-        if known := self.by_id.get(fragment.id):
-            return None if self._reuses_id(known, fragment) else known
+        if draft := self.by_id.get(fragment.id):
+            return None if self._reuses_id(draft, fragment) else draft
         previous = self.current if fragment.index is None else self.by_index.get(fragment.index)
         if fragment.id:
             return previous if previous and _continues_with_new_id(previous, fragment) else None
@@ -150,14 +150,14 @@ class ToolCalls:
             return previous if previous and self._continues_with_name(previous, fragment) else None
         return self._continued_without_name(previous, fragment)
 
-    def _reuses_id(self, known: Draft, fragment: Fragment) -> bool:
+    def _reuses_id(self, draft: Draft, fragment: Fragment) -> bool:
         """Whether the fragment is of another call with the same id."""
-        if fragment.name and known.name and fragment.name != known.name:
-            return not self._extends_name(known, fragment)
-        moved = fragment.index is not None and known.index is not None and fragment.index != known.index
-        if moved and fragment.name and known.closed:
+        if fragment.name and draft.name and fragment.name != draft.name:
+            return not self._extends_name(draft, fragment)
+        moved = fragment.index is not None and draft.index is not None and fragment.index != draft.index
+        if moved and fragment.name and draft.closed:
             return True
-        return known.closed and fragment.begins_object and not _repeats(known, fragment)
+        return draft.closed and fragment.begins_object and not _repeats(draft, fragment)
 
     def _continues_with_name(self, previous: Draft, fragment: Fragment) -> bool:
         """Whether a fragment with a name and without an id continues the previous call."""

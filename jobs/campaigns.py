@@ -22,32 +22,32 @@ async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:
 
 async def advance(worker: Worker, job: AdvanceCampaign) -> None:
     """Advance a campaign, and start the jobs that it needs next."""
-    left = await advance_campaign(worker.runtime.work, job.actor, job.campaign_id, worker.runtime.features)
+    remaining = await advance_campaign(worker.runtime.work, job.actor, job.campaign_id, worker.runtime.features)
     ids = {"organization_id": job.organization_id, "campaign_id": job.campaign_id}
-    if left.more_to_skip:
+    if remaining.more_to_skip:
         worker.start(AdvanceCampaign(**ids))
     if not worker.can_send:
         return
-    if left.unknown:
+    if remaining.unknown:
         worker.start(ReconcileCampaign(**ids))
-    if left.status == CampaignStatus.SENDING and left.pending:
+    if remaining.status == CampaignStatus.SENDING and remaining.pending:
         worker.start(SendBatches(**ids))
 
 
 async def find_campaigns(system: SystemScope, after: UUID) -> JobPage:
     """A page of the jobs that campaigns need."""
-    found = await campaigns_to_advance(system, after, PAGE)
+    campaigns = await campaigns_to_advance(system, after, PAGE)
     jobs = [
-        job(organization_id=needs.organization_id, campaign_id=needs.campaign_id)
-        for needs in found
+        job(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id)
+        for campaign in campaigns
         for job, is_needed in (
-            (PrepareCampaign, needs.prepare),
-            (AdvanceCampaign, needs.advance),
-            (ReconcileCampaign, needs.reconcile),
+            (PrepareCampaign, campaign.prepare),
+            (AdvanceCampaign, campaign.advance),
+            (ReconcileCampaign, campaign.reconcile),
         )
         if is_needed
     ]
-    return JobPage(jobs, found[-1].campaign_id if len(found) == PAGE else None)
+    return JobPage(jobs, campaigns[-1].campaign_id if len(campaigns) == PAGE else None)
 
 
 JOBS = (

@@ -32,8 +32,8 @@ def run_dependencies(runtime: Runtime) -> RunDependencies:
 
 async def find_replies(system: SystemScope, after: UUID) -> JobPage:
     """A page of the jobs of replies that no worker is generating."""
-    found = await leases.open_replies(system, after, PAGE)
-    return JobPage(found, found[-1].message_id if len(found) == PAGE else None)
+    replies = await leases.open_replies(system, after, PAGE)
+    return JobPage(replies, replies[-1].message_id if len(replies) == PAGE else None)
 
 
 JOBS = (handles(RunReply, run_reply),)

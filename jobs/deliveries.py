@@ -39,9 +39,9 @@ async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
 
 async def find_campaigns(system: SystemScope, after: UUID) -> JobPage:
     """A page of the jobs of campaigns with pending messages."""
-    found = await campaigns_to_send(system, after, PAGE)
-    jobs = [SendBatches(organization_id=each.organization_id, campaign_id=each.campaign_id) for each in found]
-    return JobPage(jobs, found[-1].campaign_id if len(found) == PAGE else None)
+    campaigns = await campaigns_to_send(system, after, PAGE)
+    jobs = [SendBatches(organization_id=each.organization_id, campaign_id=each.campaign_id) for each in campaigns]
+    return JobPage(jobs, campaigns[-1].campaign_id if len(campaigns) == PAGE else None)
 
 
 async def make_partitions(worker: Worker) -> None:

@@ -41,14 +41,14 @@ async def reconcile_outbox(worker: Worker, job: ReconcileOutbox) -> None:
 
 async def find_outbox(system: SystemScope, after: UUID) -> JobPage:
     """A page of the jobs of organizations with due or unknown system mail."""
-    found = await organizations_with_mail(system, after, PAGE)
+    organizations = await organizations_with_mail(system, after, PAGE)
     jobs = [
-        job(organization_id=needs.organization_id)
-        for needs in found
-        for job, is_needed in ((SendOutbox, needs.send), (ReconcileOutbox, needs.reconcile))
+        job(organization_id=organization.organization_id)
+        for organization in organizations
+        for job, is_needed in ((SendOutbox, organization.send), (ReconcileOutbox, organization.reconcile))
         if is_needed
     ]
-    return JobPage(jobs, found[-1].organization_id if len(found) == PAGE else None)
+    return JobPage(jobs, organizations[-1].organization_id if len(organizations) == PAGE else None)
 
 
 JOBS = (

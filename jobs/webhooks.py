@@ -33,9 +33,9 @@ async def find_unattributed(_: SystemScope, __: UUID) -> JobPage:
 
 async def find_events(system: SystemScope, after: UUID) -> JobPage:
     """A page of the jobs of organizations that have events to apply."""
-    found = await organizations_with_events(system, after, PAGE)
-    jobs = [ApplyEvents(organization_id=organization_id) for organization_id in found]
-    return JobPage(jobs, found[-1] if len(found) == PAGE else None)
+    organizations = await organizations_with_events(system, after, PAGE)
+    jobs = [ApplyEvents(organization_id=organization_id) for organization_id in organizations]
+    return JobPage(jobs, organizations[-1] if len(organizations) == PAGE else None)
 
 
 JOBS = (

@@ -143,14 +143,14 @@ class Difference:
 def differences(connection: Connection) -> list[Difference]:
     """The differences of a database from the files and the models."""
     with connection.begin_nested() as transaction:
-        found = catalogue(connection) | tables(connection)
+        current = catalogue(connection) | tables(connection)
         _rebuild(connection)
-        wanted = catalogue(connection) | _declared_tables(connection)
+        declared = catalogue(connection) | _declared_tables(connection)
         transaction.rollback()
     return [
-        Difference(kind=kind, name=name, found=found.get((kind, name)), wanted=wanted.get((kind, name)))
-        for kind, name in sorted(found.keys() | wanted.keys())
-        if found.get((kind, name)) != wanted.get((kind, name))
+        Difference(kind=kind, name=name, found=current.get((kind, name)), wanted=declared.get((kind, name)))
+        for kind, name in sorted(current.keys() | declared.keys())
+        if current.get((kind, name)) != declared.get((kind, name))
     ]
 
 

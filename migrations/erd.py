@@ -22,12 +22,12 @@ def text() -> str:
 
 
 def _by_noun() -> dict[str, list[Table]]:
-    found: dict[str, list[Table]] = {}
+    tables_of: dict[str, list[Table]] = {}
     for mapper in sorted(Base.registry.mappers, key=lambda each: each.class_.__module__):
         table = mapper.local_table
         if isinstance(table, Table):
-            found.setdefault(mapper.class_.__module__.removeprefix("models."), []).append(table)
-    return {noun: sorted(tables, key=lambda table: table.name) for noun, tables in found.items()}
+            tables_of.setdefault(mapper.class_.__module__.removeprefix("models."), []).append(table)
+    return {noun: sorted(tables, key=lambda table: table.name) for noun, tables in tables_of.items()}
 
 
 def _overview() -> str:

@@ -52,13 +52,13 @@ def main() -> None:
     if not message:
         sys.exit('Name what it does: make migration name="Archive campaigns"')
     with TemporaryDirectory() as home:
-        path, left = asyncio.run(write(message, Path(home)))
+        path, open_differences = asyncio.run(write(message, Path(home)))
     without_marks = re.sub(r" +# ### .*\n", "", path.read_text(encoding="utf-8"))  # "please adjust!"
     path.write_text(without_marks, encoding="utf-8")
     for step in (("check", "--fix-only"), ("format",)):
         subprocess.run([sys.executable, "-m", "ruff", *step, "-q", path], cwd=ROOT, check=True)  # noqa: S603 - ours
     sys.stdout.write(f"Wrote {path.relative_to(ROOT)}: read it, as Alembic sees no rename.\n")
-    for sentence in left:
+    for sentence in open_differences:
         sys.stdout.write(f"To write by hand: {sentence}\n")
 
 
@@ -101,17 +101,17 @@ def supersede(name: str, digest: str) -> bool:
     """Store the text of the last commit as superseded; False if it does not have the digest."""
     path = (sql.FOLDER / f"{name}.sql").relative_to(ROOT)
     command_line = ["git", "show", f"HEAD:{path}"]
-    shown = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    if shown.returncode != 0 or sql.digest_of(shown.stdout) != digest:
+    process = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if process.returncode != 0 or sql.digest_of(process.stdout) != digest:
         return False
     sql.SUPERSEDED.mkdir(exist_ok=True)
-    (sql.SUPERSEDED / f"{name}.{digest}.sql").write_text(shown.stdout, encoding="utf-8")
+    (sql.SUPERSEDED / f"{name}.{digest}.sql").write_text(process.stdout, encoding="utf-8")
     return True
 
 
 def script(connection: Connection, message: str, changed: Mapping[str, str]) -> tuple[Path, list[str]]:
     """Write the script by Alembic, with our additions; returns its path, and the unresolved differences."""
-    left: list[str] = []
+    open_differences: list[str] = []
 
     def add(context: MigrationContext, _: object, scripts: list[MigrationScript]) -> None:
         up, down = scripts[0].upgrade_ops, scripts[0].downgrade_ops
@@ -123,7 +123,9 @@ def script(connection: Connection, message: str, changed: Mapping[str, str]) -> 
         tables = [each.table_name for each in up.ops if isinstance(each, CreateTableOp)]
         new = [name for name in sql.current() if name not in changed and _lacks(different, name)]
         extend(up.ops, down.ops, tables=tables, changed=changed, new=new)
-        left.extend(each.sentence for each in different if not _is_resolved(each, {*changed, *new}, tables))
+        open_differences.extend(
+            each.sentence for each in different if not _is_resolved(each, {*changed, *new}, tables)
+        )
 
     written = command.revision(
         migration.config(connection),
@@ -132,7 +134,7 @@ def script(connection: Connection, message: str, changed: Mapping[str, str]) -> 
         rev_id=revision_id(message, datetime.now(UTC).date()),
         process_revision_directives=cast("Any", add),
     )
-    return Path(cast("Any", written).path), left
+    return Path(cast("Any", written).path), open_differences
 
 
 def leaves(operations: Iterable[MigrateOperation]) -> Iterator[MigrateOperation]:
@@ -164,10 +166,10 @@ def revision_id(message: str, today: date) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
     head = revisions.head()
     day = max(today, datetime.strptime(head[:10], "%Y_%m_%d").replace(tzinfo=UTC).date())
-    found = f"{day:%Y_%m_%d}_{slug}"
-    if found <= head:
-        found = f"{day + timedelta(days=1):%Y_%m_%d}_{slug}"
-    return found[:MAX_REVISION_LENGTH].rstrip("_")
+    revision = f"{day:%Y_%m_%d}_{slug}"
+    if revision <= head:
+        revision = f"{day + timedelta(days=1):%Y_%m_%d}_{slug}"
+    return revision[:MAX_REVISION_LENGTH].rstrip("_")
 
 
 def _lacks(different: list[drift.Difference], function: str) -> bool:

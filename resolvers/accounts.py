@@ -72,8 +72,8 @@ class AccountQueries:
         """The user who is logged in, or `null` without an access token. `UNAUTHENTICATED` if the token is invalid."""
         if info.context.anonymous:
             return None
-        found = await people.person(info.context.reads, info.context.caller.person_id)
-        return _user_of(found) if found else None
+        person = await people.person(info.context.reads, info.context.caller.person_id)
+        return _user_of(person) if person else None
 
 
 @strawberry.type

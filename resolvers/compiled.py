@@ -31,18 +31,20 @@ def _log_fallback(fall_back: execution.Fallback) -> None:
 
 def metrics() -> Iterator[Metric]:
     """Metrics of the compiler in this process."""
-    found = execution.statistics()
-    yield Counter("nudge_graphql_operations_compiled_total", "Plans made.", found["compiled"])
-    yield Counter("nudge_graphql_compile_seconds_total", "Time that plans took to make.", found["compiling_seconds"])
+    statistics = execution.statistics()
+    yield Counter("nudge_graphql_operations_compiled_total", "Plans made.", statistics["compiled"])
+    yield Counter(
+        "nudge_graphql_compile_seconds_total", "Time that plans took to make.", statistics["compiling_seconds"]
+    )
     yield Counter(
         "nudge_graphql_operations_executed_total",
         "Operations, and events of subscriptions, that a plan executed.",
-        found["executed"],
+        statistics["executed"],
     )
     fallen_back = Counter(
         "nudge_graphql_operations_fallen_back_total", "Operations left to graphql-core, by reason.", labels=["reason"]
     )
-    for reason, times in found["fallen_back"].items():
+    for reason, times in statistics["fallen_back"].items():
         fallen_back.add_metric([reason], times)
     yield fallen_back
 

@@ -131,10 +131,10 @@ class RequestContext:
     def load(self, declared: Relation[K, V], key: K, *arguments: object) -> Awaitable[V]:
         """The value of a relation for a key, read in one batch with its siblings; raises `Forbidden`."""
         name = (declared, repr(arguments)) if arguments else declared  # inputs are not hashable
-        found = self.loaders.get(name)
-        if found is None:
-            found = self.loaders[name] = relations.loader(self, declared, arguments)
-        return found.load(key)
+        loader = self.loaders.get(name)
+        if loader is None:
+            loader = self.loaders[name] = relations.loader(self, declared, arguments)
+        return loader.load(key)
 
 
 Info = strawberry.Info[RequestContext, None]

@@ -37,10 +37,10 @@ _read_connections: Final = connections_of(DELIVERIES, listing.counts_of)
 
 
 async def _read_deliveries(
-    reads: Reads, campaign_ids: Sequence[UUID], request: PageRequest, given: DeliveryFilter | None
+    reads: Reads, campaign_ids: Sequence[UUID], request: PageRequest, filter_: DeliveryFilter | None
 ) -> Mapping[UUID, Any]:
     """The same page of each campaign's deliveries that the filter asks for."""
-    return await _read_connections(reads, campaign_ids, request, parse(given, DELIVERIES.fields))
+    return await _read_connections(reads, campaign_ids, request, parse(filter_, DELIVERIES.fields))
 
 
 rows.register(

@@ -225,8 +225,8 @@ def rule_of(field: GraphQLField) -> Rule | None:
 
 def audit_of(field: GraphQLField) -> Audit:
     """The audit actions that a mutation of the GraphQL schema declares."""
-    found: Audit = _metadata(field, AUDIT, default=())
-    return found
+    audit: Audit = _metadata(field, AUDIT, default=())
+    return audit
 
 
 def _metadata(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: ANN401 - metadata holds any value
@@ -237,5 +237,5 @@ def _metadata(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
     """Strawberry's declaration of a field of the GraphQL schema; None for a field of graphql-core itself."""
-    found: StrawberryField | None = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return found
+    definition: StrawberryField | None = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return definition

@@ -49,10 +49,10 @@ def _plain(filter_: object, path: tuple[str, ...]) -> Mapping[str, Any]:
     definition = get_object_definition(filter_, strict=True)
     names = {field.python_name: field.graphql_name or to_camel_case(field.python_name) for field in definition.fields}
     values = ((name, getattr(filter_, python_name)) for python_name, name in names.items())
-    found = {name: _plain_value(value, (*path, name)) for name, value in values if value is not UNSET}
-    if not found and path != PATH:
+    plain = {name: _plain_value(value, (*path, name)) for name, value in values if value is not UNSET}
+    if not plain and path != PATH:
         raise _empty_input(names.values(), path)
-    return found
+    return plain
 
 
 def _plain_value(value: object, path: tuple[str, ...]) -> object:
@@ -65,8 +65,8 @@ def _plain_value(value: object, path: tuple[str, ...]) -> object:
 
 def _empty_input(names: Iterable[str], path: tuple[str, ...]) -> InvalidInput:
     """The error for an input inside a filter none of whose fields is there."""
-    known = [f"`{name}`" for name in names]
-    fields = known[0] if len(known) == 1 else f"at least one of {', '.join(known)}"
+    quoted = [f"`{name}`" for name in names]
+    fields = quoted[0] if len(quoted) == 1 else f"at least one of {', '.join(quoted)}"
     return InvalidInput(
         f"`{path[-1]}` has a filter without any field.",
         field=path,

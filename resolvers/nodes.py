@@ -45,16 +45,16 @@ def collect_nodes(*declared: Sequence[NodeType]) -> None:
 async def _fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
     """The objects with global ids; None for an unknown id, another tenant's, or one that the caller may not read."""
     keys = [decode_global_id(value) for value in values]
-    wanted: dict[str, list[UUID]] = {}
+    ids_by_type: dict[str, list[UUID]] = {}
     for type_name, node_id in filter(None, dict.fromkeys(keys)):
-        wanted.setdefault(type_name, []).append(node_id)
-    found: dict[tuple[str, UUID], Node] = {}
-    for type_name, node_ids in wanted.items():
+        ids_by_type.setdefault(type_name, []).append(node_id)
+    fetched: dict[tuple[str, UUID], Node] = {}
+    for type_name, node_ids in ids_by_type.items():
         kind = NODE_TYPES.get(type_name)
         if kind is not None and info.context.caller.may(kind.permission):
             nodes = await kind.read(info.context.reads, node_ids)
-            found |= {(type_name, node_id): node for node_id, node in nodes.items()}
-    return [found.get(key) if key else None for key in keys]
+            fetched |= {(type_name, node_id): node for node_id, node in nodes.items()}
+    return [fetched.get(key) if key else None for key in keys]
 
 
 @strawberry.type

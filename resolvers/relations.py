@@ -64,10 +64,12 @@ def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple
         context.caller.require(reader.permission)
 
     async def load(keys: list[K]) -> list[Any]:
-        found = await reader.read(context.reads, list(dict.fromkeys(keys)), *arguments)
+        by_key = await reader.read(context.reads, list(dict.fromkeys(keys)), *arguments)
         if reader.optional:
-            return [found.get(key) for key in keys]
-        return [found[key] if key in found else NotFound("The object was deleted at the same time.") for key in keys]
+            return [by_key.get(key) for key in keys]
+        return [
+            by_key[key] if key in by_key else NotFound("The object was deleted at the same time.") for key in keys
+        ]
 
     return DataLoader(load_fn=load, cache=False)
 
@@ -89,7 +91,7 @@ def connections_of(
             return [counted[parent] for parent in ids]
 
         counts = DataLoader(load_fn=count)
-        found = await listing.pages_of(reads, parents, request, condition)
-        return {parent: connection_of(page, partial(counts.load, parent)) for parent, page in found.items()}
+        pages = await listing.pages_of(reads, parents, request, condition)
+        return {parent: connection_of(page, partial(counts.load, parent)) for parent, page in pages.items()}
 
     return read

@@ -46,7 +46,7 @@ def problems(root: Path, current: str) -> list[str]:
 
 def release(root: Path, current: str) -> list[str]:
     """Make the current SDL the base of later comparisons, unless there are problems; returns the problems."""
-    found = problems(root, current)
-    if not found:
+    unresolved = problems(root, current)
+    if not unresolved:
         (root / RELEASED).write_text(current)
-    return found
+    return unresolved

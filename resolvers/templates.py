@@ -67,8 +67,8 @@ class TemplateQueries:
         reads, contact_id = info.context.reads, optional_uuid_of("Contact", input.contact_id)
         contact = await previews.values_for(reads, info.context.caller, contact_id)
         texts = Texts(subject=input.subject, html_content=input.html_content, text_content=input.text_content)
-        found = await previews.render(reads, texts, contact, name=input.name)
-        return RenderedPreview(subject=found.subject, html_content=found.html, text_content=found.text)
+        rendered = await previews.render(reads, texts, contact, name=input.name)
+        return RenderedPreview(subject=rendered.subject, html_content=rendered.html, text_content=rendered.text)
 
 
 @strawberry.type

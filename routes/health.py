@@ -15,14 +15,14 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        found = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
+        state = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
         report = {
-            "ready": found.failure is None,
-            "problem": found.failure,
-            "degraded": found.degradation,
+            "ready": state.failure is None,
+            "problem": state.failure,
+            "degraded": state.degradation,
             "features_off": sorted(runtime.features.off),
         }
-        return JSONResponse(report, status_code=503 if found.failure else 200)
+        return JSONResponse(report, status_code=503 if state.failure else 200)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})

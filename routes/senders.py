@@ -19,10 +19,10 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
     """`GET` and `POST /confirm-sender/{token}`."""
 
     async def page(request: Request) -> Response:
-        found = await confirming.find_confirmation(runtime.system, request.path_params["token"])
-        if found is None:
+        confirmation = await confirming.find_confirmation(runtime.system, request.path_params["token"])
+        if confirmation is None:
             return unknown()
-        actor, sender_id = found
+        actor, sender_id = confirmation
         pending = await confirming.read_request(runtime.reads(actor.tenant), sender_id)
         if pending is None:
             return unknown()
@@ -36,11 +36,11 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def confirm(request: Request) -> Response:
         token = request.path_params["token"]
-        found = await confirming.find_confirmation(runtime.system, token)
-        if found is None:
+        confirmation = await confirming.find_confirmation(runtime.system, token)
+        if confirmation is None:
             return unknown()
         try:
-            async with runtime.work.begin(found[0]) as uow:
+            async with runtime.work.begin(confirmation[0]) as uow:
                 row = await confirming.confirm(uow, token)
         except TokenInvalid:
             return unknown()

@@ -50,20 +50,20 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return await click(link) if request.method == "POST" else await page(link)
 
     async def page(link: UnsubscribeLink) -> Response:
-        found = await read_subscription(runtime.reads(link.actor.tenant), link)
-        if found is None:
+        subscription = await read_subscription(runtime.reads(link.actor.tenant), link)
+        if subscription is None:
             return unknown()
-        name = escape(found.organization_name)
-        if found.is_unsubscribed:
+        name = escape(subscription.organization_name)
+        if subscription.is_unsubscribed:
             return answer("You are unsubscribed", f"<p>{name} will not send you e-mail again.</p>")
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{_ASK}")
 
     async def click(link: UnsubscribeLink) -> Response:
         # Everything that the answer needs is read first: after the commit, an outage must not turn it into an error.
-        found = await read_subscription(runtime.reads(link.actor.tenant), link)
-        if found is None or not await unsubscribe(runtime.work, link):
+        subscription = await read_subscription(runtime.reads(link.actor.tenant), link)
+        if subscription is None or not await unsubscribe(runtime.work, link):
             return unknown()
-        name = escape(found.organization_name)
+        name = escape(subscription.organization_name)
         return answer("You are unsubscribed", f"<p>You will get no more e-mail from {name}.</p>")
 
     guarded = handle_outage(endpoint, unavailable)

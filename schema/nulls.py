@@ -75,7 +75,7 @@ def drop_null_defaults(schema: GraphQLSchema) -> None:
                     _without_null(argument)
 
 
-def _without_null(given: GraphQLArgument | GraphQLInputField) -> None:
-    if given.default_value is None:
-        given.default_value = Undefined
-        given.description = f"{given.description} {AS_LEFT_OUT}" if given.description else AS_LEFT_OUT
+def _without_null(definition: GraphQLArgument | GraphQLInputField) -> None:
+    if definition.default_value is None:
+        definition.default_value = Undefined
+        definition.description = f"{definition.description} {AS_LEFT_OUT}" if definition.description else AS_LEFT_OUT

@@ -24,8 +24,8 @@ class Relation(Generic[K, V]):
 
     def of(self, info: strawberry.Info, key: K, *arguments: object) -> Awaitable[V]:
         """The value for the key; objects of one answer with equal arguments are read together."""
-        found: Awaitable[V] = info.context.load(self, key, *arguments)
-        return found
+        related: Awaitable[V] = info.context.load(self, key, *arguments)
+        return related
 
 
 def key_of(node: object, column: str = "id") -> UUID:
@@ -40,5 +40,5 @@ def key_or_none(node: object, column: str) -> UUID | None:
 
 def known(node: object, name: str) -> object | None:
     """What was read with the row already, under that name; None where it was not."""
-    found: object | None = getattr(node, name, None)
-    return found
+    value: object | None = getattr(node, name, None)
+    return value

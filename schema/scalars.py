@@ -29,23 +29,23 @@ def parse_datetime(value: object) -> datetime:
     """An RFC 3339 `date-time` in UTC, its fraction cut to microseconds; raises `GraphQLError` for anything else."""
     if not isinstance(value, str):
         raise GraphQLError(f"DateTime must be a string in RFC 3339 form. {EXAMPLE}")
-    found = DATE_TIME.fullmatch(value) if len(value) <= MAX_DATE_TIME_CHARACTERS else None
-    if found is None:
+    match = DATE_TIME.fullmatch(value) if len(value) <= MAX_DATE_TIME_CHARACTERS else None
+    if match is None:
         raise GraphQLError(f"Not a DateTime: {value[:40]!r}. {hint(value)}{EXAMPLE}")
     try:
-        return moment_of(found)
+        return moment_of(match)
     except ValueError as error:
         raise GraphQLError(f"Not a DateTime: {value[:40]!r}: {error}. {EXAMPLE}") from None
     except OverflowError:
         raise GraphQLError(f"DateTime is out of range: {value[:40]!r}. {EXAMPLE}") from None
 
 
-def moment_of(found: re.Match[str]) -> datetime:
+def moment_of(match: re.Match[str]) -> datetime:
     """The moment of a well-formed `date-time`; raises `ValueError` for no such day, `OverflowError` out of range.
 
     A leap second counts as the second after it, as in POSIX time. It can only be the last of a month in UTC.
     """
-    *numbers, fraction, sign, hours, minutes = found.groups()
+    *numbers, fraction, sign, hours, minutes = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     leap = second == LEAP_SECOND
     local = datetime(year, month, day, hour, minute, second - leap, tzinfo=UTC)

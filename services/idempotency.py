@@ -63,14 +63,14 @@ async def _claim(uow: UnitOfWork, key: str, operation: str, fingerprint: bytes) 
         "expires_at": func.now() + _LIFETIME,
     }
     statement = insert(IdempotencyKey).values(organization_id=uow.tenant.organization_id, key=key, **values)
-    taken = await uow.rows(
+    rows = await uow.rows(
         statement.on_conflict_do_update(
             index_elements=[IdempotencyKey.organization_id, IdempotencyKey.key],
             set_=values,
             where=IdempotencyKey.expires_at <= func.now(),
         ).returning(IdempotencyKey.key)
     )
-    return bool(taken)
+    return bool(rows)
 
 
 async def _stored(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]:

@@ -81,13 +81,13 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
 
 async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
     """The ids without duplicates; raises `NotFound` for the first that is no list of the tenant."""
-    wanted = [list_id for list_id in list_ids if list_id is not None]
-    rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(wanted))) if wanted else ()
-    found = {row[0] for row in rows}
+    requested = [list_id for list_id in list_ids if list_id is not None]
+    rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(requested))) if requested else ()
+    existing = {row[0] for row in rows}
     for index, list_id in enumerate(list_ids):
-        if list_id not in found:
+        if list_id not in existing:
             raise LISTS.not_found((*field, str(index)))
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(requested))
 
 
 async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -100,10 +100,10 @@ async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, in
 async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
     """The lists of each contact, ordered by name, in one statement."""
     rows = await reads.rows_as(tuple, _OF_CONTACTS, {"wanted": list(contact_ids)})
-    found: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}
+    lists: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}
     for contact_id, *values in rows:
-        found[contact_id].append(ListRow._make(values))
-    return found
+        lists[contact_id].append(ListRow._make(values))
+    return lists
 
 
 async def add_members(uow: UnitOfWork, list_ids: Sequence[UUID], contact_ids: Sequence[UUID]) -> int:

@@ -69,25 +69,25 @@ async def create(uow: UnitOfWork, values: TemplateChanges) -> TemplateRow:
 
 async def update(uow: UnitOfWork, template_id: UUID | None, changes: TemplateChanges) -> TemplateRow:
     """Change a template; campaigns made from it keep the texts they have. Raises as `create`, and `NotFound`."""
-    found = await TEMPLATES.lock(uow, template_id)
-    texts = with_changes(texts_of(found), changes)
-    name = changed_name(changes["name"]) if "name" in changes else found.name
+    template = await TEMPLATES.lock(uow, template_id)
+    texts = with_changes(texts_of(template), changes)
+    name = changed_name(changes["name"]) if "name" in changes else template.name
     await check_content(**texts)
-    row = change(Template).where(Template.id == found.id).values(name=name, **texts, updated_at=func.now())
+    row = change(Template).where(Template.id == template.id).values(name=name, **texts, updated_at=func.now())
     try:
         rows = await uow.rows_as(TemplateRow, row.returning(*TEMPLATES.columns))
     except IntegrityError as error:
         raise _name_taken(name) from error
-    await audit.record(uow, "template.updated", found.id, {"changed": sorted(changes)})
+    await audit.record(uow, "template.updated", template.id, {"changed": sorted(changes)})
     return rows[0]
 
 
 async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
     """Delete a template and return it; campaigns made from it stay. Raises `NotFound`."""
-    found = await TEMPLATES.require(uow, template_id)
-    await uow.execute(delete_from(Template).where(Template.id == found.id))
-    await audit.record(uow, "template.deleted", found.id, {"name": found.name})
-    return found
+    template = await TEMPLATES.require(uow, template_id)
+    await uow.execute(delete_from(Template).where(Template.id == template.id))
+    await audit.record(uow, "template.deleted", template.id, {"name": template.name})
+    return template
 
 
 def _name_taken(name: str) -> NameTaken:

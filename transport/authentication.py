@@ -21,5 +21,5 @@ async def authenticate(identity: Identity, header: str | None) -> tuple[Session 
         return cached, None
     try:
         return await identity.session(token), None
-    except Unauthenticated as refused:
-        return None, refused
+    except Unauthenticated as error:
+        return None, error

@@ -109,9 +109,9 @@ class Executor:
         except DocumentInvalid as invalid:
             balance = self.budgets.balance(context.budget_key)
             return error_response(self._format_errors(invalid.errors, context), 400, balance=balance)
-        except RequestRefused as refused:
-            error, balance = refused.to_dict(context.request_id), self.budgets.balance(context.budget_key)
-            return error_response([error], refused.status, refused.retry_after, balance=balance)
+        except RequestRefused as refusal:
+            error, balance = refusal.to_dict(context.request_id), self.budgets.balance(context.budget_key)
+            return error_response([error], refusal.status, refusal.retry_after, balance=balance)
         return await self.execute(operation, request, context, points)
 
     def _format_errors(self, errors: Sequence[GraphQLError], context: RequestContext) -> list[dict[str, Any]]:
@@ -208,9 +208,9 @@ def status_of(body: dict[str, Any]) -> tuple[int, int]:
     """
     if "errors" not in body or any(value is not None for value in (body["data"] or {}).values()):
         return 200, 0
-    found = [error["extensions"] for error in body["errors"]]
+    extensions = [error["extensions"] for error in body["errors"]]
     for code, status in ((INTERNAL, UNAVAILABLE_STATUS), (RATE_LIMITED, RATE_LIMITED_STATUS)):
-        wait = max((each.get("retryAfter", 0) for each in found if each["code"] == code), default=0)
+        wait = max((each.get("retryAfter", 0) for each in extensions if each["code"] == code), default=0)
         if wait:
             return status, wait
     return 200, 0

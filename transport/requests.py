@@ -67,10 +67,10 @@ def from_body(body: bytes) -> GraphQLRequest:
 def from_query_string(raw: bytes) -> GraphQLRequest:
     """The request of a GET; raises `RequestRefused`."""
     try:
-        found = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        parsed = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
     except ValueError:
         raise RequestRefused("The query string cannot be read.") from None
-    parameters: dict[str, Any] = {name: values[-1] for name, values in found.items()}
+    parameters: dict[str, Any] = {name: values[-1] for name, values in parsed.items()}
     for name in ("variables", "extensions"):
         if parameters.get(name):
             try:

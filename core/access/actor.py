@@ -66,10 +66,10 @@ class Actor:
     @property
     def person_id(self) -> UUID:
         """The id of the user, or of Maya's user; raises `Forbidden` for any other actor."""
-        found = self.tenant.user_id
-        if found is None:
+        user_id = self.tenant.user_id
+        if user_id is None:
             raise Forbidden("Only a user can do this, with a personal access token.")
-        return found
+        return user_id
 
     def may(self, permission: Permission) -> bool:
         """Whether the actor's rights include the permission."""
@@ -79,8 +79,8 @@ class Actor:
         """Raise `Forbidden` unless the actor's rights include the permission."""
         if permission not in self.rights.permissions:
             role = self.rights.role
-            whose = f"Your role ({role}) does" if role else "Your permissions do"
-            raise Forbidden(f"{whose} not include {permission}.")
+            subject = f"Your role ({role}) does" if role else "Your permissions do"
+            raise Forbidden(f"{subject} not include {permission}.")
 
 
 def user_actor(organization_id: UUID, user_id: UUID, role: Role | None) -> Actor:

@@ -77,7 +77,7 @@ async def dispose(engine: AsyncEngine) -> None:
 
 def read_side(engine: AsyncEngine) -> ReadSide:
     """The read side of an engine, created at the first call."""
-    found = _read_sides.get(engine)
-    if found is None:
-        found = _read_sides[engine] = ReadSide(engine.execution_options(isolation_level="AUTOCOMMIT"))
-    return found
+    side = _read_sides.get(engine)
+    if side is None:
+        side = _read_sides[engine] = ReadSide(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    return side

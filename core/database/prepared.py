@@ -129,16 +129,16 @@ class ProjectionCache:
         have a limited number of values.
         """
         shape = (form, columns)
-        found = self.narrow.get(shape)
-        if found is not None:
+        statement = self.narrow.get(shape)
+        if statement is not None:
             self.narrow.move_to_end(shape)
-            return found
+            return statement
         if any(each is not None for each in columns) and self._is_repeated(shape):
             return self._store(shape, build(*columns))
-        found = self.whole.get(form)
-        if found is None:
-            found = self.whole[form] = prepare(build(*(None for _ in columns)))
-        return found
+        statement = self.whole.get(form)
+        if statement is None:
+            statement = self.whole[form] = prepare(build(*(None for _ in columns)))
+        return statement
 
     def _is_repeated(self, shape: Hashable) -> bool:
         """Whether the shape was requested before, among the last 200 shapes requested once."""
@@ -161,7 +161,7 @@ class ProjectionCache:
 
 def project(
     columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]],
-    wanted: Container[str] | None,
+    selected: Container[str] | None,
     unread: str = "unread",
 ) -> list[ColumnElement[Any] | InstrumentedAttribute[Any]]:
     """The columns, with a typed NULL in place of each column that is not in `wanted`; None wants all columns.
@@ -170,7 +170,7 @@ def project(
     """
     return [
         column
-        if wanted is None or column.key in wanted
+        if selected is None or column.key in selected
         else cast(null(), column.type).label(f"{unread}_{column.key}")
         for column in columns
     ]

@@ -77,16 +77,16 @@ class ReadScope:
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """All rows of a SELECT, under the tenant's policies."""
         prepared = prepared_selects.get(statement) if self.pool is not None else None
-        found = await self._fetch(prepared, statement, parameters)
-        return found if prepared is None else prepared.rows(found)
+        records = await self._fetch(prepared, statement, parameters)
+        return records if prepared is None else prepared.rows(records)
 
     async def rows_as(
         self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
     ) -> list[R]:
         """All rows of a SELECT, under the tenant's policies, as tuples of the class `row`."""
         prepared = prepared_selects.get(statement) if self.pool is not None else None
-        found = await self._fetch(prepared, statement, parameters)
-        return as_tuples(row, found if prepared is None else prepared.values(found))
+        records = await self._fetch(prepared, statement, parameters)
+        return as_tuples(row, records if prepared is None else prepared.values(records))
 
     async def _fetch(
         self,
@@ -137,12 +137,12 @@ class ReadScope:
             self.waiting.popleft()
 
 
-def as_tuples(row: type[R], found: Sequence[Any]) -> list[R]:
+def as_tuples(row: type[R], records: Sequence[Any]) -> list[R]:
     """The rows as tuples of the class; raises `TypeError` if a named tuple has another number of fields."""
-    if found and len(found[0]) != len(getattr(row, "_fields", found[0])):
-        raise TypeError(f"{row.__name__} does not have {len(found[0])} fields")
+    if records and len(records[0]) != len(getattr(row, "_fields", records[0])):
+        raise TypeError(f"{row.__name__} does not have {len(records[0])} fields")
     new = tuple.__new__
-    return [new(row, each) for each in found]
+    return [new(row, each) for each in records]
 
 
 class SystemScope:

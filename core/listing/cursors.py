@@ -111,18 +111,18 @@ def encode_cursors(keys: Keys[K], tag: bytes, positions: Iterable[tuple[K, UUID]
 
 def _encode_together(packed: Sequence[bytes]) -> list[str]:
     """Encode all cursors in one call: without padding, base64 of the whole is base64 of the parts."""
-    whole = urlsafe_b64encode(b"".join(packed)).decode("ascii")
-    step = len(whole) // len(packed)
-    return [whole[at : at + step] for at in range(0, len(whole), step)]
+    encoded = urlsafe_b64encode(b"".join(packed)).decode("ascii")
+    step = len(encoded) // len(packed)
+    return [encoded[at : at + step] for at in range(0, len(encoded), step)]
 
 
 def decode_cursor(keys: Keys[K], tag: bytes, cursor: str) -> tuple[K, UUID]:
     """The sort key and id in a cursor; raises `ValueError` for any other text."""
     if len(cursor) > MAX_CURSOR_LENGTH:
         raise ValueError("too long")
-    found = urlsafe_b64decode(cursor.encode("ascii"))
-    if len(found) < TAG_BYTES + ID_BYTES or urlsafe_b64encode(found).decode("ascii") != cursor:
+    decoded = urlsafe_b64decode(cursor.encode("ascii"))
+    if len(decoded) < TAG_BYTES + ID_BYTES or urlsafe_b64encode(decoded).decode("ascii") != cursor:
         raise ValueError("not base64")
-    if not found.startswith(tag):
+    if not decoded.startswith(tag):
         raise ValueError("of another list or order")
-    return keys.unpack(found[TAG_BYTES:-ID_BYTES]), UUID(bytes=found[-ID_BYTES:])
+    return keys.unpack(decoded[TAG_BYTES:-ID_BYTES]), UUID(bytes=decoded[-ID_BYTES:])

@@ -52,9 +52,9 @@ class Field(Protocol):
 Fields: TypeAlias = Mapping[str, Field]
 
 
-def unsupported(kind: object, found: object) -> TypeError:
+def unsupported(kind: object, value: object) -> TypeError:
     """The error for an operator or condition that a kind of field does not support: a bug, not invalid input."""
-    return TypeError(f"{type(kind).__name__} does not support {found!r}")
+    return TypeError(f"{type(kind).__name__} does not support {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +190,14 @@ class SetField:
             if len(values) > MAX_VALUES:
                 raise InvalidInput(f"At most {MAX_VALUES} values.", field=path, code=ErrorCode.TOO_MANY)
             checked = dict.fromkeys(self.check(value, path) for value in values)
-            known = tuple(value for value in checked if value is not None)
+            valid = tuple(value for value in checked if value is not None)
             match operator:
                 case "hasAny":
-                    yield HasAny(name, known)
+                    yield HasAny(name, valid)
                 case "hasAll":
-                    yield HasAll(name, known) if len(known) == len(checked) else NOTHING
+                    yield HasAll(name, valid) if len(valid) == len(checked) else NOTHING
                 case "hasNone":
-                    yield Not(HasAny(name, known))
+                    yield Not(HasAny(name, valid))
                 case _:
                     raise unsupported(self, operator)
 
@@ -215,8 +215,8 @@ class SetField:
 
     def _owners(self, values: Sequence[object]) -> Select[UUID]:
         """The ids of the owners whose sets have at least one of the values."""
-        wanted = literal(list(values), ARRAY(self.value.type))
-        return select(self.owner).where(self.value == any_(wanted))
+        array = literal(list(values), ARRAY(self.value.type))
+        return select(self.owner).where(self.value == any_(array))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

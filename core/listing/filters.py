@@ -41,9 +41,9 @@ def _nested(filter_input: Mapping[str, Any], depth: int) -> Iterator[Mapping[str
 def _parsed(filter_input: Mapping[str, Any], fields: Fields) -> Condition:
     """Parse a filter and the filters nested in it."""
     own = {name: value for name, value in filter_input.items() if name not in COMBINATORS}
-    found = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in filter_input.get("and", ()))]
+    conditions = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in filter_input.get("and", ()))]
     if "or" in filter_input:
-        found.append(Or(tuple(_parsed(inner, fields) for inner in filter_input["or"])))
+        conditions.append(Or(tuple(_parsed(inner, fields) for inner in filter_input["or"])))
     if "not" in filter_input:
-        found.append(Not(_parsed(filter_input["not"], fields)))
-    return all_of(*found)
+        conditions.append(Not(_parsed(filter_input["not"], fields)))
+    return all_of(*conditions)

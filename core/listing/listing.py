@@ -61,8 +61,8 @@ class Listing(Generic[R]):
         self._id_index = names.index("id")
         self.columns: tuple[InstrumentedAttribute[Any], ...] = tuple(getattr(model, name) for name in names)
         self.select = select(*self.columns)
-        wanted = bindparam("wanted", type_=Uuid)
-        by_id = self.select.where(model.id == wanted)
+        wanted_id = bindparam("wanted", type_=Uuid)
+        by_id = self.select.where(model.id == wanted_id)
         self._by_id = prepare(by_id) if by_ids is None else None
         self._by_id_locked = by_id.with_for_update(key_share=True)  # rows may refer to it meanwhile
         if by_ids is None:
@@ -85,10 +85,10 @@ class Listing(Generic[R]):
 
     async def require(self, reads: Reads, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
         """The tenant's row with this id; raises `NotFound`, also for another tenant's id and for None."""
-        found = await self.get(reads, id_) if id_ else None
-        if found is None:
+        row = await self.get(reads, id_) if id_ else None
+        if row is None:
             raise self.not_found(field)
-        return found
+        return row
 
     async def lock(self, uow: UnitOfWork, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
         """As `require`, with the row locked until the unit of work ends."""
@@ -153,21 +153,21 @@ class Listing(Generic[R]):
         if self.parent is None:
             raise self._without_parent()
         parameters = {"parents": list(parents), **page_parameters(self.order, request)}
-        found: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
+        rows_of: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
         index = self.row._fields.index(self.parent.key)  # type: ignore[attr-defined] # as above
         for row in await reads.rows_as(self.row, self.pages_statement(request, condition), parameters):
-            found[row[index]].append(row)
-        return {parent_id: page_of(rows, self.order, request) for parent_id, rows in found.items()}
+            rows_of[row[index]].append(row)
+        return {parent_id: page_of(rows, self.order, request) for parent_id, rows in rows_of.items()}
 
     def pages_statement(self, request: PageRequest, condition: Condition = EVERYTHING) -> Select[*tuple[Any, ...]]:
         """The statement of `pages_of`; its parameter `parents` is an array of ids."""
         if condition is not EVERYTHING:
             return self._pages_within(request, condition)
         shape = _shape(self.order, request)
-        found = self._pages_of.get(shape)
-        if found is None:
-            found = self._pages_of[shape] = prepare(self._pages_within(request, condition))
-        return found
+        statement = self._pages_of.get(shape)
+        if statement is None:
+            statement = self._pages_of[shape] = prepare(self._pages_within(request, condition))
+        return statement
 
     def _pages_within(self, request: PageRequest, condition: Condition) -> Select[*tuple[Any, ...]]:
         statement = self._where(self.select, condition).where(PARENTS.c.id == self.parent)

@@ -70,12 +70,12 @@ class Page(Generic[T]):
 
 def page_parameters(order: Order[K], page: PageRequest) -> dict[str, object]:
     """The parameters of a `paged` statement; raises `CursorInvalid`."""
-    found: dict[str, object] = {"page_rows": page.size + 1}
+    parameters: dict[str, object] = {"page_rows": page.size + 1}
     if page.after is not None:
-        found["after_key"], found["after_id"] = order.position(page.after, "after")
+        parameters["after_key"], parameters["after_id"] = order.position(page.after, "after")
     if page.before is not None:
-        found["before_key"], found["before_id"] = order.position(page.before, "before")
-    return found
+        parameters["before_key"], parameters["before_id"] = order.position(page.before, "before")
+    return parameters
 
 
 def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[*Ts]:

@@ -171,10 +171,10 @@ class RedisBackend(BroadcastBackend):
         subscribed: set[str] = set()
         while True:
             self._topics_changed.clear()
-            wanted = {*self._topics, self._heartbeat_topic}
-            await self._send(connection, "UNSUBSCRIBE", subscribed - wanted)
-            await self._send(connection, "SUBSCRIBE", wanted - subscribed)
-            subscribed = wanted
+            required = {*self._topics, self._heartbeat_topic}
+            await self._send(connection, "UNSUBSCRIBE", subscribed - required)
+            await self._send(connection, "SUBSCRIBE", required - subscribed)
+            subscribed = required
             await self._topics_changed.wait()
 
     async def _send(self, connection: AbstractConnection, command: str, topics: set[str]) -> None:

@@ -135,7 +135,7 @@ class PostmarkMailer:
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """Search for the batch id in the metadata, page by page."""
-        found: dict[str, str] = {}
+        message_ids: dict[str, str] = {}
         offset = 0
         while True:
             page = await self.search(batch_id, stream, offset)
@@ -143,10 +143,10 @@ class PostmarkMailer:
                 metadata = hit.get("Metadata")
                 delivery = metadata.get("delivery") if isinstance(metadata, dict) else None
                 if isinstance(delivery, str):
-                    found.setdefault(delivery, _message_id_of(hit))
+                    message_ids.setdefault(delivery, _message_id_of(hit))
             offset += PAGE
             if offset >= page.total or not page.hits:
-                return found
+                return message_ids
 
     async def search(self, batch_id: str, stream: Stream, offset: int) -> SearchPage:
         """Fetch a page of the outbound messages of a batch; raises `SearchFailed`."""

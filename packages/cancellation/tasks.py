@@ -97,9 +97,9 @@ async def _finished(name: str, work: asyncio.Task[Any]) -> None:
 async def sleep_through(seconds: float) -> None:
     """Sleep; a cancellation without a request does not end the sleep."""
     until = monotonic() + seconds
-    while (left := until - monotonic()) > 0:
+    while (remaining := until - monotonic()) > 0:
         try:
-            await asyncio.sleep(left)
+            await asyncio.sleep(remaining)
         except asyncio.CancelledError:
             if is_cancellation_requested():
                 raise

@@ -239,13 +239,13 @@ class Compilation:
             if self.budget is not None and not self.budget.has_time():
                 return self._graphql_core_plan(type_, details)
             started, fields = time.perf_counter(), self.fields + self.bulk_fields
-            found, objects, lists = set(self.plans_by_details), set(self.object_plans), set(self.list_functions)
+            detail_keys, objects, lists = set(self.plans_by_details), set(self.object_plans), set(self.list_functions)
             try:
                 plan = self.object_plan(type_, details)
                 self._compile_pending()
             except Exception as error:  # noqa: BLE001 - the operation is being executed and must complete
                 for plans, before in (
-                    (self.plans_by_details, found),
+                    (self.plans_by_details, detail_keys),
                     (self.object_plans, objects),
                     (self.list_functions, lists),
                 ):
@@ -272,12 +272,12 @@ class Compilation:
     def list_function(self, field: Field, type_: GraphQLList[Any]) -> tuple[Position, str]:
         """The position of the list's items, and the name of the function that completes an iterable of them."""
         key = (field, id(type_))
-        found = self.list_functions.get(key)
-        if found is None:
+        function = self.list_functions.get(key)
+        if function is None:
             item = Position(field, type_.of_type, completer(self, field, type_.of_type))
-            found = self.list_functions[key] = (item, f"l{next(self.numbers)}")
-            self.lines += generate_list(self, found[1], field, item, type_.of_type)
-        return found
+            function = self.list_functions[key] = (item, f"l{next(self.numbers)}")
+            self.lines += generate_list(self, function[1], field, item, type_.of_type)
+        return function
 
     def plan_field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field | None:
         """The field, or None where the type has no such field (it is then left out of the response)."""

@@ -218,9 +218,9 @@ def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQL
         return await completed if run.is_awaitable(completed) else completed
 
     def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
-        known = plans_by_class.get(type(value))
-        if known is not None and not hasattr(value, CAST):
-            return known.execute(run, value, path)
+        cached = plans_by_class.get(type(value))
+        if cached is not None and not hasattr(value, CAST):
+            return cached.execute(run, value, path)
         info = run.info(field, field_path(path))
         name = (type_.resolve_type or run.type_resolver)(value, info, type_)
         if run.is_awaitable(name):

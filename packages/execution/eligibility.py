@@ -49,17 +49,17 @@ def _reachable_selections(
 ) -> Iterator[FieldNode | InlineFragmentNode | FragmentSpreadNode]:
     """Every selection that the operation reaches, each fragment's once."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    waiting: list[SelectionSetNode] = [operation.selection_set]
+    pending: list[SelectionSetNode] = [operation.selection_set]
     count = 0
-    while waiting:
-        for selection in waiting.pop().selections:
+    while pending:
+        for selection in pending.pop().selections:
             count += 1
             if count > MAX_SELECTIONS:
                 raise NotCompilable("too large")
             if isinstance(selection, FieldNode | InlineFragmentNode):
                 yield selection
                 if selection.selection_set:
-                    waiting.append(selection.selection_set)
+                    pending.append(selection.selection_set)
             elif isinstance(selection, FragmentSpreadNode):
                 yield selection
                 fragment = fragments.pop(selection.name.value, None)
@@ -67,4 +67,4 @@ def _reachable_selections(
                     continue
                 if fragment.variable_definitions:
                     raise NotCompilable("fragment arguments")
-                waiting.append(fragment.selection_set)
+                pending.append(fragment.selection_set)

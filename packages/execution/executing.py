@@ -134,10 +134,10 @@ def subscribe(
 
 
 def _compiled_executor_for(
-    given: type[Executor[Any]] | None, default: type[PlanExecutor], document: DocumentNode, name: str | None
+    requested: type[Executor[Any]] | None, default: type[PlanExecutor], document: DocumentNode, name: str | None
 ) -> type[Executor[Any]]:
     """The class to execute with; one that is neither ours nor graphql-core's stays as it is, and is counted."""
-    found = compiled_class(given, default)
-    if not issubclass(found, PlanExecutor):
+    executor = compiled_class(requested, default)
+    if not issubclass(executor, PlanExecutor):
         record_fallback("own executor class", None, document, name)
-    return found
+    return executor

@@ -22,12 +22,12 @@ def core_path(path: ThinPath | None) -> Path | None:
 
 def path_keys(path: ThinPath | None) -> list[str | int]:
     """The keys from the root of the response to the value."""
-    found: list[str | int] = []
+    keys: list[str | int] = []
     while path is not None:
-        found.append(path[1])
+        keys.append(path[1])
         path = path[0]
-    found.reverse()
-    return found
+    keys.reverse()
+    return keys
 
 
 def field_path(path: ThinPath) -> ThinPath:

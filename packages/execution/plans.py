@@ -208,9 +208,9 @@ class PlanCache:
     def find_operation(self, document: DocumentNode, name: str | None) -> CachedOperation | None:
         """The cached operation of this document, by identity or by text."""
         with self.lock:
-            known = self.lookup(document, name)
-            if known is not None:
-                return known
+            cached = self.lookup(document, name)
+            if cached is not None:
+                return cached
             key = (_document_text(document), name)
             operation = self.operations.get(key)
             if operation is None or operation.document != document:
@@ -249,8 +249,8 @@ class PlanCache:
         operation = CachedOperation(document, name, run)
         try:
             operation.conditions, operation.selections = condition_variables(document, run.operation)
-        except NotCompilable as refused:
-            operation.not_compilable = str(refused)
+        except NotCompilable as error:
+            operation.not_compilable = str(error)
         self.operations[key] = operation
         self._add_alias(operation, document, key)
         while len(self.operations) > limits.max_operations:
@@ -332,8 +332,8 @@ def _compile_plan(run: PlanRun, budget: OperationBudget, *, custom_default: bool
             budget=budget,
         )
         return Plan(compilation)
-    except NotCompilable as refused:
-        return str(refused)
+    except NotCompilable as reason:
+        return str(reason)
     except GraphQLError:
         return "condition without a value"
     except RecursionError:
@@ -361,10 +361,10 @@ def find_plan(
 ) -> Plan | None:
     """The plan for this execution; None when graphql-core must execute it, which is counted and reported."""
     cache = plan_cache(run.schema)
-    found = cache.find_plan(run, document, name, operation)
-    if isinstance(found, Plan):
-        return found
-    record_fallback(found, cache.find_operation(document, name), document, name)
+    plan = cache.find_plan(run, document, name, operation)
+    if isinstance(plan, Plan):
+        return plan
+    record_fallback(plan, cache.find_operation(document, name), document, name)
     return None
 
 

@@ -158,30 +158,30 @@ def selected_columns(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, .
     nodes = raw_info(info).field_nodes
     if not isinstance(nodes, PlanNodes):
         return _columns_of_fields(info, READERS_BY_ROW[row], paths)
-    found = nodes.cache.get((row, paths))
-    if found is None:
-        found = nodes.cache[row, paths] = _columns_of_fields(info, READERS_BY_ROW[row], paths)
-    return found
+    columns = nodes.cache.get((row, paths))
+    if columns is None:
+        columns = nodes.cache[row, paths] = _columns_of_fields(info, READERS_BY_ROW[row], paths)
+    return columns
 
 
 def _columns_of_fields(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]]) -> frozenset[str]:
     """The columns of the fields that are selected at the paths."""
     selection = selected_fields(info)
     fields = _schema_fields(raw_info(info), reader.type_)
-    found: set[str] = set()
+    columns: set[str] = set()
     for name in fields.keys() & {name for path in paths for name in selection.at(*path)}:
         python_name, is_method = fields[name]
         read_by = None if is_method else reader.columns.get(python_name)
-        found |= reader.columns_of_method(python_name) if read_by is None else {reader.column(read_by[0])}
-    return frozenset(found)
+        columns |= reader.columns_of_method(python_name) if read_by is None else {reader.column(read_by[0])}
+    return frozenset(columns)
 
 
 def _schema_fields(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, tuple[str, bool]]:
     """The Python names of a type's fields by their names in the schema, and whether they are methods."""
-    for known in info.schema.type_map.values():
-        definition = strawberry_definition(known)
-        if isinstance(known, GraphQLObjectType) and definition is not None and type_ in _origins_of(definition):
-            declared = {name: strawberry_definition(field) for name, field in known.fields.items()}
+    for schema_type in info.schema.type_map.values():
+        definition = strawberry_definition(schema_type)
+        if isinstance(schema_type, GraphQLObjectType) and definition is not None and type_ in _origins_of(definition):
+            declared = {name: strawberry_definition(field) for name, field in schema_type.fields.items()}
             return {
                 name: (field.python_name, field.base_resolver is not None)
                 for name, field in declared.items()

@@ -119,10 +119,10 @@ def _build_arguments(plans: tuple[ArgumentPlan, ...], variables: dict[str, Any])
     values: dict[str, Any] = {}
     for name, variable, value, required, non_null in plans:
         if variable is not None and variable in variables:
-            given = variables[variable]
-            if given is None and non_null:
+            argument = variables[variable]
+            if argument is None and non_null:
                 return None
-            values[name] = given
+            values[name] = argument
         elif value is not Undefined:
             values[name] = value
         elif required:

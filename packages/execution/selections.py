@@ -97,19 +97,19 @@ def once_per_plan(info: Any, function: Callable[[Selection], T]) -> T:
         return function(selected_fields(info))
     if function not in nodes.cache:
         nodes.cache[function] = function(selected_fields(info))
-    found: T = nodes.cache[function]
-    return found
+    cached: T = nodes.cache[function]
+    return cached
 
 
 def _selection_of(nodes: list[FieldNode], info: GraphQLResolveInfo[Any]) -> Selection:
     """The selection of the nodes."""
     values: Any = info.variable_values
     variables: dict[str, Any] = values if isinstance(values, dict) else values.coerced
-    found = Selection()
+    selection = Selection()
     for node in nodes:
         if node.selection_set:
-            _collect(found, node.selection_set, info.fragments, variables)
-    return found
+            _collect(selection, node.selection_set, info.fragments, variables)
+    return selection
 
 
 def _collect(

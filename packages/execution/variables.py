@@ -49,15 +49,15 @@ def simple_variables(
     defaults = get_variable_values(schema, [node for node in nodes if node.default_value], {})
     if isinstance(defaults, list):
         return None
-    found: list[SimpleVariable] = []
+    variables: list[SimpleVariable] = []
     for name, (signature, _) in values.sources.items():
         type_: Any = get_nullable_type(signature.type)
         if type_ not in CLASSES or type_.coerce_input_value is not BUILT_IN_COERCIONS[type_]:
             return None
         default = defaults.coerced.get(name, Undefined)
         required = is_non_null_type(signature.type)
-        found.append(SimpleVariable(name, CLASSES[type_], required, VariableValueSource(signature), default))
-    return tuple(found)
+        variables.append(SimpleVariable(name, CLASSES[type_], required, VariableValueSource(signature), default))
+    return tuple(variables)
 
 
 def coerce_simple_variables(variables: tuple[SimpleVariable, ...], inputs: dict[str, Any]) -> VariableValues | None:

@@ -123,12 +123,12 @@ async def send_campaign(session: Session, console: Console) -> None:
 async def ask_maya(session: Session, console: Console, question: str) -> bool:
     """Ask Maya and print the tokens of her reply; returns whether it was completed."""
     started = await mutate(session, START, "startConversation")
-    asked = await mutate(
+    sent = await mutate(
         session, ASK, "sendMayaMessage", {"conversationId": started["conversation"]["id"], "text": question}
     )
     console.print(f"\n[bold]You:[/bold] {question}\n[bold]Maya:[/bold] ", end="")
     answered = False
-    async for event in subscribe(session, REPLY, "mayaReply", asked["reply"]["id"]):
+    async for event in subscribe(session, REPLY, "mayaReply", sent["reply"]["id"]):
         match event["__typename"]:
             case "MayaToken":
                 console.out(event["text"], end="", highlight=False)

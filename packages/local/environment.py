@@ -30,23 +30,23 @@ def main() -> None:
     os.chdir(Path(__file__).resolve().parents[2])
     with LOCK.open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        wanted = _wanted()
+        required = _wanted()
         installed = read_stamp(VENV)
         if installed:
-            installed.setdefault("python", wanted["python"])  # stamps written before this key existed
+            installed.setdefault("python", required["python"])  # stamps written before this key existed
         if "--this-python" not in sys.argv[1:]:
-            wanted["python"] = installed.get("python", wanted["python"])
-        if python_of(VENV).exists() and installed == wanted:
+            required["python"] = installed.get("python", required["python"])
+        if python_of(VENV).exists() and installed == required:
             return
-        if not _has_pip(VENV) or installed.get("python") != wanted["python"]:
+        if not _has_pip(VENV) or installed.get("python") != required["python"]:
             shutil.rmtree(VENV, ignore_errors=True)
             make_venv(VENV)
             installed = {}
-        if installed.get("packages") != wanted["packages"]:
+        if installed.get("packages") != required["packages"]:
             install_locked(VENV, LOCK)
         report("installing the `nudge` command")
         pip(VENV, "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
-        write_stamp(VENV, wanted)
+        write_stamp(VENV, required)
 
 
 def python_of(venv: Path) -> Path:
@@ -95,14 +95,14 @@ def install_locked(venv: Path, lock: Path) -> None:
 
 def _reporting(lines: Iterator[str] | tuple[str, ...], count: int) -> Iterator[str]:
     # pip would print four lines for each package; a count every few seconds is enough.
-    found, reported = 0, time.monotonic()
+    fetched, reported = 0, time.monotonic()
     for line in lines:
-        found += line.startswith("Collecting ")
+        fetched += line.startswith("Collecting ")
         if line.startswith("Installing collected packages"):
             report("  unpacking them")
-            found, reported = 0, math.inf
+            fetched, reported = 0, math.inf
         elif time.monotonic() - reported > REPORT_SECONDS:
-            report(f"  {found} of {count} fetched")
+            report(f"  {fetched} of {count} fetched")
             reported = time.monotonic()
         yield line
 

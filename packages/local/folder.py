@@ -104,12 +104,12 @@ def store_values(home: Path, name: str, **values: object) -> None:
 
 def secret(home: Path, name: str) -> str:
     """The password of this name, generated at its first use."""
-    known = read_values(home, "secrets").get(name)
-    if isinstance(known, str):
-        return known
-    made = secrets.token_hex(24)
-    store_values(home, "secrets", **{name: made})
-    return made
+    stored = read_values(home, "secrets").get(name)
+    if isinstance(stored, str):
+        return stored
+    generated = secrets.token_hex(24)
+    store_values(home, "secrets", **{name: generated})
+    return generated
 
 
 def preferred_port(home: Path, name: str) -> int:
@@ -148,12 +148,12 @@ def free_ports(count: int) -> list[int]:
 
     So the system assigns none of them to another process before the caller listens on it.
     """
-    found: set[int] = set()
-    while len(found) < count:
+    ports: set[int] = set()
+    while len(ports) < count:
         port = MIN_PORT + secrets.randbelow(EPHEMERAL_PORTS_FROM - MIN_PORT)
         if is_free(port):
-            found.add(port)
-    return list(found)
+            ports.add(port)
+    return list(ports)
 
 
 def _lock(descriptor: int, *, timeout: float) -> bool:

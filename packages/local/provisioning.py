@@ -47,11 +47,11 @@ def wanted(*, app_url: str | None, migrator_url: str | None) -> Wanted:
     return Wanted(database=next(iter(databases), DATABASE), passwords=passwords)
 
 
-async def run(admin_url: str, wanted: Wanted, *, renew: bool) -> Result:
+async def run(admin_url: str, target: Wanted, *, renew: bool) -> Result:
     """Create or repair the roles and the database. Raises `LocalError`, and errors of the server."""
     address = admin_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    done = await provision(address, database=wanted.database, passwords=wanted.passwords, renew=renew)
-    others = await other_databases(address, wanted.database)
+    done = await provision(address, database=target.database, passwords=target.passwords, renew=renew)
+    others = await other_databases(address, target.database)
     report = [f"{step[0].upper()}{step[1:]}." for step in done.steps]
     if others:
         revokes = " ".join(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;" for name in others)
@@ -60,7 +60,7 @@ async def run(admin_url: str, wanted: Wanted, *, renew: bool) -> Result:
             f"To prevent it, an administrator runs: {revokes}"
         )
     urls = {
-        name: _url(address, role, done.generated[role], wanted.database)
+        name: _url(address, role, done.generated[role], target.database)
         for name, role in ROLES.items()
         if role in done.generated
     }

@@ -65,9 +65,9 @@ async def provision(
     finally:
         await connection.close()
     generated = {role: secrets.token_hex(24) for role in missing if role not in passwords}
-    wanted = {**passwords, **generated}
+    all_passwords = {**passwords, **generated}
     steps = await create_roles(
-        admin_url, migrator_password=wanted.get(MIGRATOR), app_password=wanted.get(APP)
+        admin_url, migrator_password=all_passwords.get(MIGRATOR), app_password=all_passwords.get(APP)
     ) + await create_database(admin_url, database)
     return Provisioned(steps=steps, generated=generated)
 

@@ -117,7 +117,7 @@ class Faults:
 
 def every_switch() -> dict[str, list[str] | dict[str, str]]:
     """The names of all switches by section; those of `stream` with their descriptions."""
-    return {**{section: sorted(known) for section, known in KNOWN.items()}, "stream": SWITCHES}
+    return {**{section: sorted(names) for section, names in KNOWN.items()}, "stream": SWITCHES}
 
 
 def _shown(fault: Fault) -> JsonObject:
@@ -131,17 +131,17 @@ def _shown(fault: Fault) -> JsonObject:
 
 
 def _section(section: str, switches: object) -> dict[str, Fault]:
-    known = KNOWN.get(section)
-    if known is None:
+    options = KNOWN.get(section)
+    if options is None:
         raise HttpError(400, {"error": f"unknown section {section!r}", "known": sorted(KNOWN)})
     if not isinstance(switches, dict):
         raise HttpError(400, {"error": f"{section} must be an object of switches"})
     faults: dict[str, Fault] = {}
     for name, value in switches.items():
-        if name not in known:
+        if name not in options:
             raise HttpError(400, {"error": f"unknown switch {section}.{name}", "known": every_switch()[section]})
         if value is not False and value is not None:
-            faults[name] = _fault(f"{section}.{name}", value, known[name])
+            faults[name] = _fault(f"{section}.{name}", value, options[name])
     return faults
 
 

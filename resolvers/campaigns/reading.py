@@ -68,13 +68,13 @@ class CampaignQueries:
         """Check whether a campaign can be sent now. The error `NOT_FOUND` if there is no such campaign."""
         reads = info.context.reads
         row = await CAMPAIGNS.require(reads, uuid_of("Campaign", campaign_id))
-        found = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)
+        validation = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)
         return CampaignValidation(
-            valid=not found.errors,
-            errors=[user_error(error) for error in found.errors],
-            warnings=found.warnings,
-            audience=found.audience,
-            skipped_estimate=found.audience - found.mailable,
+            valid=not validation.errors,
+            errors=[user_error(error) for error in validation.errors],
+            warnings=validation.warnings,
+            audience=validation.audience,
+            skipped_estimate=validation.audience - validation.mailable,
         )
 
 

@@ -61,8 +61,8 @@ def _result_of(result: UpsertResult) -> UpsertContactResult:
 
 async def _contacts_by_ids(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
     """Contacts by their ids, in that order."""
-    found = await CONTACTS.by_ids(context.reads, ids)
-    return [contact_of(found[contact_id]) for contact_id in ids if contact_id in found]
+    contacts = await CONTACTS.by_ids(context.reads, ids)
+    return [contact_of(contacts[contact_id]) for contact_id in ids if contact_id in contacts]
 
 
 @strawberry.type

@@ -114,8 +114,8 @@ CAMPAIGN_FIGURES: Final = Relation[UUID, CampaignStats]("Campaign.stats and prog
 
 async def content_of(info: strawberry.Info, campaign: object) -> Content:
     """A campaign's large texts, as they were read with it or else together for all campaigns of an answer."""
-    found = known(campaign, "content")
-    return cast("Content", found) if found is not None else await CAMPAIGN_CONTENT.of(info, key_of(campaign))
+    content = known(campaign, "content")
+    return cast("Content", content) if content is not None else await CAMPAIGN_CONTENT.of(info, key_of(campaign))
 
 
 async def progress_of(figures: Awaitable[CampaignStats]) -> CampaignProgress:
@@ -197,23 +197,23 @@ class Campaign(Node):
     @on_demand("The contacts to whom the campaign is sent.")
     async def audience(self, info: strawberry.Info) -> Audience:
         """Read together for all campaigns of an answer."""
-        found = known(self, "audience")
-        return cast("Audience", found) if found is not None else await CAMPAIGN_AUDIENCE.of(info, key_of(self))
+        audience = known(self, "audience")
+        return cast("Audience", audience) if audience is not None else await CAMPAIGN_AUDIENCE.of(info, key_of(self))
 
     @on_demand("Delivery and engagement statistics.")
     def stats(self, info: strawberry.Info) -> CampaignStats:
         """At once where they were read with the campaign, else together for all campaigns of an answer."""
-        found = known(self, "figures")
-        if found is not None:
-            return cast("CampaignStats", found)
+        figures = known(self, "figures")
+        if figures is not None:
+            return cast("CampaignStats", figures)
         return later(CAMPAIGN_FIGURES.of(info, key_of(self)))
 
     @on_demand("Sending progress. The subscription `campaignProgress` delivers it live.")
     def progress(self, info: strawberry.Info) -> CampaignProgress:
         """At once where the figures were read with the campaign, else together for all campaigns of an answer."""
-        found = known(self, "figures")
-        if found is not None:
-            return cast("Counted", found).progress_with(self)
+        figures = known(self, "figures")
+        if figures is not None:
+            return cast("Counted", figures).progress_with(self)
         # Asked for at once, so that one statement reads the figures for `stats` as well.
         return later(progress_of(CAMPAIGN_FIGURES.of(info, key_of(self))))
 

@@ -127,9 +127,9 @@ class CampaignProgress:
     )
     def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """The one that the progress was read of, else read together for all of an answer."""
-        found = known(self, "campaign_row")
-        if found is not None:
-            return cast("Campaign", found)
+        campaign = known(self, "campaign_row")
+        if campaign is not None:
+            return cast("Campaign", campaign)
         return later(PROGRESS_CAMPAIGN.of(info, key_of(self, "campaign_id")))
 
 

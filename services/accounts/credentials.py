@@ -73,17 +73,17 @@ def _normalized(email: str) -> str | None:
 
 async def _find_login(system: SystemScope, email_norm: str) -> Login | None:
     """The user with this address, unless they are disabled."""
-    known = func.system.user_for_login(email_norm).table_valued(
+    users = func.system.user_for_login(email_norm).table_valued(
         column("organization_id", Uuid()), column("user_id", Uuid())
     )
-    rows = await system.rows(select(known.c.organization_id, known.c.user_id))
+    rows = await system.rows(select(users.c.organization_id, users.c.user_id))
     if not rows:
         return None
     organization_id, user_id = rows[0]
-    found = await first(
+    row = await first(
         ReadScope(read_side(system.engine), Tenant(organization_id=organization_id, user_id=user_id)),
         select(User.password_hash, User.role).where(User.id == user_id, User.disabled_at.is_(None)),
     )
-    if found is None:
+    if row is None:
         return None
-    return Login(user_actor(organization_id, user_id, Role(found[1])), found[0])
+    return Login(user_actor(organization_id, user_id, Role(row[1])), row[0])

@@ -38,13 +38,13 @@ class EmbeddedTokens:
 
     async def verify(self, token: str) -> VerifiedClaims:
         """The token's claims; raises `Unauthenticated`."""
-        known = self.verified.get(token)
-        if known is not None:
-            if known.expires_at > time.time():
-                return known
+        cached = self.verified.get(token)
+        if cached is not None:
+            if cached.expires_at > time.time():
+                return cached
             del self.verified[token]
-        found = self.verified[token] = self._verify_signature(token)
-        return found
+        claims = self.verified[token] = self._verify_signature(token)
+        return claims
 
     def _verify_signature(self, token: str) -> VerifiedClaims:
         claims = self.tokens.verify(token)
@@ -77,8 +77,8 @@ class IssuerTokens:
             user_id = UUID(str(claims["sub"]))
         except ValueError:
             raise Unauthenticated("The subject of the access token is not a known user.") from None
-        known = func.system.organization_of_user(user_id).table_valued(column("organization_id", Uuid()))
-        rows = await self.system.rows(select(known.c.organization_id))
+        users = func.system.organization_of_user(user_id).table_valued(column("organization_id", Uuid()))
+        rows = await self.system.rows(select(users.c.organization_id))
         if not rows:
             raise Unauthenticated("The subject of the access token is not a known user.")
         return VerifiedClaims(
@@ -107,9 +107,9 @@ class Identity:
 
     def cached_session(self, token: str) -> Session | None:
         """The token's session, if this process resolved it within the last five seconds."""
-        known = self.recent.get(token)
-        if known is not None and known[1] > since_boot() and known[0].expires_at > time.time():
-            return known[0]
+        cached = self.recent.get(token)
+        if cached is not None and cached[1] > since_boot() and cached[0].expires_at > time.time():
+            return cached[0]
         return None
 
     async def session(self, token: str) -> Session:
@@ -128,10 +128,10 @@ class Identity:
         field = ("input", "accessToken")
         try:
             current = await self.recheck(token)
-        except Unauthenticated as refused:
+        except Unauthenticated as error:
             suggestion = "Pass the token alone, without `Bearer`." if token.lower().startswith("bearer ") else None
             code = ErrorCode.INVALID_CREDENTIALS
-            raise InvalidInput(str(refused), field=field, code=code, suggestion=suggestion) from None
+            raise InvalidInput(str(error), field=field, code=code, suggestion=suggestion) from None
         now, before = current.actor, session.actor
         if (now.kind, now.id, now.organization_id) != (before.kind, before.id, before.organization_id):
             raise InvalidInput(
@@ -148,14 +148,14 @@ class Identity:
             raise Unauthenticated("The access token is not valid.")
         self.recent.pop(token, None)
         invalidations = self._invalidations
-        claimed = await self.verifier.verify(token)
-        role = await role_of(claimed)
+        claims = await self.verifier.verify(token)
+        role = await role_of(claims)
         if role is None:
             raise Unauthenticated("The session has ended; log in again.")
         session = Session(
-            actor=user_actor(claimed.organization_id, claimed.user_id, role),
-            id=claimed.session_id,
-            expires_at=claimed.expires_at,
+            actor=user_actor(claims.organization_id, claims.user_id, role),
+            id=claims.session_id,
+            expires_at=claims.expires_at,
         )
         if invalidations == self._invalidations:  # otherwise it may be the session that was invalidated
             self.recent[token] = (session, since_boot() + _RECENT_SECONDS)

@@ -116,10 +116,10 @@ def _check_name(name: str, field: str) -> list[NudgeError]:
     """Errors of a name: it must be one line of 1 to 120 visible characters."""
     path = ("input", field)
     try:
-        shown = texts.clean_line(name, field=path, max_length=_MAX_NAME_LENGTH)
+        cleaned = texts.clean_line(name, field=path, max_length=_MAX_NAME_LENGTH)
     except InvalidInput as error:
         return [error]
-    return [] if shown else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
+    return [] if cleaned else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
 
 
 def _check_password(password: str, email: str) -> list[NudgeError]:

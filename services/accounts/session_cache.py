@@ -56,39 +56,39 @@ class SessionCache:
         self.engine = engine
         self.redis = redis
 
-    async def role(self, claimed: VerifiedClaims) -> Role | None:
+    async def role(self, claims: VerifiedClaims) -> Role | None:
         """The caller's role, or None if the session has ended or the user is disabled."""
-        key = _PREFIX + str(claimed.session_id)
-        known = await self._get(key)
-        if known == _ENDED:
+        key = _PREFIX + str(claims.session_id)
+        cached = await self._get(key)
+        if cached == _ENDED:
             return None
-        if known is not None:
-            return Role(known.decode())
-        role = await self._read_role(claimed)
+        if cached is not None:
+            return Role(cached.decode())
+        role = await self._read_role(claims)
         if role is not None:
             await self._set(key, role.encode(), overwrite=False)
         return role
 
-    async def reread_role(self, claimed: VerifiedClaims) -> Role | None:
+    async def reread_role(self, claims: VerifiedClaims) -> Role | None:
         """The caller's role from the database; also updates the cache for all processes."""
-        role = await self._read_role(claimed)
+        role = await self._read_role(claims)
         if role is None:
-            await self.mark_ended(claimed.session_id)
+            await self.mark_ended(claims.session_id)
         else:
-            await self._replace(_PREFIX + str(claimed.session_id), role.encode())
+            await self._replace(_PREFIX + str(claims.session_id), role.encode())
         return role
 
     async def mark_ended(self, session_id: UUID) -> None:
         """Cache, for all processes, that a session has ended; a role read earlier cannot overwrite this."""
         await self._set(_PREFIX + str(session_id), _ENDED, overwrite=True)
 
-    async def _read_role(self, claimed: VerifiedClaims) -> Role | None:
+    async def _read_role(self, claims: VerifiedClaims) -> Role | None:
         """The role in the database."""
-        tenant = Tenant(organization_id=claimed.organization_id, user_id=claimed.user_id)
-        statement, given = _ROLE_OF_USER, {"user": claimed.user_id}
-        if claimed.has_session:
-            statement, given = _ROLE_IN_SESSION, {**given, "session": claimed.session_id}
-        row = await first(ReadScope(read_side(self.engine), tenant), statement, given)
+        tenant = Tenant(organization_id=claims.organization_id, user_id=claims.user_id)
+        statement, parameters = _ROLE_OF_USER, {"user": claims.user_id}
+        if claims.has_session:
+            statement, parameters = _ROLE_IN_SESSION, {**parameters, "session": claims.session_id}
+        row = await first(ReadScope(read_side(self.engine), tenant), statement, parameters)
         return Role(row[0]) if row else None
 
     async def _get(self, key: str) -> bytes | None:

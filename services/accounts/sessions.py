@@ -77,10 +77,10 @@ async def find_refresh_token(system: SystemScope, token: str) -> tuple[Actor, UU
 
     The user's role is not read: a user needs no permission for their own session.
     """
-    found = func.system.session_for_refresh(fingerprint(token)).table_valued(
+    sessions = func.system.session_for_refresh(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid())
     )
-    rows = await system.rows(select(found.c.organization_id, found.c.user_id, found.c.session_id))
+    rows = await system.rows(select(sessions.c.organization_id, sessions.c.user_id, sessions.c.session_id))
     if not rows:
         raise InvalidRefreshToken
     organization_id, user_id, session_id = rows[0]

@@ -68,24 +68,29 @@ class TooManyEntries(InvalidInput):
     code = ErrorCode.TOO_MANY
 
 
-async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
+async def check_audience(reads: Reads, unchecked: AudienceInput) -> Audience:
     """Validate an audience and remove duplicates.
 
     Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for an invalid tag, and `TooManyEntries`
     above 100 lists and tags.
     """
-    if sum(map(len, (given.list_ids, given.tags, given.exclude_list_ids, given.exclude_tags))) > _MAX_ENTRIES:
+    if (
+        sum(map(len, (unchecked.list_ids, unchecked.tags, unchecked.exclude_list_ids, unchecked.exclude_tags)))
+        > _MAX_ENTRIES
+    ):
         raise TooManyEntries(
             f"An audience has at most {_MAX_ENTRIES} lists and tags.",
             field=_FIELD,
             suggestion="Add one tag to these contacts and use that tag instead.",
         )
     return Audience(
-        all=given.all,
-        list_ids=tuple(await lists.require_all(reads, given.list_ids, (*_FIELD, "listIds"))),
-        tags=tuple(fields.tags(given.tags, (*_FIELD, "tags"))),
-        exclude_list_ids=tuple(await lists.require_all(reads, given.exclude_list_ids, (*_FIELD, "excludeListIds"))),
-        exclude_tags=tuple(fields.tags(given.exclude_tags, (*_FIELD, "excludeTags"))),
+        all=unchecked.all,
+        list_ids=tuple(await lists.require_all(reads, unchecked.list_ids, (*_FIELD, "listIds"))),
+        tags=tuple(fields.tags(unchecked.tags, (*_FIELD, "tags"))),
+        exclude_list_ids=tuple(
+            await lists.require_all(reads, unchecked.exclude_list_ids, (*_FIELD, "excludeListIds"))
+        ),
+        exclude_tags=tuple(fields.tags(unchecked.exclude_tags, (*_FIELD, "excludeTags"))),
     )
 
 

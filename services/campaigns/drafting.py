@@ -153,14 +153,14 @@ async def _checked(
     """
     values: dict[str, Any] = {}
     if changes.keys() & EMPTY.keys():
-        found, content = await require_with_content(uow, campaign_id)
-        if found.status != CampaignStatus.DRAFT or version not in {None, found.version}:
-            raise _cannot_change(found)
-        before = Texts(subject=found.subject, html_content=content.html_content, text_content=content.text_content)
+        campaign, content = await require_with_content(uow, campaign_id)
+        if campaign.status != CampaignStatus.DRAFT or version not in {None, campaign.version}:
+            raise _cannot_change(campaign)
+        before = Texts(subject=campaign.subject, html_content=content.html_content, text_content=content.text_content)
         after = with_changes(before, changes)
         await check_content(**after)
         values = {name: text for name, text in after.items() if name in changes}
-        version = found.version
+        version = campaign.version
     if "name" in changes:
         values["name"] = changed_name(changes["name"])
     if "on_doubt" in changes:
@@ -170,12 +170,12 @@ async def _checked(
     return values, version
 
 
-async def _sender_of(uow: UnitOfWork, given: CampaignChanges) -> UUID | None:
+async def _sender_of(uow: UnitOfWork, changes: CampaignChanges) -> UUID | None:
     """The chosen sender, locked against deletion until the transaction ends; None for the default sender.
 
     Raises `NotFound`, or `Conflict` if it is being deleted.
     """
-    chosen = given.get("sender_id")
+    chosen = changes.get("sender_id")
     return None if chosen is None else (await policy.require_and_lock(uow, chosen)).id
 
 
@@ -253,16 +253,16 @@ def _delete_statement(campaign_id: UUID) -> Select[*tuple[Any, ...]]:
     ).join_from(deleted, CampaignStats, counters)
 
 
-def _cannot_change(found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
+def _cannot_change(campaign: CampaignRow) -> InvalidCampaignState | CampaignChanged:
     """Why a campaign could not be changed."""
-    if found.status == CampaignStatus.DRAFT:
-        return CampaignChanged(found.version)
+    if campaign.status == CampaignStatus.DRAFT:
+        return CampaignChanged(campaign.version)
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
-    if found.status == CampaignStatus.SCHEDULED:
+    if campaign.status == CampaignStatus.SCHEDULED:
         suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
     return InvalidCampaignState(
-        f"A campaign that is {found.status} cannot be changed.",
-        status=CampaignStatus(found.status),
+        f"A campaign that is {campaign.status} cannot be changed.",
+        status=CampaignStatus(campaign.status),
         allowed=(CampaignStatus.DRAFT,),
         suggestion=suggestion,
     )
@@ -272,20 +272,20 @@ def _has_deliveries(campaign_id: UUID) -> Exists:
     return exists().where(EmailDelivery.campaign_id == campaign_id)
 
 
-async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
+async def _cannot_delete(uow: UnitOfWork, campaign: CampaignRow) -> InvalidCampaignState | CampaignChanged:
     """Why a campaign could not be deleted."""
-    has_deliveries = (await uow.rows(select(_has_deliveries(found.id))))[0][0]
-    if found.status in DELETABLE and not has_deliveries:
-        return CampaignChanged(found.version)
+    has_deliveries = (await uow.rows(select(_has_deliveries(campaign.id))))[0][0]
+    if campaign.status in DELETABLE and not has_deliveries:
+        return CampaignChanged(campaign.version)
     suggestion = "Cancel it with `cancelCampaign`."
-    if found.status == CampaignStatus.CANCELLING:
+    if campaign.status == CampaignStatus.CANCELLING:
         suggestion = "Repeat the call after it has been cancelled."
-    if found.status in FINAL:
+    if campaign.status in FINAL:
         suggestion = "Archive it with `archiveCampaign`."
-    because = "has deliveries (the record of what was sent)" if has_deliveries else f"is {found.status}"
+    because = "has deliveries (the record of what was sent)" if has_deliveries else f"is {campaign.status}"
     return InvalidCampaignState(
         f"A campaign that {because} cannot be deleted.",
-        status=CampaignStatus(found.status),
+        status=CampaignStatus(campaign.status),
         allowed=() if has_deliveries else DELETABLE,
         suggestion=suggestion,
     )

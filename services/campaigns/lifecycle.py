@@ -136,10 +136,10 @@ async def archive(
         raise CAMPAIGNS.not_found()
     rows = await uow.rows(_archive_statement(uow.tenant.organization_id, campaign_id, archived, version))
     if not rows:
-        found = await CAMPAIGNS.require(uow, campaign_id)
-        if (found.archived_at is not None) is archived:
-            return found
-        raise _cannot_archive(found)
+        unchanged = await CAMPAIGNS.require(uow, campaign_id)
+        if (unchanged.archived_at is not None) is archived:
+            return unchanged
+        raise _cannot_archive(unchanged)
     campaign = CampaignRow._make(rows[0])
     action = "campaign.archived" if archived else "campaign.unarchived"
     await audit.record(uow, action, campaign.id, {"status": campaign.status})
@@ -205,13 +205,13 @@ def with_sequence_increment(changed: CTE, organization_id: UUID) -> Select[*tupl
     return select(changed).add_cte(announced)
 
 
-def _refusal(found: CampaignRow, moving: _Move) -> NudgeError:
+def _refusal(campaign: CampaignRow, moving: _Move) -> NudgeError:
     """Why the UPDATE found no row."""
-    if found.status in moving.origins:
-        return CampaignChanged(found.version)
+    if campaign.status in moving.origins:
+        return CampaignChanged(campaign.version)
     return InvalidCampaignState(
-        f"The campaign is {found.status} and cannot become {moving.to}.",
-        status=CampaignStatus(found.status),
+        f"The campaign is {campaign.status} and cannot become {moving.to}.",
+        status=CampaignStatus(campaign.status),
         allowed=moving.origins,
         suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
     )
@@ -235,18 +235,18 @@ def _archive_statement(
     return change if version is None else change.where(Campaign.version == version)
 
 
-def _cannot_archive(found: CampaignRow) -> NudgeError:
+def _cannot_archive(campaign: CampaignRow) -> NudgeError:
     """Why a campaign could not be archived or unarchived."""
-    if found.status in _ARCHIVABLE:
-        return CampaignChanged(found.version)
+    if campaign.status in _ARCHIVABLE:
+        return CampaignChanged(campaign.version)
     suggestion = "Archive it after it has ended, or cancel it with `cancelCampaign`."
-    if found.status == CampaignStatus.SCHEDULED:
+    if campaign.status == CampaignStatus.SCHEDULED:
         suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
-    if found.status == CampaignStatus.CANCELLING:
+    if campaign.status == CampaignStatus.CANCELLING:
         suggestion = "Archive it after it has been cancelled."
     return InvalidCampaignState(
-        f"A campaign that is {found.status} cannot be archived.",
-        status=CampaignStatus(found.status),
+        f"A campaign that is {campaign.status} cannot be archived.",
+        status=CampaignStatus(campaign.status),
         allowed=_ARCHIVABLE,
         suggestion=suggestion,
     )

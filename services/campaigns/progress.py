@@ -164,8 +164,8 @@ _WITH_FIGURES: Final = ProjectionCache()
 
 async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Figures]:
     """The figures of the tenant's campaigns among the ids, in one statement."""
-    wanted = {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)}
-    return {row.campaign_id: row for row in await reads.rows_as(Figures, _FIGURES, wanted)}
+    parameters = {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)}
+    return {row.campaign_id: row for row in await reads.rows_as(Figures, _FIGURES, parameters)}
 
 
 def _with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
@@ -204,8 +204,8 @@ async def get_with_figures(
 
 async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
     """The campaign's progress at one moment, or None for an unknown campaign."""
-    found = (await read_figures(reads, [campaign_id])).get(campaign_id)
-    return None if found is None else _progress_of(found)
+    row = (await read_figures(reads, [campaign_id])).get(campaign_id)
+    return None if row is None else _progress_of(row)
 
 
 async def read_stats(reads: Reads, campaign_id: UUID) -> Figures | None:
@@ -239,6 +239,6 @@ def _average_rate(counts: DeliveryCounts, started_at: datetime | None, updated_a
     return handed_over / seconds if seconds > 0 else None
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: int, total: int) -> float:
     """A share from 0 to 1, also while opens are reported before their deliveries."""
-    return min(1.0, round(part / whole, 4)) if whole else 0.0
+    return min(1.0, round(part / total, 4)) if total else 0.0

@@ -81,12 +81,14 @@ def _entry_select(
 ) -> Select[UUID]:
     """The contacts of all entries of a kind, by a lateral join, so that each entry has its own limit."""
     contact_id, named = _SOURCES[kind]
-    found = select(contact_id.label("contact_id")).where(contact_id.class_.organization_id == organization_id, *named)
+    contacts = select(contact_id.label("contact_id")).where(
+        contact_id.class_.organization_id == organization_id, *named
+    )
     if after is not None:
-        found = found.where(contact_id > after)
+        contacts = contacts.where(contact_id > after)
     if limit is not None:
-        found = found.order_by(contact_id).limit(limit)
-    each = found.correlate(CampaignRecipient).lateral(f"of_{kind}")
+        contacts = contacts.order_by(contact_id).limit(limit)
+    each = contacts.correlate(CampaignRecipient).lateral(f"of_{kind}")
     return (
         select(each.c.contact_id)
         .select_from(CampaignRecipient.__table__.join(each, true()))
@@ -129,13 +131,13 @@ def _included(organization_id: UUID, campaign_id: _CampaignId, *, mailable: bool
         .offset(literal(0))
         .lateral("contact")
     )
-    found = (
+    included = (
         select(contact.c.id)
         .select_from(named.join(contact, true()))
         .where(~is_excluded(organization_id, campaign_id, contact.c.id))
     )
     if not mailable:
-        return found
+        return included
     suppressed = (
         select(Suppression.email_norm)
         .where(
@@ -145,7 +147,7 @@ def _included(organization_id: UUID, campaign_id: _CampaignId, *, mailable: bool
         )
         .offset(literal(0))
     )
-    return found.where(contact.c.status == ContactStatus.SUBSCRIBED, ~exists(suppressed))
+    return included.where(contact.c.status == ContactStatus.SUBSCRIBED, ~exists(suppressed))
 
 
 async def count_audience(reads: Reads, campaign_id: UUID) -> int:
@@ -155,22 +157,22 @@ async def count_audience(reads: Reads, campaign_id: UUID) -> int:
 
 async def count_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Like `count_audience`, for several campaigns in one statement; 0 for an unknown one."""
-    wanted = select(func.unnest(literal(campaign_ids, ARRAY(Uuid))).label("campaign_id")).subquery("wanted")
+    campaigns = select(func.unnest(literal(campaign_ids, ARRAY(Uuid))).label("campaign_id")).subquery("wanted")
     # As literal SQL: SQLAlchemy would add `wanted` to the FROM clause of each sub-select with its column.
     campaign_id = literal_column("wanted.campaign_id", Uuid)
-    found = _included(reads.tenant.organization_id, campaign_id).subquery("found")
-    counted = select(func.count()).select_from(found).scalar_subquery()
-    rows = await reads.rows(select(wanted.c.campaign_id, counted).select_from(wanted))
+    included = _included(reads.tenant.organization_id, campaign_id).subquery("included")
+    counted = select(func.count()).select_from(included).scalar_subquery()
+    rows = await reads.rows(select(campaigns.c.campaign_id, counted).select_from(campaigns))
     return {row[0]: row[1] for row in rows}
 
 
 async def count_mailable(reads: Reads, campaign_id: UUID) -> int:
     """How many of the recipients may be mailed now."""
-    found = _included(reads.tenant.organization_id, campaign_id, mailable=True).subquery("found")
-    return (await reads.rows(select(func.count()).select_from(found)))[0][0]
+    included = _included(reads.tenant.organization_id, campaign_id, mailable=True).subquery("included")
+    return (await reads.rows(select(func.count()).select_from(included)))[0][0]
 
 
 async def has_mailable(reads: Reads, campaign_id: UUID) -> bool:
     """Whether any of the recipients may be mailed now; cheaper than `count_mailable`."""
-    found = _included(reads.tenant.organization_id, campaign_id, mailable=True)
-    return bool(await reads.rows(found.limit(1)))
+    included = _included(reads.tenant.organization_id, campaign_id, mailable=True)
+    return bool(await reads.rows(included.limit(1)))

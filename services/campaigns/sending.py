@@ -76,10 +76,10 @@ async def schedule(
     sent now cannot be scheduled.
     """
     _check_moment(moment)
-    found, content = await require_with_content(uow, campaign_id)
-    sent_from = await _settle_sender(uow, found, content, policy) if found.status == CampaignStatus.DRAFT else {}
+    draft, content = await require_with_content(uow, campaign_id)
+    sent_from = await _settle_sender(uow, draft, content, policy) if draft.status == CampaignStatus.DRAFT else {}
     campaign = await lifecycle.move(
-        uow, found.id, CampaignStatus.SCHEDULED, version=found.version, scheduled_at=moment, **sent_from
+        uow, draft.id, CampaignStatus.SCHEDULED, version=draft.version, scheduled_at=moment, **sent_from
     )
     await audit.record(uow, "campaign.scheduled", campaign.id, {"at": moment.isoformat()})
     return campaign
@@ -99,11 +99,11 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 
 
 async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy) -> CampaignRow:
-    found, content = await require_with_content(uow, campaign_id)
-    sent_from = await _settle_sender(uow, found, content, policy)
-    campaign = await lifecycle.move(uow, found.id, CampaignStatus.PREPARING, version=found.version, **sent_from)
+    draft, content = await require_with_content(uow, campaign_id)
+    sent_from = await _settle_sender(uow, draft, content, policy)
+    campaign = await lifecycle.move(uow, draft.id, CampaignStatus.PREPARING, version=draft.version, **sent_from)
     uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
-    await audit.record(uow, "campaign.sent", campaign.id, {"version": found.version})
+    await audit.record(uow, "campaign.sent", campaign.id, {"version": draft.version})
     return campaign
 
 

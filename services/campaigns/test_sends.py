@@ -215,10 +215,10 @@ def accepted_of(test: TestSend, submission: Submission) -> list[str]:
     results = list(zip(test.to, receipts, strict=False))
     accepted = [address for address, receipt in results if receipt.status is ReceiptStatus.ACCEPTED]
     if not accepted:
-        left = (
+        missing = (
             [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(receipts) :]]
         )
-        raise InputErrors([*(_refused(address, each.text or each.status) for address, each in results), *left])
+        raise InputErrors([*(_refused(address, each.text or each.status) for address, each in results), *missing])
     return accepted
 
 
@@ -242,13 +242,13 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
             field=_TO_FIELD,
             code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
         )
-    found = [email_addresses.parse(text, field=(*_TO_FIELD, str(index))) for index, text in enumerate(to)]
-    return {address.norm: address.email for address in found}
+    addresses = [email_addresses.parse(text, field=(*_TO_FIELD, str(index))) for index, text in enumerate(to)]
+    return {address.norm: address.email for address in addresses}
 
 
 async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
-    found = await suppressed_among(reads, list(norms))
-    if found:
+    suppressed = await suppressed_among(reads, list(norms))
+    if suppressed:
         raise InputErrors(
             [
                 InvalidInput(
@@ -257,23 +257,25 @@ async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
                     suggestion="Send the test to another address.",
                 )
                 for norm in norms
-                if norm in found
+                if norm in suppressed
             ]
         )
 
 
 async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
     """Raise `InputErrors` unless each address belongs to a member or is a confirmed sender."""
-    wanted = list(norms)
-    members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))
-    known = {row[0] for row in members} | await reading.confirmed_among(reads, wanted)
+    requested = list(norms)
+    members = await reads.rows(
+        select(User.email_norm).where(User.email_norm.in_(requested), User.disabled_at.is_(None))
+    )
+    known = {row[0] for row in members} | await reading.confirmed_among(reads, requested)
     unknown = [
         InvalidInput(
             f"{norms[norm]} is neither a member's address nor a confirmed sender's.",
             field=(*_TO_FIELD, str(index)),
             suggestion="Send the test to a member of the organization, or confirm the address with `createSender`.",
         )
-        for index, norm in enumerate(wanted)
+        for index, norm in enumerate(requested)
         if norm not in known
     ]
     if unknown:

@@ -80,8 +80,8 @@ async def require_sendable(
 
     Raises `InputErrors` with all reasons why it cannot be sent now, or `Conflict` for a sender that is being deleted.
     """
-    if found := _state_errors(campaign):
-        raise InputErrors(found)
+    if state_errors := _state_errors(campaign):
+        raise InputErrors(state_errors)
     mailable = await has_mailable(uow, campaign.id)
     errors = [
         *_text_errors(campaign.subject, content.html_content),
@@ -153,8 +153,8 @@ async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[st
     if not names:
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
-    found = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name))))
-    return frozenset(row[0] for row in found)
+    rows = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name))))
+    return frozenset(row[0] for row in rows)
 
 
 async def _text_fields(reads: Reads, message: MessageTemplate) -> frozenset[str]:
@@ -164,7 +164,5 @@ async def _text_fields(reads: Reads, message: MessageTemplate) -> frozenset[str]
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
     held = func.jsonb_typeof(Contact.custom_fields.op("->")(name))
-    found = await reads.rows(
-        select(name).where(exists().where(Contact.custom_fields.has_key(name), held == "string"))
-    )
-    return frozenset(row[0] for row in found)
+    rows = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name), held == "string")))
+    return frozenset(row[0] for row in rows)

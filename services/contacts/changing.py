@@ -36,7 +36,7 @@ class EmailTaken(NudgeError):
 
 async def create(
     uow: UnitOfWork,
-    given: UncheckedFields,
+    unchecked: UncheckedFields,
     *,
     status: ContactStatus = ContactStatus.SUBSCRIBED,
     list_ids: Sequence[UUID | None] = (),
@@ -45,7 +45,7 @@ async def create(
 
     Raises `InputErrors` with all invalid fields, `NotFound` for an unknown list, `EmailTaken`.
     """
-    fields, errors = check({"email": None, **given}, _INPUT)
+    fields, errors = check({"email": None, **unchecked}, _INPUT)
     if status not in _CREATABLE:
         errors.append(
             InvalidInput(
@@ -65,21 +65,21 @@ async def create(
         )
     if errors:
         raise InputErrors(errors)
-    known = await lists.require_all(uow, list_ids, _LIST_IDS)
+    existing_lists = await lists.require_all(uow, list_ids, _LIST_IDS)
     inserted = await storing.insert_new(uow, [storing.new_record(_new_contact_values(fields), status=status)])
     if not inserted:
         raise _email_taken()
     contact = inserted[0]
     await storing.add_tags(uow, [(contact.id, tag) for tag in fields.get("tags", [])])
-    if known:
-        await lists.add_members(uow, known, [contact.id])
+    if existing_lists:
+        await lists.add_members(uow, existing_lists, [contact.id])
     if contact.status == ContactStatus.SUBSCRIBED:
         await storing.add_events(uow, ContactEventKind.SUBSCRIBED, [contact.id])
     if contact.status == ContactStatus.UNSUBSCRIBED:
         await _suppress(uow, contact.id, contact.email_norm, contact.created_at)
-    filled = sorted(key for key, value in given.items() if value)
+    filled = sorted(key for key, value in unchecked.items() if value)
     await audit.record(
-        uow, "contact.created", contact.id, {"status": contact.status, "fields": filled, "lists": len(known)}
+        uow, "contact.created", contact.id, {"status": contact.status, "fields": filled, "lists": len(existing_lists)}
     )
     return contact
 
@@ -98,14 +98,14 @@ def _email_taken() -> EmailTaken:
     )
 
 
-async def change(uow: UnitOfWork, contact_id: UUID | None, given: UncheckedFields) -> ContactRow:
+async def change(uow: UnitOfWork, contact_id: UUID | None, unchecked: UncheckedFields) -> ContactRow:
     """Change the given fields. Custom fields are merged, tags are replaced.
 
     The status is never set to subscribed; for a suppressed address the suppression decides it. Raises `NotFound`,
     `EmailTaken`, or `InputErrors` with all invalid fields.
     """
     contact = await CONTACTS.lock(uow, contact_id)
-    fields, errors = check(given, _INPUT)
+    fields, errors = check(unchecked, _INPUT)
     if errors:
         raise InputErrors(errors)
     values: dict[str, Any] = {key: value for key, value in fields.items() if key != "tags"}
@@ -164,12 +164,12 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     A contact that complained keeps that status. Raises `NotFound`, or `Conflict` if the address changes concurrently.
     """
     # Read without a lock: all transactions lock suppressions before contacts.
-    found = await uow.rows(select(Contact.email_norm, func.now().label("now")).where(Contact.id == contact_id))
-    if contact_id is None or not found:
+    rows = await uow.rows(select(Contact.email_norm, func.now().label("now")).where(Contact.id == contact_id))
+    if contact_id is None or not rows:
         raise CONTACTS.not_found()
-    changed = await _suppress(uow, contact_id, found[0].email_norm, found[0].now)
+    changed = await _suppress(uow, contact_id, rows[0].email_norm, rows[0].now)
     contact = await CONTACTS.lock(uow, contact_id)
-    if contact.email_norm != found[0].email_norm:
+    if contact.email_norm != rows[0].email_norm:
         raise Conflict(
             "The contact's address was changed by another request, so this call changed nothing.",
             field=CONTACTS.id_field,

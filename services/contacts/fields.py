@@ -48,7 +48,7 @@ class CheckedFields(TypedDict, total=False):
     time_zone: str | None
 
 
-def check(given: UncheckedFields, at: _Path) -> tuple[CheckedFields, list[NudgeError]]:
+def check(unchecked: UncheckedFields, path: _Path) -> tuple[CheckedFields, list[NudgeError]]:
     """The checked fields and all errors; with errors, the fields must not be used. `at` is the row's path."""
     fields: CheckedFields = {}
     errors: list[NudgeError] = []
@@ -60,18 +60,18 @@ def check(given: UncheckedFields, at: _Path) -> tuple[CheckedFields, list[NudgeE
             errors.append(error)
             return None
 
-    if "email" in given and (address := attempt(lambda: _email(given["email"], (*at, "email")))):
+    if "email" in unchecked and (address := attempt(lambda: _email(unchecked["email"], (*path, "email")))):
         fields["email"], fields["email_norm"] = address.email, address.norm
-    if "first_name" in given:
-        fields["first_name"] = attempt(lambda: _name(given["first_name"], (*at, "firstName")))
-    if "last_name" in given:
-        fields["last_name"] = attempt(lambda: _name(given["last_name"], (*at, "lastName")))
-    if "time_zone" in given:
-        fields["time_zone"] = attempt(lambda: time_zone(given["time_zone"], (*at, "timeZone")))
-    if "custom_fields" in given:
-        fields["custom_fields"] = attempt(lambda: _custom_fields(given["custom_fields"], (*at, "customFields")))
-    if "tags" in given:
-        fields["tags"] = attempt(lambda: tags(given["tags"] or [], (*at, "tags"))) or []
+    if "first_name" in unchecked:
+        fields["first_name"] = attempt(lambda: _name(unchecked["first_name"], (*path, "firstName")))
+    if "last_name" in unchecked:
+        fields["last_name"] = attempt(lambda: _name(unchecked["last_name"], (*path, "lastName")))
+    if "time_zone" in unchecked:
+        fields["time_zone"] = attempt(lambda: time_zone(unchecked["time_zone"], (*path, "timeZone")))
+    if "custom_fields" in unchecked:
+        fields["custom_fields"] = attempt(lambda: _custom_fields(unchecked["custom_fields"], (*path, "customFields")))
+    if "tags" in unchecked:
+        fields["tags"] = attempt(lambda: tags(unchecked["tags"] or [], (*path, "tags"))) or []
     return fields, errors
 
 
@@ -186,16 +186,16 @@ def _require_size(values: _CustomFields, field: _Path) -> _CustomFields:
     return values
 
 
-def merge(stored: _CustomFields, given: _CustomFields | None, field: _Path) -> _CustomFields:
+def merge(stored: _CustomFields, changes: _CustomFields | None, field: _Path) -> _CustomFields:
     """Custom fields after an update: given keys overwrite, a given null removes its key, None removes all."""
-    if given is None:
+    if changes is None:
         return {}
-    result = {key: value for key, value in {**stored, **given}.items() if value is not None}
+    result = {key: value for key, value in {**stored, **changes}.items() if value is not None}
     return _require_size(result, field)
 
 
-def is_same_value(stored: object, given: object) -> bool:
+def is_same_value(stored: object, new: object) -> bool:
     """Whether two values of a field are the same in JSON, where 1, 1.0 and true differ."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        return json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
-    return stored == given
+    if isinstance(stored, dict) and isinstance(new, dict):
+        return json.dumps(stored, sort_keys=True) == json.dumps(new, sort_keys=True)
+    return stored == new

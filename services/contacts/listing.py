@@ -144,10 +144,10 @@ async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:
 async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """The tags of each contact in alphabetical order, in one statement."""
     rows = await reads.rows(_TAGS_OF, {"wanted": list(contact_ids)})
-    found: dict[UUID, list[str]] = {contact: [] for contact in contact_ids}
+    tags: dict[UUID, list[str]] = {contact: [] for contact in contact_ids}
     for contact, tag in rows:
-        found[contact].append(tag)
-    return found
+        tags[contact].append(tag)
+    return tags
 
 
 async def tag_counts(reads: Reads) -> Mapping[str, int]:

@@ -53,8 +53,8 @@ def records(name: str) -> TableValuedAlias:
 
 def new_record(fields: Mapping[str, Any], *, status: ContactStatus = ContactStatus.SUBSCRIBED) -> dict[str, Any]:
     """A row for `insert_new`, with a new id, from fields that `fields.check` returned."""
-    known = {key: fields[key] for key in _RECORD if key in fields}
-    return {"custom_fields": {}, **known, "id": str(new_id()), "status": status}
+    columns = {key: fields[key] for key in _RECORD if key in fields}
+    return {"custom_fields": {}, **columns, "id": str(new_id()), "status": status}
 
 
 async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[ContactRow]:
@@ -97,7 +97,7 @@ async def add_tags(uow: UnitOfWork, pairs: Sequence[tuple[UUID, str]]) -> int:
     """Insert pairs of contact and tag; returns how many were new."""
     if not pairs:
         return 0
-    given = (
+    values = (
         func.unnest(
             bindparam("contact_ids", [pair[0] for pair in pairs], type_=ARRAY(Uuid)),
             bindparam("tags", [pair[1] for pair in pairs], type_=ARRAY(Text)),
@@ -105,7 +105,7 @@ async def add_tags(uow: UnitOfWork, pairs: Sequence[tuple[UUID, str]]) -> int:
         .table_valued(column("contact_id", Uuid), column("tag", Text), name="given")
         .render_derived()
     )
-    source = select(literal(uow.tenant.organization_id), given.c.contact_id, given.c.tag)
+    source = select(literal(uow.tenant.organization_id), values.c.contact_id, values.c.tag)
     statement = insert(ContactTag).from_select(["organization_id", "contact_id", "tag"], source)
     return (await uow.execute(statement.on_conflict_do_nothing())).rowcount
 
@@ -114,7 +114,7 @@ async def add_events(uow: UnitOfWork, kind: ContactEventKind, contact_ids: Seque
     """Insert an event for each contact, as of now."""
     if not contact_ids:
         return
-    given = (
+    values = (
         func.unnest(
             bindparam("contact_ids", contact_ids, type_=ARRAY(Uuid)),
             bindparam("event_ids", [new_id() for _ in contact_ids], type_=ARRAY(Uuid)),
@@ -125,10 +125,10 @@ async def add_events(uow: UnitOfWork, kind: ContactEventKind, contact_ids: Seque
     source = select(
         literal(uow.tenant.organization_id),
         func.now(),
-        given.c.event_id,
-        given.c.contact_id,
+        values.c.event_id,
+        values.c.contact_id,
         literal(str(kind)),
-        literal(f"{kind}:") + cast(given.c.event_id, Text),
+        literal(f"{kind}:") + cast(values.c.event_id, Text),
     )
     names = ["organization_id", "occurred_at", "id", "contact_id", "kind", "dedupe_key"]
     await uow.execute(insert(ContactEvent).from_select(names, source, include_defaults=False))

@@ -30,32 +30,32 @@ async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> li
             field=_CONTACT_IDS,
             code=ErrorCode.TOO_MANY,
         )
-    wanted = list(dict.fromkeys(contact_id for contact_id in contact_ids if contact_id is not None))
+    requested = list(dict.fromkeys(contact_id for contact_id in contact_ids if contact_id is not None))
     locking = (
         select(Contact.id)
-        .where(Contact.id.in_(wanted))
+        .where(Contact.id.in_(requested))
         .order_by(Contact.email_norm)  # upserts lock in the same order, so that they never deadlock
         .with_for_update(key_share=True)
     )
-    found = {row[0] for row in await uow.rows(locking)} if wanted else set()
+    existing = {row[0] for row in await uow.rows(locking)} if requested else set()
     for index, contact_id in enumerate(contact_ids):
-        if contact_id not in found:
+        if contact_id not in existing:
             raise CONTACTS.not_found((*_CONTACT_IDS, str(index)))
-    return wanted
+    return requested
 
 
-def _require_tags(given: Sequence[str]) -> list[str]:
+def _require_tags(tag_names: Sequence[str]) -> list[str]:
     """The validated tags; raises `InvalidInput`, also if there is none."""
-    if not given:
+    if not tag_names:
         raise InvalidInput("At least one tag is required.", field=_TAGS, code=ErrorCode.REQUIRED)
-    return tags(given, _TAGS)
+    return tags(tag_names, _TAGS)
 
 
-async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
+async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], tag_names: Sequence[str]) -> list[UUID]:
     """Add each tag to each contact; returns the contacts' ids. Raises `InvalidInput` or `NotFound`."""
-    wanted = _require_tags(given)
+    tags_to_add = _require_tags(tag_names)
     ids = await require_all(uow, contact_ids)
-    added = await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in wanted])
+    added = await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in tags_to_add])
     over_limit = (
         select(ContactTag.contact_id)
         .where(ContactTag.contact_id.in_(ids))
@@ -66,17 +66,17 @@ async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequen
     if await uow.rows(over_limit):
         raise too_many_tags(_TAGS)
     if added:
-        await _record(uow, "contact.tagged", ids, wanted)
+        await _record(uow, "contact.tagged", ids, tags_to_add)
     return ids
 
 
-async def remove(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
+async def remove(uow: UnitOfWork, contact_ids: Sequence[UUID | None], tag_names: Sequence[str]) -> list[UUID]:
     """Remove each tag from each contact; returns the contacts' ids. Raises `InvalidInput` or `NotFound`."""
-    wanted = _require_tags(given)
+    tags_to_remove = _require_tags(tag_names)
     ids = await require_all(uow, contact_ids)
-    removed = delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(wanted))
+    removed = delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(tags_to_remove))
     if (await uow.execute(removed)).rowcount:
-        await _record(uow, "contact.untagged", ids, wanted)
+        await _record(uow, "contact.untagged", ids, tags_to_remove)
     return ids
 
 

@@ -197,8 +197,8 @@ async def _load_existing(uow: UnitOfWork, norms: Sequence[str]) -> dict[str, Pen
     """The existing contacts with these addresses, as pending contacts."""
     if not norms:
         return {}
-    found = await uow.rows(CONTACTS.select.where(Contact.email_norm.in_(norms)))
-    rows = [ContactRow._make(row) for row in found]
+    selected = await uow.rows(CONTACTS.select.where(Contact.email_norm.in_(norms)))
+    rows = [ContactRow._make(row) for row in selected]
     tags = await tags_of(uow, [row.id for row in rows])
     return {
         row.email_norm: PendingContact(

@@ -26,14 +26,14 @@ def suggest(value: str) -> str | None:
     A typo is a missing, additional, wrong or swapped letter. None if there are several candidates. Takes a bounded
     number of dictionary lookups, whatever the value.
     """
-    wanted = _key(value[:MAX_LENGTH])
-    if len(value) > MAX_LENGTH or len(wanted) < _MIN_LENGTH:
+    key = _key(value[:MAX_LENGTH])
+    if len(value) > MAX_LENGTH or len(key) < _MIN_LENGTH:
         return None
-    if exact := _exact().get(wanted):
+    if exact := _exact().get(key):
         return exact
     if not _MISSPELT.fullmatch(value):
         return None
-    candidates = {zone for each in _deletions(wanted) for zone in _by_deletion().get(each, ())}
+    candidates = {zone for each in _deletions(key) for zone in _by_deletion().get(each, ())}
     return candidates.pop() if len(candidates) == 1 else None
 
 
@@ -61,12 +61,12 @@ def _by_deletion() -> dict[str, frozenset[str]]:
 
     Two keys that differ by one typo share such an entry (a symmetric delete index).
     """
-    found: dict[str, set[str]] = {}
+    zones_of: dict[str, set[str]] = {}
     for key, zone in _exact().items():
         if len(key) >= _MIN_MISSPELT_LENGTH:
             for deletion in _deletions(key):
-                found.setdefault(deletion, set()).add(zone)
-    return {deletion: frozenset(zones) for deletion, zones in found.items()}
+                zones_of.setdefault(deletion, set()).add(zone)
+    return {deletion: frozenset(zones) for deletion, zones in zones_of.items()}
 
 
 def _deletions(key: str) -> Iterator[str]:

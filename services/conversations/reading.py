@@ -73,8 +73,8 @@ MESSAGES: Final = Listing(
 
 async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
     """Maya's reply with this id in one of the caller's conversations, or None."""
-    found = await MESSAGES.get(reads, message_id) if message_id else None
-    return found if found and found.role == MessageRole.ASSISTANT else None
+    message = await MESSAGES.get(reads, message_id) if message_id else None
+    return message if message and message.role == MessageRole.ASSISTANT else None
 
 
 async def previous_messages(reads: Reads, message: MessageRow, *, limit: int) -> list[MessageRow]:

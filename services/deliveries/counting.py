@@ -78,10 +78,10 @@ async def counts_missing_pending(reads: Reads, campaign_id: UUID) -> bool:
 
 async def verify_counts(uow: UnitOfWork, campaign_id: UUID) -> bool:
     """Compare the counters with the rows; a difference is a defect, which is logged as an error and corrected."""
-    found = await differences(uow, campaign_id)
-    if not found:
+    differing = await differences(uow, campaign_id)
+    if not differing:
         return True
-    log.error("counters differ from the deliveries", campaign_id=str(campaign_id), counters=found)
+    log.error("counters differ from the deliveries", campaign_id=str(campaign_id), counters=differing)
     mine = (
         CampaignStats.organization_id == uow.tenant.organization_id,
         CampaignStats.campaign_id == campaign_id,

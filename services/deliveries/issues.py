@@ -32,11 +32,11 @@ async def summarize_issues(uow: UnitOfWork, campaign_id: UUID) -> str | None:
     Issues are messages that the provider refused, that could not be rendered, or that stayed in doubt. Bounces,
     complaints and recipients who were skipped for lack of consent do not count.
     """
-    found = {issue.status: issue for issue in await _read_issues(uow, campaign_id)}
-    if not found:
+    issues = {issue.status: issue for issue in await _read_issues(uow, campaign_id)}
+    if not issues:
         return None
-    parts = [_describe(found[status]) for status in _DESCRIPTIONS if status in found]
-    ending = [_SEE_DELIVERIES] + [_SEE_RESOLVE] * (str(DeliveryStatus.FAILED) in found)
+    parts = [_describe(issues[status]) for status in _DESCRIPTIONS if status in issues]
+    ending = [_SEE_DELIVERIES] + [_SEE_RESOLVE] * (str(DeliveryStatus.FAILED) in issues)
     return f"{'; '.join(parts)}. {' '.join(ending)}"
 
 

@@ -59,7 +59,7 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
     """Prepare the next page; True when nothing is left, or the campaign is not being prepared."""
     organization_id = uow.tenant.organization_id
     # Another worker, or a cancellation, waits for this lock until the page is committed.
-    found = await uow.rows(
+    rows = await uow.rows(
         select(Campaign.prepare_cursor)
         .where(
             Campaign.organization_id == organization_id,
@@ -68,14 +68,14 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
         )
         .with_for_update()
     )
-    if not found:
+    if not rows:
         return True
     await uow.execute(
         insert(CampaignStats)
         .values(organization_id=organization_id, campaign_id=campaign_id)
         .on_conflict_do_nothing()
     )
-    page = await _insert_page(uow, campaign_id, found[0].prepare_cursor or _START)
+    page = await _insert_page(uow, campaign_id, rows[0].prepare_cursor or _START)
     uow.publish(campaign_topic(organization_id, campaign_id))
     if page.candidates < PAGE:
         await complete(uow, campaign_id)

@@ -28,20 +28,20 @@ log = logger(__name__)
 async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID, *, grace_seconds: float) -> int:
     """Look up the messages of a campaign that are due; returns how many."""
 
-    async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
-        return await reserve_due(uow, campaign_id, asked)
+    async def reserve(uow: UnitOfWork, looked_up: Sequence[UUID]) -> Lookup | None:
+        return await reserve_due(uow, campaign_id, looked_up)
 
-    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await record_lookup(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
+    async def record(uow: UnitOfWork, lookup: Lookup, message_ids: Mapping[str, str]) -> None:
+        await record_lookup(uow, campaign_id, lookup, message_ids, grace_seconds=grace_seconds)
 
     return await look_up(work, mailer, actor, stream=Stream.BROADCAST, reserve=reserve, record=record)
 
 
-async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Lookup | None:
+async def reserve_due(uow: UnitOfWork, campaign_id: UUID, looked_up: Sequence[UUID] = ()) -> Lookup | None:
     """Reserve the due messages of one batch that is not among `asked`; other workers skip them for a minute."""
     first = select(EmailDelivery.batch_id).where(*_is_due(EmailDelivery, uow.tenant.organization_id, campaign_id))
-    if asked:
-        first = first.where(EmailDelivery.batch_id.not_in(asked))
+    if looked_up:
+        first = first.where(EmailDelivery.batch_id.not_in(looked_up))
     first_batch = first.order_by(EmailDelivery.id).limit(1).with_for_update(skip_locked=True).cte("first_batch")
     of_batch = aliased(EmailDelivery)
     reserved = (
@@ -76,18 +76,20 @@ def _is_due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID)
 
 
 async def record_lookup(
-    uow: UnitOfWork, campaign_id: UUID, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float
+    uow: UnitOfWork, campaign_id: UUID, lookup: Lookup, message_ids: Mapping[str, str], *, grace_seconds: float
 ) -> None:
     """Record a lookup: found messages are accepted; absent ones wait for the next lookup, or it was their last.
 
     A lookup that outlasted its reservation, so that another worker has reserved the messages, has no effect on them.
     """
     bound = {"organization": uow.tenant.organization_id, "campaign": campaign_id}
-    found_ids = [row.id for row in lookup.rows if str(row.id) in found]
-    absent = [row for row in lookup.rows if str(row.id) not in found]
+    found_ids = [row.id for row in lookup.rows if str(row.id) in message_ids]
+    absent = [row for row in lookup.rows if str(row.id) not in message_ids]
     if found_ids:
-        message_ids = [found[str(one)] for one in found_ids]
-        await uow.execute(_found_statement(), {**bound, **id_range(found_ids), "message_id_values": message_ids})
+        found_message_ids = [message_ids[str(one)] for one in found_ids]
+        await uow.execute(
+            _found_statement(), {**bound, **id_range(found_ids), "message_id_values": found_message_ids}
+        )
     if absent:
         doubt = await uow.rows(select(Campaign.on_doubt).where(Campaign.id == campaign_id))
         await uow.execute(

@@ -146,37 +146,37 @@ async def _record_receipts(
     sent = [message for message, receipt in pairs if receipt.status is ReceiptStatus.ACCEPTED]
     if sent:
         await uow.execute(_accepted_statement(), {**bound, **id_range(_ids_of(sent)), "message_id_values": accepted})
-    refused = [pair for pair in pairs if pair[1].status in (ReceiptStatus.REFUSED, ReceiptStatus.INACTIVE)]
-    if refused:
-        await _reject(uow, bound, refused)
+    rejected = [pair for pair in pairs if pair[1].status in (ReceiptStatus.REFUSED, ReceiptStatus.INACTIVE)]
+    if rejected:
+        await _reject(uow, bound, rejected)
     later = [pair for pair in pairs if pair[1].status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED)]
     if later:
         await _make_pending(uow, bound, [message for message, _ in later], later[0][1].text)
 
 
-async def _reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Message, Receipt]]) -> None:
+async def _reject(uow: UnitOfWork, bound: dict[str, UUID], rejected: list[tuple[Message, Receipt]]) -> None:
     """Mark messages as refused, and record that in the contacts' histories."""
-    messages = [message for message, _ in refused]
+    messages = [message for message, _ in rejected]
     rows = await uow.rows(
         _rejected_statement(),
         {
             **bound,
             **id_range(_ids_of(messages)),
-            "code_values": [receipt.code for _, receipt in refused],
-            "text_values": [texts.sanitize(receipt.text) for _, receipt in refused],
+            "code_values": [receipt.code for _, receipt in rejected],
+            "text_values": [texts.sanitize(receipt.text) for _, receipt in rejected],
         },
     )
-    receipts = dict(zip(_ids_of(messages), (receipt for _, receipt in refused), strict=True))
+    receipts = dict(zip(_ids_of(messages), (receipt for _, receipt in rejected), strict=True))
     await _record_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
 
 
 async def _record_refusals(
-    uow: UnitOfWork, campaign_id: UUID, refused: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
+    uow: UnitOfWork, campaign_id: UUID, rejected: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
 ) -> None:
     """Add refusals to the contacts' histories; an address that the provider has deactivated is suppressed."""
     inactive: list[SuppressionFact] = []
     others: list[ContactLine] = []
-    for row, receipt in refused:
+    for row, receipt in rejected:
         data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}

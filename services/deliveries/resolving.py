@@ -60,11 +60,11 @@ async def resolve(
     """
     if resolution is DeliveryResolution.SEND_AGAIN:
         policy.features.require(Feature.SENDING)
-    found = await DELIVERIES.require(uow, delivery_id)
+    delivery = await DELIVERIES.require(uow, delivery_id)
     if resolution is DeliveryResolution.SEND_AGAIN:
         # Locked before the campaign: `senders.changing.delete` locks them in the same order.
-        await _lock_sender(uow, await CAMPAIGNS.require(uow, found.campaign_id), policy)
-    campaign = await lifecycle.lock(uow, found.campaign_id)
+        await _lock_sender(uow, await CAMPAIGNS.require(uow, delivery.campaign_id), policy)
+    campaign = await lifecycle.lock(uow, delivery.campaign_id)
     if campaign is None:
         raise CAMPAIGNS.not_found()
     if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in _CANCELLED_STATUSES:
@@ -75,13 +75,13 @@ async def resolve(
             state=CampaignStatus(campaign.status),
             allowed=_STILL_SENDS,
         )
-    row = await _change(uow, found, resolution)
-    uow.publish(campaign_topic(uow.tenant.organization_id, found.campaign_id))
+    row = await _change(uow, delivery, resolution)
+    uow.publish(campaign_topic(uow.tenant.organization_id, delivery.campaign_id))
     await audit.record(
         uow,
         "delivery.resolved",
-        found.id,
-        {"campaign": str(found.campaign_id), "from": found.status, "as": str(resolution)},
+        delivery.id,
+        {"campaign": str(delivery.campaign_id), "from": delivery.status, "as": str(resolution)},
     )
     return row, await _update_campaign(uow, campaign, resolution)
 
@@ -95,20 +95,20 @@ async def _lock_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPol
         raise SenderNotConfirmed("The sender of the campaign was deleted.", field=_AS_FIELD, suggestion=_SUGGESTION)
 
 
-async def _change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
+async def _change(uow: UnitOfWork, delivery: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
     """Update the row if it is still `unknown` or `failed`; raises `DeliveryNotResolvable` otherwise."""
     rows = await uow.rows(
         update(EmailDelivery)
         .where(
-            *of_campaign(uow.tenant.organization_id, found.campaign_id),
-            EmailDelivery.id == found.id,
+            *of_campaign(uow.tenant.organization_id, delivery.campaign_id),
+            EmailDelivery.id == delivery.id,
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
         .values(lookups=0, next_lookup_at=None, **RELEASED, **_CHANGES[resolution])
         .returning(*DELIVERIES.columns)
     )
     if not rows:
-        now = await DELIVERIES.require(uow, found.id)
+        now = await DELIVERIES.require(uow, delivery.id)
         raise DeliveryNotResolvable(
             f"The delivery is {now.status}.",
             field=DELIVERIES.id_field,

@@ -98,37 +98,37 @@ class Sender:
         allowed = await self.wait_for_rate(mail.batch_size)
         if not allowed:
             return Batch()
-        claimed = await self.claim_batch(actor, mail, allowed)
-        return await self.deliver(actor, mail, claimed) if claimed.rows else Batch()
+        claim = await self.claim_batch(actor, mail, allowed)
+        return await self.deliver(actor, mail, claim) if claim.rows else Batch()
 
-    async def deliver(self, actor: Actor, mail: CampaignMail, claimed: Claim) -> Batch:
+    async def deliver(self, actor: Actor, mail: CampaignMail, claim: Claim) -> Batch:
         """Render, submit, hand over and record a claimed batch."""
         campaign_id = mail.campaign_id
         composed = await compose(
-            claimed,
+            claim,
             mail,
             signer=self.signer,
             public_url=self.public_url,
-            until=min(since_boot() + self.times.compose, claimed.deadline - self.times.needed),
+            until=min(since_boot() + self.times.compose, claim.deadline - self.times.needed),
         )
-        await self.adapt_batch_size(campaign_id, claimed, composed)
+        await self.adapt_batch_size(campaign_id, claim, composed)
         async with self.work.begin(actor) as uow:
-            messages = await submit(uow, claimed, composed, self.times)
+            messages = await submit(uow, claim, composed, self.times)
         if messages:
             envelope = Envelope(
-                sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claimed.batch_id), tag=mail.tag
+                sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claim.batch_id), tag=mail.tag
             )
-            outcomes = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
-            await self.record(actor, claimed, outcomes)
+            outcomes = await hand_over(self.mailer, envelope, messages, deadline=claim.deadline, times=self.times)
+            await self.record(actor, claim, outcomes)
             await self.apply_backpressure(actor, campaign_id, outcomes)
-        return Batch(len(claimed.rows), len(messages))
+        return Batch(len(claim.rows), len(messages))
 
-    async def adapt_batch_size(self, campaign_id: UUID, claimed: Claim, composed: Composed) -> None:
+    async def adapt_batch_size(self, campaign_id: UUID, claim: Claim, composed: Composed) -> None:
         """Adapt the size of the next batch to how many messages could be rendered in time; at most twice as many."""
         if not composed.remaining:
-            self.resize(campaign_id, 2 * len(claimed.rows))
+            self.resize(campaign_id, 2 * len(claim.rows))
             return
-        self.resize(campaign_id, len(claimed.rows) - len(composed.remaining), shrink=True)
+        self.resize(campaign_id, len(claim.rows) - len(composed.remaining), shrink=True)
         await self.reserve(-len(composed.remaining))
 
     def resize(self, campaign_id: UUID, size: int, *, shrink: bool = False) -> None:
@@ -138,22 +138,22 @@ class Sender:
             return
         if shrink:
             self.cursors.pop(campaign_id, None)
-        wanted = min(mail.batch_size, size) if shrink else max(mail.batch_size, size)
-        self.mails[campaign_id] = replace(mail, batch_size=max(1, min(mail.max_batch_size, wanted)))
+        new_size = min(mail.batch_size, size) if shrink else max(mail.batch_size, size)
+        self.mails[campaign_id] = replace(mail, batch_size=max(1, min(mail.max_batch_size, new_size)))
 
     async def claim_batch(self, actor: Actor, mail: CampaignMail, limit: int) -> Claim:
         """Claim the next batch after the last one of this process, or from the first pending delivery on."""
         after = self.cursors.pop(mail.campaign_id, START)
-        claimed = await self.claim_after(actor, mail, limit, after)
-        if not claimed.rows and after != START:
-            claimed = await self.claim_after(actor, mail, limit, START)
-        if not claimed.rows:
+        claim = await self.claim_after(actor, mail, limit, after)
+        if not claim.rows and after != START:
+            claim = await self.claim_after(actor, mail, limit, START)
+        if not claim.rows:
             await self.correct_pending(actor, mail.campaign_id)
-        if claimed.rows:
-            self.cursors[mail.campaign_id] = max(row[0] for row in claimed.rows)
-        if len(claimed.rows) < limit:
-            await self.reserve(len(claimed.rows) - limit)
-        return claimed
+        if claim.rows:
+            self.cursors[mail.campaign_id] = max(row[0] for row in claim.rows)
+        if len(claim.rows) < limit:
+            await self.reserve(len(claim.rows) - limit)
+        return claim
 
     async def correct_pending(self, actor: Actor, campaign_id: UUID) -> None:
         """Correct the counters if they have pending deliveries without a row: no sweep would finish the campaign."""
@@ -205,10 +205,10 @@ class Sender:
                 await set_waiting_reason(uow, campaign_id, mail.reason, waits=False)
         return mail
 
-    async def wait_for_rate(self, wanted: int) -> int:
+    async def wait_for_rate(self, requested: int) -> int:
         """Wait until the account's rate allows the next batch; returns its size, 0 once stopped."""
         rate = self.mailer.limits.messages_per_second
-        allowed = min(wanted, rate) if rate else wanted
+        allowed = min(requested, rate) if rate else requested
         if await self.sleep_unless_stopped(await self.reserve(allowed)):
             return allowed
         await self.reserve(-allowed)
@@ -224,32 +224,32 @@ class Sender:
         """Reserve messages of the account's rate, or return unused ones (negative); returns the seconds to wait."""
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
-    async def record(self, actor: Actor, claimed: Claim, outcomes: list[RequestOutcome]) -> None:
+    async def record(self, actor: Actor, claim: Claim, outcomes: list[RequestOutcome]) -> None:
         """Record the outcome of a batch, with retries."""
 
         async def write(uow: UnitOfWork) -> None:
-            await record(uow, claimed, outcomes, request_seconds=self.times.request)
+            await record(uow, claim, outcomes, request_seconds=self.times.request)
 
-        await record_with_retry(self.work, actor, claimed.batch_id, write)
+        await record_with_retry(self.work, actor, claim.batch_id, write)
 
     async def apply_backpressure(self, actor: Actor, campaign_id: UUID, outcomes: list[RequestOutcome]) -> None:
         """Back off, or pause the campaign, on account-level errors."""
-        found = backpressure_cause(outcomes)
-        if found is None:
+        cause = backpressure_cause(outcomes)
+        if cause is None:
             self.backoff.succeed()
             return
         self.cursors.pop(campaign_id, None)
-        if isinstance(found, NotSent) and found.local:
+        if isinstance(cause, NotSent) and cause.local:
             self.resize(campaign_id, sum(len(each.messages) for each in outcomes) // 2, shrink=True)
             log.warning(
-                "batch not sent in time, next ones will be smaller", campaign_id=str(campaign_id), reason=found.reason
+                "batch not sent in time, next ones will be smaller", campaign_id=str(campaign_id), reason=cause.reason
             )
-        elif isinstance(found, AccountRefused):
-            await self.pause(actor, campaign_id, found.reason)
+        elif isinstance(cause, AccountRefused):
+            await self.pause(actor, campaign_id, cause.reason)
         else:
-            wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
-            pause = self.backoff.fail(wanted)
-            log.warning("provider request failed, backing off", reason=type(found).__name__, seconds=round(pause, 1))
+            retry_after = cause.retry_after_seconds if isinstance(cause, NotSent) else None
+            pause = self.backoff.fail(retry_after)
+            log.warning("provider request failed, backing off", reason=type(cause).__name__, seconds=round(pause, 1))
 
     async def pause(self, actor: Actor, campaign_id: UUID, reason: str) -> None:
         """Pause a campaign with a reason that a person can act on."""

@@ -108,8 +108,8 @@ async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: Lease
             "reason_values": reasons,
         }
         await uow.execute(_skip_statement(), skipped)
-    left = [*(one for one in ids if one not in submitted_ids), *composed.remaining]
-    if not left:
+    released = [*(one for one in ids if one not in submitted_ids), *composed.remaining]
+    if not released:
         return list(composed.messages.values())
-    await uow.execute(_release_statement(), {**bound, **id_range(left)})
+    await uow.execute(_release_statement(), {**bound, **id_range(released)})
     return [message for one, message in composed.messages.items() if one in submitted_ids]

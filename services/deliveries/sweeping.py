@@ -76,14 +76,14 @@ class OpenCounts(NamedTuple):
 
 async def campaigns_to_advance(system: SystemScope, after: UUID, limit: int) -> list[CampaignNeeds]:
     """A page of campaigns of all organizations that need work, in the order of their ids, from after one on."""
-    found = func.system.campaigns_to_advance(after, limit).table_valued(*CampaignNeeds._fields)
-    return [CampaignNeeds._make(row) for row in await system.rows(select(*found.c))]
+    campaigns = func.system.campaigns_to_advance(after, limit).table_valued(*CampaignNeeds._fields)
+    return [CampaignNeeds._make(row) for row in await system.rows(select(*campaigns.c))]
 
 
 async def campaigns_to_send(system: SystemScope, after: UUID, limit: int) -> list[CampaignToSend]:
     """A page of campaigns of all organizations with pending messages, in the order of their ids."""
-    found = func.system.campaigns_to_send(after, limit).table_valued(*CampaignToSend._fields)
-    return [CampaignToSend._make(row) for row in await system.rows(select(*found.c))]
+    campaigns = func.system.campaigns_to_send(after, limit).table_valued(*CampaignToSend._fields)
+    return [CampaignToSend._make(row) for row in await system.rows(select(*campaigns.c))]
 
 
 async def ensure_partitions(system: SystemScope) -> int:
@@ -115,8 +115,8 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
             uow.publish(campaign_topic(actor.organization_id, campaign_id))
     async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
-        left = await _read_open_counts(uow, campaign_id)
-        return left._replace(more_to_skip=skipped >= CANCEL_PAGE)
+        remaining = await _read_open_counts(uow, campaign_id)
+        return remaining._replace(more_to_skip=skipped >= CANCEL_PAGE)
 
 
 async def clear_waiting_reason(work: Work, actor: Actor, campaign_id: UUID) -> None:

@@ -44,8 +44,8 @@ class DeliveryUpdate:
 
     def set_earliest(self, name: str, at: datetime) -> None:
         """Set a time, unless an earlier one is set."""
-        known: datetime | None = getattr(self, name)
-        setattr(self, name, at if known is None else min(known, at))
+        earliest: datetime | None = getattr(self, name)
+        setattr(self, name, at if earliest is None else min(earliest, at))
 
 
 @lru_cache
@@ -82,9 +82,9 @@ async def apply_updates(uow: UnitOfWork, campaign_id: UUID, updates: dict[UUID, 
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,
             **id_range([delivery_id for delivery_id, _ in ordered]),
-            "status_values": [str(found.status) for _, found in ordered],
-            "message_id_values": [found.message_id for _, found in ordered],
-            **{f"{name}_values": [getattr(found, name) for _, found in ordered] for name in _TIMES},
+            "status_values": [str(update.status) for _, update in ordered],
+            "message_id_values": [update.message_id for _, update in ordered],
+            **{f"{name}_values": [getattr(update, name) for _, update in ordered] for name in _TIMES},
         },
     )
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))

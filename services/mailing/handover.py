@@ -62,10 +62,10 @@ async def hand_over(
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
             outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
             break
-    refused = refusal_of_all(mailer.name, outcomes)
-    if refused is None:
+    refusal = refusal_of_all(mailer.name, outcomes)
+    if refusal is None:
         return outcomes
-    return [each._replace(outcome=refused) if isinstance(each.outcome, Answered) else each for each in outcomes]
+    return [each._replace(outcome=refusal) if isinstance(each.outcome, Answered) else each for each in outcomes]
 
 
 def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> AccountRefused | None:

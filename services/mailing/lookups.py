@@ -58,24 +58,24 @@ async def look_up(
     The round ends early at a failed search, because the next one would fail or wait as well, and after
     `within_seconds`.
     """
-    asked: list[UUID] = []
+    looked_up: list[UUID] = []
     total = 0
     until = monotonic() + within_seconds
-    while len(asked) < _MAX_BATCHES_PER_ROUND and monotonic() < until:
+    while len(looked_up) < _MAX_BATCHES_PER_ROUND and monotonic() < until:
         # Reserved right before its search: searches may be slow, and a reservation expires.
         async with work.begin(actor) as uow:
-            lookup = await reserve(uow, asked)
+            lookup = await reserve(uow, looked_up)
         if lookup is None:
             break
-        asked.append(lookup.batch_id)
+        looked_up.append(lookup.batch_id)
         try:
-            found = await mailer.find(str(lookup.batch_id), stream)
+            message_ids = await mailer.find(str(lookup.batch_id), stream)
         except SearchFailed as error:
             log.warning(
                 "batch lookup failed, will be retried", batch_id=str(lookup.batch_id), error=describe_error(error)
             )
             break
         async with work.begin(actor) as uow:
-            await record(uow, lookup, found)
+            await record(uow, lookup, message_ids)
         total += len(lookup.rows)
     return total

@@ -47,6 +47,6 @@ class ProviderBackoff:
         """
         if not self.remaining:
             self.failures += 1
-            wanted = min(retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
-            self.until = monotonic() + max(wanted, self.backoff.delay(self.failures))
+            retry_after = min(retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
+            self.until = monotonic() + max(retry_after, self.backoff.delay(self.failures))
         return self.remaining

@@ -162,12 +162,12 @@ class ReplyGeneration:
             return
         if begins and len(self.pieces) == begins:
             text = f"\n\n{text}"
-        shown = text[: _MAX_REPLY_LENGTH - self.length]
-        if shown:
-            self.length += len(shown)
-            self.pieces.append(shown)
-            self.journal.add_text(shown)
-        if len(shown) < len(text):
+        allowed = text[: _MAX_REPLY_LENGTH - self.length]
+        if allowed:
+            self.length += len(allowed)
+            self.pieces.append(allowed)
+            self.journal.add_text(allowed)
+        if len(allowed) < len(text):
             raise LimitReached("The reply is too long.")
 
     def _check_call(self, call: ToolCall) -> ToolCall:

@@ -122,8 +122,8 @@ async def end(uow: UnitOfWork, lease: Lease, ending: ReplyResult) -> None:
 async def open_replies(system: SystemScope, after: UUID, limit: int) -> list[RunReply]:
     """Jobs for the replies that are pending or whose lease has expired, ordered by id, after an id."""
     names = ("organization_id", "user_id", "message_id")
-    found = func.system.open_replies(after, limit).table_valued(*(column(name, Uuid()) for name in names))
+    replies = func.system.open_replies(after, limit).table_valued(*(column(name, Uuid()) for name in names))
     return [
         RunReply(organization_id=organization, user_id=user, message_id=message)
-        for organization, user, message in await system.rows(select(*found.c))
+        for organization, user, message in await system.rows(select(*replies.c))
     ]

@@ -43,13 +43,13 @@ class OutputFilter:
         at = 0
         while at < len(text):
             if text[at] not in self.triggers:
-                taken, shown = 1, text[at]
+                consumed, output = 1, text[at]
             else:
-                taken, shown = self._decide(text, at, final=final)
-            if not taken:
+                consumed, output = self._decide(text, at, final=final)
+            if not consumed:
                 break
-            out.append(shown)
-            at += taken
+            out.append(output)
+            at += consumed
         self.buffer = text[at:]
         return "".join(out)
 
@@ -67,12 +67,12 @@ class OutputFilter:
 
     def _is_own(self, text: str, at: int, *, final: bool) -> bool | None:
         """Whether a URL under our own URL begins here; None if it depends on text still to come."""
-        found = text[at : at + len(self.own_url) + 1]
-        if len(found) <= len(self.own_url):
-            if not self.own_url.startswith(found):
+        candidate = text[at : at + len(self.own_url) + 1]
+        if len(candidate) <= len(self.own_url):
+            if not self.own_url.startswith(candidate):
                 return False
-            return found == self.own_url if final else None
-        return found.startswith(self.own_url) and _AFTER_OWN.match(found[-1]) is not None
+            return candidate == self.own_url if final else None
+        return candidate.startswith(self.own_url) and _AFTER_OWN.match(candidate[-1]) is not None
 
     def _bracket(self, text: str, at: int, *, final: bool) -> tuple[int, str]:
         if at + 1 == len(text):
@@ -100,14 +100,14 @@ def _colon(text: str, at: int, *, final: bool) -> tuple[int, str]:
 
 
 def _www(text: str, at: int, *, final: bool) -> tuple[int, str]:
-    found = text[at : at + len(_WWW)]
-    if found.lower() == _WWW:
+    candidate = text[at : at + len(_WWW)]
+    if candidate.lower() == _WWW:
         last = at + len(_WWW) - 1
-        taken, shown = _separate(text, last, ".", final=final)
-        if not taken:
+        consumed, output = _separate(text, last, ".", final=final)
+        if not consumed:
             return 0, ""
-        return (len(_WWW), f"{found} ") if shown.endswith(" ") else (1, text[at])
-    return (0, "") if not final and _WWW.startswith(found.lower()) else (1, text[at])
+        return (len(_WWW), f"{candidate} ") if output.endswith(" ") else (1, text[at])
+    return (0, "") if not final and _WWW.startswith(candidate.lower()) else (1, text[at])
 
 
 def _before(text: str, at: int, following: str, *, final: bool) -> tuple[int, str]:

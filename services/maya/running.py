@@ -235,12 +235,12 @@ class ReplyRun:
             model=self.generation.model_used,
             usage=self.generation.usage.as_json(),
         )
-        for left in reversed(range(_END_TRIES)):
+        for tries_left in reversed(range(_END_TRIES)):
             try:
                 async with self.dependencies.work.begin(self.actor) as uow:
                     await leases.end(uow, self.lease, ending)
             except _DATABASE_UNAVAILABLE:
-                if not left:
+                if not tries_left:
                     raise
                 await asyncio.sleep(END_PAUSE_SECONDS)
             else:
@@ -259,10 +259,10 @@ class ReplyRun:
     async def close_interrupted(self) -> None:
         """End a reply whose run died, with all of its output."""
         reply = self.lease.reply
-        writer, shown = await self.recover_log()
+        writer, logged_text = await self.recover_log()
         newest = max(reply.last_sequence, writer.last_sequence if writer else 0)
         outcome = RunOutcome(MessageStatus.CANCELLED) if self.lease.cancel_requested else _INTERRUPTED
-        await self.commit(outcome, max(reply.content, shown, key=len), newest + 1)
+        await self.commit(outcome, max(reply.content, logged_text, key=len), newest + 1)
         if writer and writer.last_sequence == newest:
             try:
                 await writer.append(encode(ReplyEnded()))

@@ -49,8 +49,8 @@ async def watch(
     reply = await _require_reply(reads, message_id)
     while reply.is_open or after != reply.last_sequence:
         try:
-            async with aclosing(_read_log(source, reads, reply, after)) as shown:
-                async for each in shown:
+            async with aclosing(_read_log(source, reads, reply, after)) as events:
+                async for each in events:
                     yield each
                     after = each.sequence
         except LogMissing:
@@ -93,7 +93,7 @@ def _is_last(entry: LogEntry) -> bool:
 
 async def _require_reply(reads: Reads, message_id: UUID | None) -> MessageRow:
     """The caller's reply; raises `NotFound`."""
-    found = await get_reply(reads, message_id)
-    if found is None:
+    reply = await get_reply(reads, message_id)
+    if reply is None:
         raise NotFound("There is no such reply.", field=("messageId",))
-    return found
+    return reply

@@ -60,10 +60,10 @@ def changed_name(name: str | None) -> str:
 def check_name(name: str) -> str:
     """The name, trimmed; raises unless it is one line of 1 to 200 characters."""
     field = ("input", "name")
-    found = texts.clean_line(name, field=field, max_length=MAX_NAME_LENGTH)
-    if not found:
+    cleaned = texts.clean_line(name, field=field, max_length=MAX_NAME_LENGTH)
+    if not cleaned:
         raise Required("A name cannot be empty.", field=field)
-    return found
+    return cleaned
 
 
 async def check_content(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:

@@ -52,13 +52,13 @@ async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Map
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
     """The template variables of a contact; raises `NotFound`."""
-    found = await CONTACTS.require(reads, contact_id, _CONTACT_FIELD)
-    tags = (await listing.tags_of(reads, [found.id]))[found.id]
+    contact = await CONTACTS.require(reads, contact_id, _CONTACT_FIELD)
+    tags = (await listing.tags_of(reads, [contact.id]))[contact.id]
     return contact_variables(
-        first_name=found.first_name,
-        last_name=found.last_name,
-        email=found.email,
-        custom_fields=found.custom_fields,
+        first_name=contact.first_name,
+        last_name=contact.last_name,
+        email=contact.email,
+        custom_fields=contact.custom_fields,
         tags=tags,
     )
 

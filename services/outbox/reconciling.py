@@ -40,8 +40,8 @@ async def reconcile(work: Work, mailer: Mailer, actor: Actor, *, grace_seconds: 
     async def reserve(uow: UnitOfWork, _: Sequence[UUID]) -> Lookup | None:
         return await reserve_due(uow)
 
-    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await record_lookup(uow, lookup, found, grace_seconds=grace_seconds)
+    async def record(uow: UnitOfWork, lookup: Lookup, message_ids: Mapping[str, str]) -> None:
+        await record_lookup(uow, lookup, message_ids, grace_seconds=grace_seconds)
 
     return await look_up(work, mailer, actor, stream=Stream.TRANSACTIONAL, reserve=reserve, record=record)
 
@@ -77,13 +77,15 @@ async def reserve_due(uow: UnitOfWork) -> Lookup | None:
     return Lookup(first[0].batch_id, [UnknownMessage(row.id, row.lookups, row.due_at) for row in rows])
 
 
-async def record_lookup(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float) -> None:
+async def record_lookup(
+    uow: UnitOfWork, lookup: Lookup, message_ids: Mapping[str, str], *, grace_seconds: float
+) -> None:
     """Record a lookup: found messages are accepted; absent ones wait for the next lookup, or are pending again.
 
     A lookup that outlasted its reservation, so that another worker has reserved the messages, has no effect on them.
     """
     for row in lookup.rows:
-        message_id = found.get(str(row.id))
+        message_id = message_ids.get(str(row.id))
         same = (OutboxMessage.id == row.id, OutboxMessage.status == OutboxStatus.UNKNOWN)
         if message_id is not None:
             await uow.execute(

@@ -28,9 +28,9 @@ async def record(
         elif isinstance(outcome, InDoubt):
             await _mark_unknown(uow, batch, messages, outcome, request_seconds)
         else:
-            wanted = outcome.retry_after_seconds if isinstance(outcome, NotSent) else None
+            retry_after = outcome.retry_after_seconds if isinstance(outcome, NotSent) else None
             await postpone(
-                uow, _is_of_batch(batch, messages), outcome.reason[:MAX_REASON_LENGTH], at_least=wanted or 0.0
+                uow, _is_of_batch(batch, messages), outcome.reason[:MAX_REASON_LENGTH], at_least=retry_after or 0.0
             )
 
 

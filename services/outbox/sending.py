@@ -90,5 +90,5 @@ class OutboxSender:
 
 async def organizations_with_mail(system: SystemScope, after: UUID, limit: int) -> list[MailNeeds]:
     """A page of organizations that have due or unknown system mail now, in the order of their ids."""
-    found = func.system.organizations_with_mail(after, limit).table_valued(*MailNeeds._fields)
-    return [MailNeeds._make(row) for row in await system.rows(select(*found.c))]
+    organizations = func.system.organizations_with_mail(after, limit).table_valued(*MailNeeds._fields)
+    return [MailNeeds._make(row) for row in await system.rows(select(*organizations.c))]

@@ -58,8 +58,8 @@ class Batch:
 
 async def count_due(uow: UnitOfWork, limit: int) -> int:
     """Count the due messages of the organization, up to `limit`."""
-    found = select(OutboxMessage.id).where(*_is_due(uow.tenant.organization_id)).limit(limit).subquery()
-    return int((await uow.rows(select(func.count()).select_from(found)))[0][0])
+    due = select(OutboxMessage.id).where(*_is_due(uow.tenant.organization_id)).limit(limit).subquery()
+    return int((await uow.rows(select(func.count()).select_from(due)))[0][0])
 
 
 def _is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
@@ -151,16 +151,16 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
         )
 
 
-async def postpone(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
+async def postpone(uow: UnitOfWork, condition: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
     """Make messages pending again that were certainly not sent; due after a pause that grows with the attempts."""
-    pause = func.greatest(at_least, backoff.delay(_BACKOFF, OutboxMessage.attempts + 1))
+    delay = func.greatest(at_least, backoff.delay(_BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)
-        .where(which)
+        .where(condition)
         .values(
             status=OutboxStatus.PENDING,
             attempts=OutboxMessage.attempts + 1,
-            due_at=now_plus(pause),
+            due_at=now_plus(delay),
             error_message=reason,
             **RELEASED,
             batch_id=None,

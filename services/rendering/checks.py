@@ -108,10 +108,10 @@ def _footer(part: str, template: CompiledTemplate, link: LinkVisibility) -> list
 
 
 def _link(template: CompiledTemplate, shows: Callable[[str], bool]) -> LinkVisibility:
-    shown = {shows(text) for text in _rendered_samples(template)}
-    if shown == {True}:
+    visibilities = {shows(text) for text in _rendered_samples(template)}
+    if visibilities == {True}:
         return LinkVisibility.ALWAYS
-    return LinkVisibility.SOMETIMES if len(shown) > 1 else LinkVisibility.NEVER
+    return LinkVisibility.SOMETIMES if len(visibilities) > 1 else LinkVisibility.NEVER
 
 
 def _rendered_samples(template: CompiledTemplate) -> Iterator[str]:

@@ -108,7 +108,7 @@ def _loop(scan: _Scan, node: ForNode, states: States) -> States:
 
 
 def _few(states: Iterable[State]) -> States:
-    found = frozenset(states)
-    if len(found) <= _MAX_STATES:
-        return found
-    return frozenset(sorted(found, key=repr)[:_MAX_STATES])
+    distinct = frozenset(states)
+    if len(distinct) <= _MAX_STATES:
+        return distinct
+    return frozenset(sorted(distinct, key=repr)[:_MAX_STATES])

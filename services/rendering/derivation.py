@@ -74,7 +74,7 @@ def _printing(pieces: list[Piece], parts: Iterator[tuple[int | None, bool]]) -> 
 
     All branches of an `if` have the same value: that of any of them.
     """
-    found: dict[int, bool] = {}
+    printing: dict[int, bool] = {}
     blocks: list[_Printed] = [_Printed()]
     for number, prints in parts:
         piece = pieces[number] if number is not None else None
@@ -85,15 +85,15 @@ def _printing(pieces: list[Piece], parts: Iterator[tuple[int | None, bool]]) -> 
             blocks.append(_Printed(starts=[number], is_loop=piece.name == "for"))
         elif piece.name in BRANCHING:
             if block.is_loop:
-                found[block.starts.pop()] = block.prints
+                printing[block.starts.pop()] = block.prints
                 block.outside |= block.prints
                 block.prints = False
             block.starts.append(number)
         elif piece.name in CLOSING:
-            found.update(dict.fromkeys(block.starts, block.prints))
+            printing.update(dict.fromkeys(block.starts, block.prints))
             blocks.pop()
             blocks[-1].prints |= block.prints or block.outside
-    return found
+    return printing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,15 +118,15 @@ class _Flow:
 
 def _space_runs(pieces: list[Piece], texts: list[str]) -> set[str]:
     """Trace the possible ends of the text through branches and loops, taking each value for a word."""
-    found: set[str] = set()
+    runs: set[str] = set()
     loops: dict[int, set[str]] = {}
     for _ in range(3):  # the end of a loop's body precedes its next round; an end has at most three characters
-        _follow(pieces, texts, found, loops)
-    return found
+        _follow(pieces, texts, runs, loops)
+    return runs
 
 
-def _follow(pieces: list[Piece], texts: list[str], found: set[str], loops: dict[int, set[str]]) -> None:
-    ends = _joined({""}, texts[0], found)
+def _follow(pieces: list[Piece], texts: list[str], runs: set[str], loops: dict[int, set[str]]) -> None:
+    ends = _joined({""}, texts[0], runs)
     blocks: list[tuple[int, _Flow]] = []
     for number, text in zip(map(int, texts[1::2]), texts[2::2], strict=True):
         piece = pieces[number]
@@ -154,10 +154,10 @@ def _follow(pieces: list[Piece], texts: list[str], found: set[str], loops: dict[
             start, flow = next(block for block in reversed(blocks) if block[1].is_loop)
             loops.setdefault(start, set()).update(ends)
             flow.after |= ends
-        ends = _joined(ends, text, found)
+        ends = _joined(ends, text, runs)
 
 
-def _joined(ends: set[str], text: str, found: set[str]) -> set[str]:
+def _joined(ends: set[str], text: str, runs: set[str]) -> set[str]:
     """The possible ends of the text after another piece, within which white space is collapsed already."""
     if not text:
         return ends
@@ -165,7 +165,7 @@ def _joined(ends: set[str], text: str, found: set[str]) -> set[str]:
     after = set()
     for end in ends:
         run_at_join = end.removeprefix(_WORD_CHARACTER) + start if end else ""
-        found.update(run for run in ("  ", f" {LINE}", f"{LINE} ", LINE * 3) if run in run_at_join)
+        runs.update(run for run in ("  ", f" {LINE}", f"{LINE} ", LINE * 3) if run in run_at_join)
         if start == text:
             after.add((end[:1].strip(f" {LINE}") + run_at_join)[-3:] if end else "")
     if start != text:

@@ -88,14 +88,14 @@ def _form_of(text: MarkedText) -> tuple[str, bool]:
 def _form(text: MarkedText) -> tuple[str, bool]:
     parts = list(runs(text))
     places = [Place.TEXT] * len(parts)
-    state, found = START, Findings([])
+    state, findings = START, Findings([])
     for number, (part, own) in enumerate(parts):
         if own:
-            state = read(state, part, found)
+            state = read(state, part, findings)
         else:
             places[number] = place_of(state)
             state = after_value(state, number)
-    for number, place in found:
+    for number, place in findings:
         places[number] |= place
     html = (part if own else printer(place)(part) for (part, own), place in zip(parts, places, strict=True))
     return "".join(html), state.part == "text"

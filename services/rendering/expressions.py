@@ -143,11 +143,11 @@ class Loop(LoopExpression):
             first = self._argument(self.offset, context, "offset") or 0
         limit = self._argument(self.limit, context, "limit")
         value = self.iterable.evaluate(context)
-        found = values.items(value)
+        items = values.items(value)
         if not isinstance(value, str):
-            found = self._part(found, first, limit)
-        self._store_stop(context, name, first + len(found))
-        return iter(reversed(found) if self.reversed else found), len(found)
+            items = self._part(items, first, limit)
+        self._store_stop(context, name, first + len(items))
+        return iter(reversed(items) if self.reversed else items), len(items)
 
     def _store_stop(self, context: RenderContext, name: str, stop: int) -> None:
         context.stopindex(name, stop)

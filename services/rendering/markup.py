@@ -24,10 +24,10 @@ class MarkedText(str):
 
     def __new__(cls, text: str, mask: bytes) -> Self:
         """A text and its mask of the same length."""
-        made = super().__new__(cls, text)
-        made.mask = mask
-        made.form = None
-        return made
+        marked = super().__new__(cls, text)
+        marked.mask = mask
+        marked.form = None
+        return marked
 
     def __getitem__(self, key: SupportsIndex | slice) -> str:
         if isinstance(key, slice):
@@ -78,14 +78,14 @@ def substituted(pattern: re.Pattern[str], text: str, replacement: str) -> str:
     return joined([*parts, text[position:]])
 
 
-def replaced(text: str, found: str, replacement: str, count: int = -1) -> str:
+def replaced(text: str, searched: str, replacement: str, count: int = -1) -> str:
     """Like `str.replace`."""
     if not isinstance(text, MarkedText) and not isinstance(replacement, MarkedText):
-        return text.replace(found, replacement, count)
-    if not found:
+        return text.replace(searched, replacement, count)
+    if not searched:
         # The replacement goes between all characters, so that no markup stays intact.
-        return str(text).replace(found, str(replacement), count)
-    return joined(_pieces(text, found, count), replacement)
+        return str(text).replace(searched, str(replacement), count)
+    return joined(_pieces(text, searched, count), replacement)
 
 
 def split(text: str, separator: str) -> list[str]:

@@ -127,14 +127,14 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
     text_part = part(text_content, _TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
     if errors or subject_part is None or html_part is None:
         raise InputErrors(errors)
-    known = outline(html_content)
+    outlined = outline(html_content)
     return MessageTemplate(
         subject=subject_part,
         html=html_part,
-        text=text_part or (_derived(known.text.source) if known else None),
-        space_runs=known.text.space_runs if known and text_part is None else None,
-        link=known.link if known else None,
-        footer_offset=known.footer_offset if known else None,
+        text=text_part or (_derived(outlined.text.source) if outlined else None),
+        space_runs=outlined.text.space_runs if outlined and text_part is None else None,
+        link=outlined.link if outlined else None,
+        footer_offset=outlined.footer_offset if outlined else None,
     )
 
 

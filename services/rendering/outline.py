@@ -348,9 +348,9 @@ def _closed(walk: _Walk, link: OpenLink | None) -> None:
 def _check_link(walk: _Walk, link: OpenLink) -> None:
     target = readable_address(link.href)
     written = "".join(walk.page.pieces[link.start :]).strip(f" {LINE}")
-    shown = written.removesuffix(f"({target})").strip(f" {LINE}")
-    if written == shown:
-        if shown != target:
+    visible_text = written.removesuffix(f"({target})").strip(f" {LINE}")
+    if written == visible_text:
+        if visible_text != target:
             raise NotAnalyzable
         return
     mark = MARK.match(target)
@@ -358,12 +358,12 @@ def _check_link(walk: _Walk, link: OpenLink) -> None:
     web = _WEB_ADDRESS.match(target)
     if not (is_ours or web):
         raise NotAnalyzable
-    start, space, _ = shown.partition(" ")
+    start, space, _ = visible_text.partition(" ")
     if space and not re.search("[\x01/]", start):
         return  # no URL has a space in its host
-    if "\x01" in shown:
+    if "\x01" in visible_text:
         raise NotAnalyzable
-    if web and host_and_path(shown)[0] == host_and_path(target)[0]:
+    if web and host_and_path(visible_text)[0] == host_and_path(target)[0]:
         raise NotAnalyzable
-    if is_ours and "/" in shown:
+    if is_ours and "/" in visible_text:
         raise NotAnalyzable

@@ -128,17 +128,17 @@ def after_value(state: State, number: int) -> State:
     return state
 
 
-def read(state: State, text: str, found: Findings) -> State:
+def read(state: State, text: str, findings: Findings) -> State:
     """The state after a piece of the author's HTML."""
     position = 0
     while position < len(text):
-        state, position = _STEPS[state.part](state, text, position, found)
+        state, position = _STEPS[state.part](state, text, position, findings)
     return state
 
 
 def _text(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
-    whole = _WHOLE.match(text, position)
-    start = text.find("<", whole.end() if whole else position)
+    match = _WHOLE.match(text, position)
+    start = text.find("<", match.end() if match else position)
     if start < 0:
         return state, len(text)
     if text.startswith("<!--", start) and not text.startswith("<!--[if", start):
@@ -211,28 +211,28 @@ def _equals(state: State, text: str, position: int, _found: Findings) -> tuple[S
     return replace(state, part="value"), position
 
 
-def _value(state: State, text: str, position: int, found: Findings) -> tuple[State, int]:
+def _value(state: State, text: str, position: int, findings: Findings) -> tuple[State, int]:
     if state.quote:
         end = text.find(state.quote, position)
         end = len(text) if end < 0 else end
     else:
         bare = _BARE_VALUE.match(text, position)
         end = bare.end() if bare else position
-    state = _with(state, text[position:end], found)
+    state = _with(state, text[position:end], findings)
     if end == len(text):
         return state, end
     if not state.quote and len(state.shown) == 1 and not state.written:
-        found.append((next(iter(state.shown)), Place.ALONE))
+        findings.append((next(iter(state.shown)), Place.ALONE))
     return State(part="tag", element=state.element), end + bool(state.quote)
 
 
-def _with(state: State, written: str, found: Findings) -> State:
+def _with(state: State, written: str, findings: Findings) -> State:
     """The state after a piece of an attribute's value, which may decide the scheme of its URL."""
     deciding = _DECIDING.search(written) if state.address else None
     if state.attribute in _LINKS and not state.shown and _JAVASCRIPT.match(written):
         return replace(state, attribute="on", written=True)
     if deciding and deciding[0] == ":" and state.attribute in _LINKS:
-        found.extend((number, Place.SCHEME) for number in state.shown)
+        findings.extend((number, Place.SCHEME) for number in state.shown)
     return replace(state, address=state.address and not deciding, written=state.written or bool(written.strip()))
 
 

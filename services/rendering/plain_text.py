@@ -69,9 +69,9 @@ def readable_address(href: str) -> str:
     return href
 
 
-def is_same_address(shown: str, target: str) -> bool:
+def is_same_address(visible_text: str, target: str) -> bool:
     """Whether a link's text is its URL already, with or without scheme, `www.` and last slash."""
-    text = _UNSEEN_CHARACTERS.sub("", shown).strip()
+    text = _UNSEEN_CHARACTERS.sub("", visible_text).strip()
     return text == target or host_and_path(text) == host_and_path(target) or _is_number(text, target)
 
 
@@ -81,6 +81,8 @@ def host_and_path(address: str) -> tuple[str, str]:
     return host.lower(), (slash + path).rstrip("/")
 
 
-def _is_number(shown: str, target: str) -> bool:
+def _is_number(visible_text: str, target: str) -> bool:
     """Whether both are the same telephone number, with different spaces and dashes."""
-    return _TELEPHONE.fullmatch(target) is not None and _NOT_DIGITS.sub("", shown) == _NOT_DIGITS.sub("", target)
+    return _TELEPHONE.fullmatch(target) is not None and _NOT_DIGITS.sub("", visible_text) == _NOT_DIGITS.sub(
+        "", target
+    )

@@ -99,11 +99,11 @@ def invalid(
     return TemplateInvalid(message, line=line, column=column, field=field, suggestion=suggestion)
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, names: Iterable[str]) -> str | None:
     """A suggestion of the most similar known word, or None."""
-    folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return f"Did you mean {folded[found[0]]}?" if found else None
+    folded = {name.casefold(): name for name in names}
+    matches = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[matches[0]]}?" if matches else None
 
 
 def _unclosed_block(source: str) -> tuple[str, int] | None:
@@ -189,15 +189,15 @@ def unknown_filter(name: str, source: str, index: int, field: tuple[str, ...]) -
 def check_arguments(step: Filter, source: str, field: tuple[str, ...]) -> None:
     """Raise `TemplateInvalid` for a filter with too few, too many or unknown arguments."""
     least, most, names = _signature(step.name)
-    given = [argument for argument in step.args if not isinstance(argument, KeywordArgument)]
+    arguments = [argument for argument in step.args if not isinstance(argument, KeywordArgument)]
     unknown = [argument.name for argument in step.args if isinstance(argument, KeywordArgument)]
     unknown = [name for name in unknown if name not in names]
     suggestion = None
-    if len(given) < least:
+    if len(arguments) < least:
         message = f"{step.name} needs {'a value' if least == 1 else f'{least} values'}"
         values = ", ".join(['"value"'] * least)
         suggestion = f"Write it like {step.name}: {values}."
-    elif len(given) > most:
+    elif len(arguments) > most:
         message = f"{step.name} takes {_COUNTS.get(most, f'at most {most} values')}"
     elif unknown:
         message = f"{step.name} takes no value called {unknown[0]}"
@@ -226,11 +226,11 @@ def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) 
             field=field,
             suggestion="Write the content here; a {% capture %} block can be shown in several places.",
         )
-    known = {tag for tag in PLAIN.tags if tag.isalpha() and tag not in {"content", "output", "illegal"}}
+    tags = {tag for tag in PLAIN.tags if tag.isalpha() and tag not in {"content", "output", "illegal"}}
     inner = {"else", "elsif", "when", "raw", *(f"end{block}" for block in _BLOCKS)}
     if name in inner:
         return invalid(f"{{% {name} %}} closes or continues a block that is not open", source, index, field=field)
-    suggestion = nearest(name, known | inner)
+    suggestion = nearest(name, tags | inner)
     return invalid(f"There is no tag called {name!r}", source, index, field=field, suggestion=suggestion)
 
 

@@ -165,9 +165,9 @@ def _write(page: HtmlPage, text: str) -> None:
 
 def _start(page: HtmlPage, tag: Start) -> None:
     name = tag.name
-    found = page.attributes.get(tag.attributes)
-    if found is None:
-        found = page.attributes[tag.attributes] = attributes(tag.attributes)
+    attributes_of_tag = page.attributes.get(tag.attributes)
+    if attributes_of_tag is None:
+        attributes_of_tag = page.attributes[tag.attributes] = attributes(tag.attributes)
     if name == "body":
         _end_head(page)
     elif name in {"html", "head"} and (page.ignores_head or page.open):
@@ -176,44 +176,44 @@ def _start(page: HtmlPage, tag: Start) -> None:
     _end_implied(page, name)
     _break(page, name)
     if name in VOID:
-        _void(page, name, found)
+        _void(page, name, attributes_of_tag)
         return
-    inside = _inside(page, tag, found)
+    inside = _inside(page, tag, attributes_of_tag)
     if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
         # `<style/>` hides the rest in browsers and nothing elsewhere: its text is kept, but its links do not count.
         inside, name = page.hidden | LINKLESS, f"{name}/"
     # A hidden element that this tag closes ends only here.
     _push(page, name, inside, tag.position if since is None else since)
     if name == "a":
-        _open_link(page, found)
+        _open_link(page, attributes_of_tag)
     elif name == "li":
         _mark(page, "- ")
     elif name in {"td", "th"}:
         _mark(page, " ")
         page.seen.append(" ")
     elif name == "map":
-        page.map_name = found.get("name", "")
+        page.map_name = attributes_of_tag.get("name", "")
 
 
-def _inside(page: HtmlPage, tag: Start, found: Mapping[str, str]) -> int:
+def _inside(page: HtmlPage, tag: Start, values: Mapping[str, str]) -> int:
     key = (page.hidden, tag.name, tag.attributes)
     inside = page.insides.get(key)
     if inside is None:
-        inside = page.insides[key] = within(page.hidden, tag.name, found)
+        inside = page.insides[key] = within(page.hidden, tag.name, values)
     # Not cached: a style sheet may follow.
-    return inside | LINKLESS if page.sheet.matches(tag.name, found) else inside
+    return inside | LINKLESS if page.sheet.matches(tag.name, values) else inside
 
 
-def _void(page: HtmlPage, name: str, found: Mapping[str, str]) -> None:
-    hidden = within(page.hidden, name, found)
+def _void(page: HtmlPage, name: str, values: Mapping[str, str]) -> None:
+    hidden = within(page.hidden, name, values)
     if name == "img" and not hidden & IMAGE_HIDDEN:
-        _mark(page, found.get("alt", ""))
-        if not is_blank(found):
-            page.maps.add(found.get("usemap", "").removeprefix("#"))
+        _mark(page, values.get("alt", ""))
+        if not is_blank(values):
+            page.maps.add(values.get("usemap", "").removeprefix("#"))
             if page.link:
                 page.link.seen = True
     elif name == "area" and not hidden & LINK_HIDDEN and page.map_name:
-        page.areas.append((page.map_name, _address(found)))
+        page.areas.append((page.map_name, _address(values)))
 
 
 def _mark(page: HtmlPage, text: str) -> None:
@@ -323,14 +323,14 @@ def _end_implied(page: HtmlPage, name: str) -> None:
                 break
 
 
-def _open_link(page: HtmlPage, found: Mapping[str, str]) -> None:
-    if address := _address(found):
+def _open_link(page: HtmlPage, values: Mapping[str, str]) -> None:
+    if address := _address(values):
         usable = not page.hidden & LINK_HIDDEN & ~TINY
         page.link = OpenLink(href=address, start=len(page.pieces), scope=len(page.scopes), usable=usable)
 
 
-def _address(found: Mapping[str, str]) -> str:
-    return re.sub(r"[\t\n\r\f]+", "", found.get("href", "")).strip()
+def _address(values: Mapping[str, str]) -> str:
+    return re.sub(r"[\t\n\r\f]+", "", values.get("href", "")).strip()
 
 
 def _close_link(page: HtmlPage) -> None:
@@ -339,13 +339,13 @@ def _close_link(page: HtmlPage) -> None:
         return
     if link.usable:
         page.links.add(link.href)
-    shown = page.pieces[link.start :]
+    visible_pieces = page.pieces[link.start :]
     target = readable_address(link.href)
-    if not target or is_same_address("".join(shown), target):
+    if not target or is_same_address("".join(visible_pieces), target):
         return
     tail: list[str] = []
-    while shown and not shown[-1].strip(" " + LINE):
-        tail.append(shown.pop())
+    while visible_pieces and not visible_pieces[-1].strip(" " + LINE):
+        tail.append(visible_pieces.pop())
         page.pieces.pop()
-    page.pieces.append(f" ({target})" if "".join(shown).strip() else target)
+    page.pieces.append(f" ({target})" if "".join(visible_pieces).strip() else target)
     page.pieces.extend(reversed(tail))

@@ -40,10 +40,10 @@ def truthy(value: object) -> bool:
 
 def items(value: object) -> Sequence[object]:
     """The items of a `for` loop; raises `LoopIterationLimitError` if there are too many."""
-    found = values.items(value)
-    if len(found) > MAX_ITERATIONS:
+    sequence = values.items(value)
+    if len(sequence) > MAX_ITERATIONS:
         raise LoopIterationLimitError("loop iteration limit reached", token=None)
-    return found
+    return sequence
 
 
 def work_limit_error() -> ResourceLimitError:

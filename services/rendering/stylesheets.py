@@ -46,14 +46,14 @@ class Hidden:
         own = {f".{each}" for each in attributes.get("class", "").lower().split()}
         own.add(f"#{attributes.get('id', '').lower().strip()}")
         return any(
-            wanted <= own and element in ("*", name) for part in own for element, wanted in self.parts.get(part, ())
+            classes <= own and element in ("*", name) for part in own for element, classes in self.parts.get(part, ())
         )
 
     def _add_selectors(self, rule: str) -> None:
         for selector in rule.split(","):
-            found = _SELECTOR.fullmatch(selector.strip())
-            if found is None or not found[2] or self.count >= _MAX_SELECTORS:
+            match = _SELECTOR.fullmatch(selector.strip())
+            if match is None or not match[2] or self.count >= _MAX_SELECTORS:
                 continue
             self.count += 1
-            parts = _PART.findall(found[2])
-            self.parts.setdefault(parts[0], []).append((found[1] or "*", frozenset(parts)))
+            parts = _PART.findall(match[2])
+            self.parts.setdefault(parts[0], []).append((match[1] or "*", frozenset(parts)))

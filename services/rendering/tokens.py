@@ -75,8 +75,8 @@ Token = Text | Start | End | Verbatim | Comment | Unclosed
 def tokens(html: str) -> Iterator[Token]:
     """The tokens of the source, in order."""
     position = 0
-    while found := _OPENING.search(html, position):
-        opening = found.start()
+    while match := _OPENING.search(html, position):
+        opening = match.start()
         if opening > position:
             yield Text(html[position:opening])
         tag = _TAG.match(html, opening)
@@ -123,10 +123,10 @@ def _end_of_comment(html: str, position: int) -> int:
 
 def attributes(source: str) -> dict[str, str]:
     """The attributes of a tag by their lower-case names; of two with the same name the first counts."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for match in ATTRIBUTE.finditer(source):
         name = match[1].lower()
-        if name not in found:
+        if name not in values:
             value = match[2] or match[3] or match[4] or ""
-            found[name] = unescape(_BARE_AMPERSAND.sub("&amp;", value)) if "&" in value else value
-    return found
+            values[name] = unescape(_BARE_AMPERSAND.sub("&amp;", value)) if "&" in value else value
+    return values

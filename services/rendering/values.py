@@ -54,9 +54,9 @@ def _float_text(value: float) -> str:
         return text
     # As in Ruby: always with a point, and with an exponent from 1e15 on.
     sign, digits = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
-    whole, _, fraction = digits.partition(".")
-    exponent = int(power or 0) + len(whole) - 1
-    figures = (whole + fraction).rstrip("0")
+    integer, _, fraction = digits.partition(".")
+    exponent = int(power or 0) + len(integer) - 1
+    figures = (integer + fraction).rstrip("0")
     return f"{sign}{figures[0]}.{figures[1:] or '0'}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
 

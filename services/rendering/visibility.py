@@ -73,7 +73,7 @@ def without_comments(style: str) -> str:
 
 def _declarations(style: str) -> dict[str, str]:
     text = without_comments(style.lower())
-    found: dict[str, str] = {}
+    declarations: dict[str, str] = {}
     important: set[str] = set()
     for declaration in text.split(";"):
         name, _, value = declaration.partition(":")
@@ -83,8 +83,8 @@ def _declarations(style: str) -> dict[str, str]:
             continue
         if plain != value:
             important.add(name)
-        found[name] = plain
-    return found
+        declarations[name] = plain
+    return declarations
 
 
 def _styled(hidden: int, style: Mapping[str, str]) -> int:

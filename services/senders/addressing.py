@@ -16,28 +16,28 @@ _ENCODED_WORD: Final = re.compile(r"=\?[^?\s]*\?[bq]\?", re.IGNORECASE)
 
 def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
     """The name on one line; raises `InvalidInput` if it is empty, or the From header would exceed the limit."""
-    found = " ".join(texts.clean_line(name, field=_NAME_FIELD, max_length=_MAX_NAME).split())
-    if not found:
+    cleaned = " ".join(texts.clean_line(name, field=_NAME_FIELD, max_length=_MAX_NAME).split())
+    if not cleaned:
         raise InvalidInput(
             "A sender needs a name.",
             field=_NAME_FIELD,
             code=ErrorCode.REQUIRED,
             suggestion="Use the name that recipients should see, for example that of your organization.",
         )
-    if _ENCODED_WORD.search(found):
+    if _ENCODED_WORD.search(cleaned):
         raise InvalidInput(
             "The name contains an encoded word (=?...?=).",
             field=_NAME_FIELD,
             suggestion="Write the name as plain text.",
         )
-    if len(from_header(found, email).encode()) > max_from_bytes:
+    if len(from_header(cleaned, email).encode()) > max_from_bytes:
         raise InvalidInput(
             f"Name and address together have more than {max_from_bytes} bytes.",
             field=_NAME_FIELD,
             code=ErrorCode.TOO_LONG,
             suggestion="Shorten the name.",
         )
-    return found
+    return cleaned
 
 
 def from_header(name: str, email: str) -> str:

@@ -62,10 +62,10 @@ async def needs_confirmation(reads: Reads, policy: SenderPolicy, address: Addres
 
     Raises what `create` would raise because of the confirmation.
     """
-    known = await reads.rows(select(Sender.id, Sender.confirmed_at).where(Sender.email_norm == address.norm))
-    if known and known[0].confirmed_at is not None:
+    senders = await reads.rows(select(Sender.id, Sender.confirmed_at).where(Sender.email_norm == address.norm))
+    if senders and senders[0].confirmed_at is not None:
         return False
-    await _require_confirmation_allowed(reads, policy, known[0].id if known else None)
+    await _require_confirmation_allowed(reads, policy, senders[0].id if senders else None)
     return True
 
 
@@ -81,8 +81,8 @@ async def create(
     """
     await lock(uow)
     rows = await uow.rows(select(*SENDERS.columns).where(Sender.email_norm == address.norm).with_for_update())
-    known = SenderRow._make(rows[0]) if rows else None
-    row = await _rename(uow, known, name, make_default=make_default) if known else None
+    existing = SenderRow._make(rows[0]) if rows else None
+    row = await _rename(uow, existing, name, make_default=make_default) if existing else None
     row = row or await _insert(uow, address, name, make_default=make_default)
     if row.confirmed_at is None:
         await _require_confirmation_allowed(uow, policy, row.id)
@@ -90,7 +90,9 @@ async def create(
     may_send = row.confirmed_at is not None or not policy.confirmed_only
     if may_send and (make_default or await get_default(uow) is None):
         row = await make_it_default(uow, row.id)
-    await audit.record(uow, "sender.created", row.id, {"email": row.email, "name": name, "again": known is not None})
+    await audit.record(
+        uow, "sender.created", row.id, {"email": row.email, "name": name, "again": existing is not None}
+    )
     return row
 
 
@@ -172,10 +174,10 @@ async def _insert(uow: UnitOfWork, address: Address, name: str, *, make_default:
     return SenderRow._make(rows[0])
 
 
-async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default: bool) -> SenderRow:
+async def _rename(uow: UnitOfWork, sender: SenderRow, name: str, *, make_default: bool) -> SenderRow:
     rows = await uow.rows(
         update(Sender)
-        .where(Sender.id == known.id)
+        .where(Sender.id == sender.id)
         .values(name=name, becomes_default=Sender.becomes_default | make_default, requested_by=uow.tenant.user_id)
         .returning(*SENDERS.columns)
     )

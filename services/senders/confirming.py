@@ -109,10 +109,10 @@ async def find_confirmation(system: SystemScope, token: str) -> tuple[Actor, UUI
     """The actor and the sender of a valid token, or None."""
     if not token or len(token) > _MAX_TOKEN or not token.isascii():
         return None
-    found = func.system.sender_for_confirmation(fingerprint(token)).table_valued(
+    confirmations = func.system.sender_for_confirmation(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("sender_id", Uuid())
     )
-    rows = await system.rows(select(found.c.organization_id, found.c.sender_id))
+    rows = await system.rows(select(confirmations.c.organization_id, confirmations.c.sender_id))
     return (system_actor(rows[0][0]), rows[0][1]) if rows else None
 
 

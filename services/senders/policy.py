@@ -76,10 +76,10 @@ async def require_and_lock(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
 
     Raises `NotFound`, or `Conflict` when it was deleted concurrently.
     """
-    found = await _read_and_lock(uow, Sender.id == sender_id)
-    if found is None:
+    sender = await _read_and_lock(uow, Sender.id == sender_id)
+    if sender is None:
         raise SENDERS.not_found()
-    return found
+    return sender
 
 
 async def choose_and_lock(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> ChosenSender:
@@ -87,10 +87,10 @@ async def choose_and_lock(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID
 
     Also raises `Conflict` when the sender was deleted concurrently.
     """
-    found = await _read_and_lock(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
-    if found is None and sender_id:
+    sender = await _read_and_lock(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
+    if sender is None and sender_id:
         raise SENDERS.not_found(_CAMPAIGN_FIELD)
-    return _allowed(policy, found)
+    return _allowed(policy, sender)
 
 
 async def _read_and_lock(uow: UnitOfWork, condition: ColumnElement[bool]) -> SenderRow | None:
@@ -143,13 +143,13 @@ async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> 
 
     Raises `FeatureUnavailable` where sending is off, `SenderNotConfirmed`, or `NotFound` for a deleted sender.
     """
-    found = await SENDERS.require(reads, sender_id, _CAMPAIGN_FIELD) if sender_id else await get_default(reads)
-    return _allowed(policy, found)
+    sender = await SENDERS.require(reads, sender_id, _CAMPAIGN_FIELD) if sender_id else await get_default(reads)
+    return _allowed(policy, sender)
 
 
-def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
+def _allowed(policy: SenderPolicy, sender: SenderRow | None) -> ChosenSender:
     policy.features.require(Feature.SENDING, field=_CAMPAIGN_FIELD)
-    if found is None and policy.confirmed_only:
+    if sender is None and policy.confirmed_only:
         raise SenderNotConfirmed(
             "The organization has no confirmed sender.",
             field=_CAMPAIGN_FIELD,
@@ -157,22 +157,22 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
                 "Add one with `createSender(input: {email, name})`, and open the link in its confirmation e-mail."
             ),
         )
-    if found is None and not policy.fallback.strip():
+    if sender is None and not policy.fallback.strip():
         raise SenderNotConfirmed(
             "No sender is configured.",
             field=_CAMPAIGN_FIELD,
             code=ErrorCode.CAMPAIGN_NOT_SENDABLE,
             suggestion="Add one with `createSender`.",
         )
-    if found is None:
+    if sender is None:
         return ChosenSender(header=policy.fallback)
-    if policy.confirmed_only and found.confirmed_at is None:
+    if policy.confirmed_only and sender.confirmed_at is None:
         raise SenderNotConfirmed(
-            f"The sender {found.email} is not confirmed.",
+            f"The sender {sender.email} is not confirmed.",
             field=_CAMPAIGN_FIELD,
             suggestion=(
                 "Open the link in its confirmation e-mail; `createSender` with the same address sends it again. "
                 "Or choose another sender with `updateCampaign(input: {senderId})`."
             ),
         )
-    return ChosenSender(header=from_header(found.name, found.email), sender_id=found.id)
+    return ChosenSender(header=from_header(sender.name, sender.email), sender_id=sender.id)

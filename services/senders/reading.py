@@ -53,8 +53,8 @@ async def confirmed_among(reads: Reads, norms: Sequence[str]) -> set[str]:
 async def confirmation_problems(reads: Reads, sender_ids: Sequence[UUID]) -> dict[UUID, str | None]:
     """Why each sender's latest confirmation mail was not sent, or not yet; None where there is no problem."""
     rows: Sequence[Any] = await reads.rows(_LATEST_CONFIRMATIONS, {"wanted": list(sender_ids)})
-    found = {
+    problems = {
         row[0]: row[2] or "The e-mail could not be sent in time." for row in rows if row[1] == OutboxStatus.FAILED
     }
-    found |= {row[0]: row[2] for row in rows if row[1] == OutboxStatus.PENDING and row[2]}
-    return {sender_id: found.get(sender_id) for sender_id in sender_ids}
+    problems |= {row[0]: row[2] for row in rows if row[1] == OutboxStatus.PENDING and row[2]}
+    return {sender_id: problems.get(sender_id) for sender_id in sender_ids}

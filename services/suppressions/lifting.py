@@ -57,13 +57,13 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
 
 def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
     """The latest reactivation for each row, in the order of the rows' keys, in which they are locked."""
-    found: dict[Key, datetime] = {}
+    times: dict[Key, datetime] = {}
     for fact in facts:
         of_person = (SuppressionReason.UNSUBSCRIBED,) if fact.by_recipient else ()
         for reason in (*_OF_ADDRESS, *of_person):
             key = (fact.email_norm, reason)
-            found[key] = max(found.get(key, fact.at), fact.at)
-    return {key: found[key] for key in sorted(found)}
+            times[key] = max(times.get(key, fact.at), fact.at)
+    return {key: times[key] for key in sorted(times)}
 
 
 async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:

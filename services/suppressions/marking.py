@@ -49,8 +49,8 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
     times: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
     for fact in facts:
         if fact.reason is SuppressionReason.UNSUBSCRIBED and fact.campaign_id and fact.delivery_id:
-            known = times[fact.campaign_id].get(fact.delivery_id, fact.at)
-            times[fact.campaign_id][fact.delivery_id] = min(known, fact.at)
+            earliest = times[fact.campaign_id].get(fact.delivery_id, fact.at)
+            times[fact.campaign_id][fact.delivery_id] = min(earliest, fact.at)
     marked: set[UUID] = set()
     for campaign_id, ats in sorted(times.items()):
         ids = sorted(ats)

@@ -50,7 +50,7 @@ def main_suppression(organization_id: UUID, email_norm: ColumnElement[str]) -> L
 
 async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[SuppressionReason, datetime]]:
     """All active reasons of each address, with their times."""
-    found: dict[str, dict[SuppressionReason, datetime]] = {norm: {} for norm in norms}
+    reasons: dict[str, dict[SuppressionReason, datetime]] = {norm: {} for norm in norms}
     rows = await reads.rows(
         select(Suppression.email_norm, Suppression.reason, Suppression.occurred_at).where(
             Suppression.organization_id == reads.tenant.organization_id,
@@ -60,8 +60,8 @@ async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[S
     )
     for norm, reason, at in rows:
         if at is not None:  # never NULL in an active row
-            found[norm][SuppressionReason(reason)] = at
-    return found
+            reasons[norm][SuppressionReason(reason)] = at
+    return reasons
 
 
 async def read_main_suppression(reads: Reads, email_norm: str) -> MainSuppression | None:

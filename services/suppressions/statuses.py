@@ -22,15 +22,15 @@ class NewStatus(NamedTuple):
     columns: tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]]
 
 
-def new_status(organization_id: UUID, email_norm: ColumnElement[str], wanted: ColumnElement[str]) -> NewStatus:
+def new_status(organization_id: UUID, email_norm: ColumnElement[str], requested: ColumnElement[str]) -> NewStatus:
     """The wanted status, or that of the address's suppression.
 
     A new contact whose address has bounced is subscribed nevertheless, for when the address is reactivated.
     """
     suppression = main_suppression(organization_id, email_norm)
     statuses = {str(reason): str(status) for reason, status in STATUS_OF.items()}
-    status = case(statuses, value=suppression.c.reason, else_=wanted)
-    is_subscribed = (wanted == ContactStatus.SUBSCRIBED) & status.in_(
+    status = case(statuses, value=suppression.c.reason, else_=requested)
+    is_subscribed = (requested == ContactStatus.SUBSCRIBED) & status.in_(
         [str(ContactStatus.SUBSCRIBED), str(ContactStatus.BOUNCED)]
     )
     is_unsubscribed = status == ContactStatus.UNSUBSCRIBED
@@ -43,8 +43,8 @@ async def status_at_new_address(
     reads: Reads, status: ContactStatus, unsubscribed_at: datetime | None, email_norm: str
 ) -> dict[str, Any]:
     """The changes of a contact's `STATUS_COLUMNS` by a new address: only to a status of higher precedence."""
-    found = await read_main_suppression(reads, email_norm)
-    if found is None or not has_precedence(changed := STATUS_OF[found.reason], status):
+    suppression = await read_main_suppression(reads, email_norm)
+    if suppression is None or not has_precedence(new_status := STATUS_OF[suppression.reason], status):
         return {}
-    unsubscribes = changed is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
-    return {"status": str(changed), **({"unsubscribed_at": found.at} if unsubscribes else {})}
+    unsubscribes = new_status is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
+    return {"status": str(new_status), **({"unsubscribed_at": suppression.at} if unsubscribes else {})}

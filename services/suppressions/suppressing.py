@@ -61,13 +61,13 @@ async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUI
 
 def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
     """One fact per row, in the order of the rows' keys, with the latest time; source OWN wins over PROVIDER."""
-    found: dict[Key, SuppressionFact] = {}
+    facts_by_key: dict[Key, SuppressionFact] = {}
     for fact in facts:
-        known = found.setdefault(fact.key, fact)
-        own = SuppressionSource.OWN in {known.source, fact.source}
+        earlier = facts_by_key.setdefault(fact.key, fact)
+        own = SuppressionSource.OWN in {earlier.source, fact.source}
         source = SuppressionSource.OWN if own else SuppressionSource.PROVIDER
-        found[fact.key] = replace(known, at=max(known.at, fact.at), source=source)
-    return [found[key] for key in sorted(found)]
+        facts_by_key[fact.key] = replace(earlier, at=max(earlier.at, fact.at), source=source)
+    return [facts_by_key[key] for key in sorted(facts_by_key)]
 
 
 async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, Stored]:

@@ -64,9 +64,9 @@ async def read_subscription(reads: Reads, link: UnsubscribeLink) -> Subscription
     row = await first(reads, select(Organization.name).where(Organization.id == link.organization_id))
     if row is None:
         return None
-    found = await read_main_suppression(reads, address)
+    suppression = await read_main_suppression(reads, address)
     # A bounced address may be reactivated, so its recipient can still unsubscribe.
-    return SubscriptionState(row.name, found is not None and found.reason in PERSONAL)
+    return SubscriptionState(row.name, suppression is not None and suppression.reason in PERSONAL)
 
 
 async def _address_of(reads: Reads, link: UnsubscribeLink) -> str | None:

@@ -134,20 +134,20 @@ async def apply(uow: UnitOfWork, rows: Sequence[_InboxRow], providers: _Provider
     """
     events, outcomes = _read_events(rows, providers)
     deliveries = await _deliveries_of(uow, events)
-    found: list[ResolvedEvent] = []
+    resolved_events: list[ResolvedEvent] = []
     for event in events:
         delivery = deliveries.get(event.inbox_id)
         resolved = event if delivery is not None else _as_address_event(event)
         outcomes[event.inbox_id] = "no such delivery" if resolved is None else "applied"
         if resolved is not None:
-            found.append(ResolvedEvent(resolved, delivery))
+            resolved_events.append(ResolvedEvent(resolved, delivery))
     # Events with a delivery first: of two reports of the same, the history gets the one with the message.
-    found.sort(key=lambda one: one.delivery is None)
-    for campaign_id, updates in sorted(updates_of(found).items()):
+    resolved_events.sort(key=lambda one: one.delivery is None)
+    for campaign_id, updates in sorted(updates_of(resolved_events).items()):
         await apply_updates(uow, campaign_id, updates)
-    await suppress(uow, facts_of(found))
-    await lift(uow, lifts_of(found))
-    await write_lines(uow, lines_of(found))
+    await suppress(uow, facts_of(resolved_events))
+    await lift(uow, lifts_of(resolved_events))
+    await write_lines(uow, lines_of(resolved_events))
     await _record_outcomes(uow, outcomes)
 
 
@@ -197,12 +197,12 @@ async def _deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[
             EmailDelivery.id == any_(bindparam("ids", list(ids), type_=ARRAY(Uuid))),
         )
         by_id |= {(row.campaign_id, row.id): EventDelivery(*row) for row in await uow.rows(statement)}
-    found = {
+    by_event = {
         event.inbox_id: delivery
         for event in events
         if (delivery := by_id.get((event.report.campaign_id, event.report.delivery_id))) is not None
     }
-    return found | await _deliveries_by_message(uow, [event for event in events if event.inbox_id not in found])
+    return by_event | await _deliveries_by_message(uow, [event for event in events if event.inbox_id not in by_event])
 
 
 async def _deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:

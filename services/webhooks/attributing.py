@@ -18,13 +18,13 @@ async def attribute_events(system: SystemScope) -> set[UUID]:
     """Attribute the events that have no organization yet; returns the organizations that got events."""
     organizations: set[UUID] = set()
     attributed = func.system.attribute_events(PAGE, BACKOFF.initial, BACKOFF.maximum)
-    found = attributed.table_valued("organization_id")
-    while rows := await system.rows(select(found.c.organization_id)):
+    events = attributed.table_valued("organization_id")
+    while rows := await system.rows(select(events.c.organization_id)):
         organizations.update(row[0] for row in rows)
     return organizations
 
 
 async def organizations_with_events(system: SystemScope, after: UUID, limit: int) -> Sequence[UUID]:
     """A page of organizations that have events to apply now, in the order of their ids."""
-    found = func.system.organizations_with_events(after, limit).table_valued("organization_id")
-    return [row[0] for row in await system.rows(select(found.c.organization_id))]
+    organizations = func.system.organizations_with_events(after, limit).table_valued("organization_id")
+    return [row[0] for row in await system.rows(select(organizations.c.organization_id))]

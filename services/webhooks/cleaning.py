@@ -36,4 +36,4 @@ def clean(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
 
 def _clean_text(text: str) -> str:
     """The text without NUL, with lone surrogates replaced."""
-    return _UNSTORABLE.sub(lambda found: "" if found.group() == "\x00" else _REPLACEMENT, text)
+    return _UNSTORABLE.sub(lambda match: "" if match.group() == "\x00" else _REPLACEMENT, text)

@@ -56,10 +56,10 @@ class ResolvedEvent(NamedTuple):
     delivery: EventDelivery | None
 
 
-def updates_of(found: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, DeliveryUpdate]]:
+def updates_of(resolved_events: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, DeliveryUpdate]]:
     """The update of each delivery by all of its events, by campaign and delivery id."""
     updates: dict[UUID, dict[UUID, DeliveryUpdate]] = defaultdict(lambda: defaultdict(DeliveryUpdate))
-    for event, delivery in found:
+    for event, delivery in resolved_events:
         if delivery is None:
             continue
         update = updates[delivery.campaign_id][delivery.id]
@@ -71,10 +71,10 @@ def updates_of(found: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, Delivery
     return updates
 
 
-def facts_of(found: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
+def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
     """The suppressions by the events."""
     facts: list[SuppressionFact] = []
-    for event, delivery in found:
+    for event, delivery in resolved_events:
         reason = reason_of(event.report)
         email_norm = delivery.email_norm if delivery is not None else event.email_norm
         if reason is None or email_norm is None:
@@ -104,7 +104,7 @@ def _source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSourc
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
 
 
-def lifts_of(found: Iterable[ResolvedEvent]) -> list[Reactivation]:
+def lifts_of(resolved_events: Iterable[ResolvedEvent]) -> list[Reactivation]:
     """The reactivations by the events.
 
     Whether the recipient asked for it is only known where one organization has the address.
@@ -118,13 +118,13 @@ def lifts_of(found: Iterable[ResolvedEvent]) -> list[Reactivation]:
             campaign_id=delivery.campaign_id if delivery is not None else None,
             delivery_id=delivery.id if delivery is not None else None,
         )
-        for event, delivery in found
+        for event, delivery in resolved_events
         if event.report.kind is MailEventKind.REACTIVATED
         and (email_norm := delivery.email_norm if delivery is not None else event.email_norm) is not None
     ]
 
 
-def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
+def lines_of(resolved_events: Sequence[ResolvedEvent]) -> list[ContactLine]:
     """The history of events that neither suppress nor reactivate, such as opens, clicks and soft bounces."""
     return [
         ContactLine(
@@ -136,7 +136,7 @@ def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
             delivery_id=delivery.id,
             data=event.report.details,
         )
-        for event, delivery in found
+        for event, delivery in resolved_events
         if delivery is not None
         and event.report.kind is not MailEventKind.REACTIVATED
         and reason_of(event.report) is None

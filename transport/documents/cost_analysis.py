@@ -71,8 +71,8 @@ class _CostAnalyzer:
         for owner, node in self.fields(parent, selection_sets, set()):
             key = node.alias.value if node.alias else node.name.value
             groups.setdefault((key, owner.name), []).append((owner, node))
-        found = (self.node(key, selected, input_lists, root_weight) for (key, _), selected in groups.items())
-        return tuple(node for node in found if node is not None)
+        nodes = (self.node(key, selected, input_lists, root_weight) for (key, _), selected in groups.items())
+        return tuple(node for node in nodes if node is not None)
 
     def fields(
         self, parent: GraphQLNamedType, selection_sets: Sequence[SelectionSetNode], seen: set[str]
@@ -143,13 +143,13 @@ class _CostAnalyzer:
 
     def input_lists(self, field: GraphQLField, node: FieldNode) -> tuple[ArgumentValue, ...]:
         """The lists of ids and of objects in a mutation's input: its payload has a row for each of their items."""
-        found = []
+        lists = []
         for argument in node.arguments or ():
             type_ = get_named_type(field.args[argument.name.value].type)
             if isinstance(type_, GraphQLInputObjectType):
                 names = [name for name, item in type_.fields.items() if _is_list_of_rows(item)]
-                found += [self.input_field(argument.value, name) for name in names]
-        return tuple(found)
+                lists += [self.input_field(argument.value, name) for name in names]
+        return tuple(lists)
 
     def input_field(self, value: ValueNode, name: str) -> ArgumentValue:
         """A field of an input object."""
@@ -157,8 +157,8 @@ class _CostAnalyzer:
             case VariableNode():
                 return ArgumentValue(self.defaults.get(value.name.value), value.name.value, (name,))
             case ObjectValueNode():
-                found = (self.value(each.value) for each in value.fields if each.name.value == name)
-                return next(found, ArgumentValue())
+                values = (self.value(each.value) for each in value.fields if each.name.value == name)
+                return next(values, ArgumentValue())
         return ArgumentValue()
 
     def value(self, value: ValueNode) -> ArgumentValue:

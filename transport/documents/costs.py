@@ -30,10 +30,10 @@ class ArgumentValue:
     def resolve(self, variables: Variables) -> object:
         """The value with these variables; a variable that was not sent has its default, which may be null."""
         sent = self.variable is not None and self.variable in variables
-        found = variables[self.variable] if sent and self.variable is not None else self.literal
+        value = variables[self.variable] if sent and self.variable is not None else self.literal
         for name in self.path:
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class ListLength:
         """The length with these variables; a value that is not a list counts as a list of one."""
         if not self.values:
             return UNKNOWN_LENGTH
-        found = [each.resolve(variables) for each in self.values]
-        return max(len(value) if isinstance(value, list) else int(value is not None) for value in found)
+        resolved = [each.resolve(variables) for each in self.values]
+        return max(len(value) if isinstance(value, list) else int(value is not None) for value in resolved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,10 +73,10 @@ def _check_numbers(document: DocumentNode) -> None:
         token = token.next
 
 
-def _require_at_most(what: str, found: int, maximum: int) -> None:
+def _require_at_most(what: str, count: int, maximum: int) -> None:
     """Raise `RequestRefused` when there are more than `maximum`."""
-    if found > maximum:
-        raise RequestRefused(f"The document has {found} {what}; the limit is {maximum}.")
+    if count > maximum:
+        raise RequestRefused(f"The document has {count} {what}; the limit is {maximum}.")
 
 
 def _count(selections: SelectionSetNode, counts: DocumentCounts) -> None:
@@ -103,14 +103,14 @@ class _MergedSelections:
 
     def check(self, sets: Sequence[SelectionSetNode]) -> None:
         """Raise `RequestRefused` when a field is selected too often, at this level or below."""
-        found: Counter[str] = Counter()
+        repetitions: Counter[str] = Counter()
         below: dict[str, list[SelectionSetNode]] = {}
         for node in self.fields(sets, set()):
             name = node.alias.value if node.alias else node.name.value
-            found[name] += 1
+            repetitions[name] += 1
             if node.selection_set is not None:
                 below.setdefault(name, []).append(node.selection_set)
-        _require_at_most("repetitions of one field", max(found.values(), default=0), MAX_REPETITIONS)
+        _require_at_most("repetitions of one field", max(repetitions.values(), default=0), MAX_REPETITIONS)
         for inner in below.values():
             self.check(inner)
 
@@ -136,7 +136,7 @@ class _MergedSelections:
 def _depth(
     selections: SelectionSetNode,
     fragments: dict[str, FragmentDefinitionNode],
-    known: dict[str, int],
+    depths: dict[str, int],
     path: tuple[str, ...],
 ) -> int:
     """Levels of fields in a selection set. Introspection counts as one level: a validation rule bounds it."""
@@ -145,11 +145,11 @@ def _depth(
         if isinstance(node, FieldNode):
             inner = node.selection_set
             plain = inner is None or node.name.value.startswith("__")
-            depth = 1 if plain or inner is None else 1 + _depth(inner, fragments, known, path)
+            depth = 1 if plain or inner is None else 1 + _depth(inner, fragments, depths, path)
         elif isinstance(node, InlineFragmentNode):
-            depth = _depth(node.selection_set, fragments, known, path)
+            depth = _depth(node.selection_set, fragments, depths, path)
         elif isinstance(node, FragmentSpreadNode):
-            depth = _depth_of_fragment(node, fragments, known, path)
+            depth = _depth_of_fragment(node, fragments, depths, path)
         deepest = max(deepest, depth)
     return deepest
 
@@ -157,13 +157,13 @@ def _depth(
 def _depth_of_fragment(
     node: FragmentSpreadNode,
     fragments: dict[str, FragmentDefinitionNode],
-    known: dict[str, int],
+    depths: dict[str, int],
     path: tuple[str, ...],
 ) -> int:
     """The depth of a spread fragment, computed once; 0 for a missing or circular one, which validation refuses."""
     name = node.name.value
     if name in path or name not in fragments:
         return 0
-    if name not in known:
-        known[name] = _depth(fragments[name].selection_set, fragments, known, (*path, name))
-    return known[name]
+    if name not in depths:
+        depths[name] = _depth(fragments[name].selection_set, fragments, depths, (*path, name))
+    return depths[name]

@@ -79,9 +79,9 @@ def check_variables(uses: Mapping[str, VariableUse], variables: Mapping[str, obj
     for name, use in uses.items():
         value = variables.get(name, use.default)
         if isinstance(value, dict | list):
-            found = _count(value)
-            objects += use.times * found[0]
-            values += use.times * found[1]
+            counts = _count(value)
+            objects += use.times * counts[0]
+            values += use.times * counts[1]
         else:
             values += use.times
     if objects > MAX_OBJECTS or values > MAX_VALUES:

@@ -83,11 +83,11 @@ class HttpEndpoint:
             body = _encode(response)
         except ClientDisconnected:
             return
-        except RequestRefused as refused:
+        except RequestRefused as refusal:
             # Some clients look for this error in 200 responses alone, as Apollo Server sends it.
-            not_supported = media_type == JSON and refused.code == PERSISTED_QUERY_NOT_SUPPORTED
-            status = 200 if not_supported else refused.status
-            response = error_response([refused.to_dict(request_id)], status, refused.retry_after)
+            not_supported = media_type == JSON and refusal.code == PERSISTED_QUERY_NOT_SUPPORTED
+            status = 200 if not_supported else refusal.status
+            response = error_response([refusal.to_dict(request_id)], status, refusal.retry_after)
             body = _encode(response)
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
             response = _internal_error(error, request_id)
@@ -131,12 +131,12 @@ class HttpEndpoint:
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
         """The context that resolvers get for the request."""
-        session, refused = await authenticate(self.identity, _text(headers.get(b"authorization")))
+        session, error = await authenticate(self.identity, _text(headers.get(b"authorization")))
         return RequestContext(
             dependencies=self.dependencies,
             actor=session.actor if session else None,
             session=session,
-            authentication_error=refused,
+            authentication_error=error,
             request_id=request_id,
             client_address=client_address(scope),
             budgets=self.executor.budgets,
@@ -163,13 +163,13 @@ def _internal_error(error: Exception, request_id: str) -> GraphQLResponse:
     """The masked response to an error outside any field; logs the error."""
     if is_unavailable(error):
         log.warning("a request failed: a service is unavailable", request_id=request_id, error=describe_error(error))
-        refused = RequestRefused(
+        refusal = RequestRefused(
             UNAVAILABLE_MESSAGE, code=INTERNAL, status=UNAVAILABLE_STATUS, retry_after=UNAVAILABLE_RETRY_SECONDS
         )
     else:
         log.error("a request failed", request_id=request_id, exc_info=error)
-        refused = RequestRefused(INTERNAL_MESSAGE, code=INTERNAL, status=500)
-    return error_response([refused.to_dict(request_id)], refused.status, refused.retry_after)
+        refusal = RequestRefused(INTERNAL_MESSAGE, code=INTERNAL, status=500)
+    return error_response([refusal.to_dict(request_id)], refusal.status, refusal.retry_after)
 
 
 def _rate_limit_policy(limit: int) -> Header:

@@ -17,17 +17,17 @@ def negotiate(accept: str | None, *, html: bool) -> str | None:
     if not accept or not accept.strip():
         return JSON
     offered = (HTML, GRAPHQL, JSON) if html else (GRAPHQL, JSON)
-    for wanted in _by_preference(accept):
-        if wanted in offered:
-            return wanted
-        if wanted in {"*/*", "application/*"}:
+    for media_type in _by_preference(accept):
+        if media_type in offered:
+            return media_type
+        if media_type in {"*/*", "application/*"}:
             return JSON
     return None
 
 
 def _by_preference(accept: str) -> list[str]:
     """The media types of an Accept header by descending quality; equal ones stay in the header's order."""
-    found: list[tuple[float, str]] = []
+    weighted: list[tuple[float, str]] = []
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
         quality = next((value for value in parameters if value.startswith("q=")), "q=1")
@@ -36,8 +36,8 @@ def _by_preference(accept: str) -> list[str]:
         except ValueError:
             weight = 0.0
         if weight > 0 and _is_utf8(parameters):
-            found.append((weight, name))
-    return [name for _, name in sorted(found, key=lambda pair: -pair[0])]
+            weighted.append((weight, name))
+    return [name for _, name in sorted(weighted, key=lambda pair: -pair[0])]
 
 
 def _is_utf8(parameters: list[str]) -> bool:

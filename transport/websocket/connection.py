@@ -119,7 +119,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             return None
         try:
             async with deadline(self.limits.init_timeout_seconds):
-                session, refused = await authenticate(self.dependencies.identity, header)
+                session, error = await authenticate(self.dependencies.identity, header)
         except TimeoutError:
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
             return None
@@ -130,7 +130,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             return None
         if session is None:
             # Not 4403, on which clients retry with the same token again and again, without an error to their caller.
-            await self.close(UNAUTHORIZED, str(refused))
+            await self.close(UNAUTHORIZED, str(error))
             return None
         reason = self.sockets.admit(session.actor)
         if reason is not None:
@@ -160,8 +160,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         except MalformedRequest as malformed:
             await self.close(INVALID_MESSAGE, malformed.message)
             return
-        except RequestRefused as refused:
-            errors = [refused.to_dict(new_request_id())]
+        except RequestRefused as refusal:
+            errors = [refusal.to_dict(new_request_id())]
             await self.send_message(cast("Message", {"id": identifier, "type": "error", "payload": errors}))
             return
         self._start(identifier, request)
@@ -220,8 +220,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         except DocumentInvalid as invalid:
             await self._send_error(operation, [format_error(error, context.request_id) for error in invalid.errors])
             return
-        except RequestRefused as refused:
-            await self._send_error(operation, [refused.to_dict(context.request_id)])
+        except RequestRefused as refusal:
+            await self._send_error(operation, [refusal.to_dict(context.request_id)])
             return
         if prepared.kind is not OperationType.SUBSCRIPTION:
             response = await self.executor.execute(prepared, request, context, points)

@@ -116,8 +116,8 @@ class ConnectionMonitor:
         token, session = self.token, self.session
         try:
             current = await self.identity.recheck(token)
-        except Unauthenticated as refused:
-            return str(refused) if token == self.token else None  # it was renewed meanwhile, with a check of its own
+        except Unauthenticated as refusal:
+            return str(refusal) if token == self.token else None  # it was renewed meanwhile, with a check of its own
         except Exception as error:  # noqa: BLE001 - the token is valid: an outage closes no socket
             log.warning("a websocket's rights could not be rechecked", error=describe_error(error))
             return None

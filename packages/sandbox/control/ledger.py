@@ -19,10 +19,10 @@ class Entries(HTTPEndpoint):
 
     async def get(self, request: Request) -> Response:
         """A page of the accepted messages, oldest first."""
-        found = _filtered(sandbox_of(request), request)
+        messages = _filtered(sandbox_of(request), request)
         limit, offset = _whole(request, "limit", 100), _whole(request, "offset", 0)
-        page = found[offset : offset + min(limit, MAX_PAGE_SIZE)]
-        return reply({"total": len(found), "offset": offset, "messages": [asdict(message) for message in page]})
+        page = messages[offset : offset + min(limit, MAX_PAGE_SIZE)]
+        return reply({"total": len(messages), "offset": offset, "messages": [asdict(message) for message in page]})
 
     async def delete(self, request: Request) -> Response:
         """Delete messages, suppressions, model requests and pending events; faults stay."""
@@ -90,18 +90,18 @@ async def _address(request: Request) -> tuple[str, str, JsonObject]:
 
 def _filtered(sandbox: Sandbox, request: Request) -> list[AcceptedMessage]:
     params = request.query_params
-    wanted = [(name, params[name]) for name in FILTERS if name in params]
+    filters = [(name, params[name]) for name in FILTERS if name in params]
     recipient = params.get("recipient", "").lower()
-    if wanted:
-        found = sandbox.ledger.with_metadata(*wanted[0])
+    if filters:
+        messages = sandbox.ledger.with_metadata(*filters[0])
     elif recipient:
-        found = sandbox.ledger.for_recipient(recipient)
+        messages = sandbox.ledger.for_recipient(recipient)
     else:
-        found = sandbox.ledger.messages
+        messages = sandbox.ledger.messages
     return [
         message
-        for message in found
-        if all(message.metadata.get(name) == value for name, value in wanted[1:])
+        for message in messages
+        if all(message.metadata.get(name) == value for name, value in filters[1:])
         and (not recipient or recipient in map(str.lower, message.recipients))
     ]
 

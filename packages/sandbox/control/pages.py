@@ -36,15 +36,15 @@ async def index(request: Request) -> Response:
     """The endpoints, the fault switches and the latest messages: HTML for a browser, otherwise JSON."""
     ledger = sandbox_of(request).ledger
     if "text/html" not in request.headers.get("accept", ""):
-        found = {"what": WHAT, "accepted": len(ledger.messages), "endpoints": ENDPOINTS, "switches": SWITCHES}
-        return reply({"name": "NudgeCampaign vendor sandbox", **found})
+        details = {"what": WHAT, "accepted": len(ledger.messages), "endpoints": ENDPOINTS, "switches": SWITCHES}
+        return reply({"name": "NudgeCampaign vendor sandbox", **details})
     endpoints = "".join(
         f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in ENDPOINTS.items()
     )
     switches = "".join(
         f"<tr><td><code>{section}.{name}</code></td><td>{escape(', '.join(options))}</td></tr>"
-        for section, known in SWITCHES.items()
-        for name, options in known.items()
+        for section, section_switches in SWITCHES.items()
+        for name, options in section_switches.items()
     )
     latest = "".join(
         f'<li><a href="/sandbox/messages/{key}/html">{escape(str(body.get("Subject") or "(no subject)"))}</a>'

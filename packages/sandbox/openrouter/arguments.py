@@ -67,8 +67,8 @@ def _number(rules: Mapping[str, object]) -> float:
 
 def _text(name: str, question: str, results: Sequence[object]) -> tuple[bool, object]:
     if _is_id(name):
-        found = _known_id(name, question, results)
-        return found is not None, found
+        known_id = _known_id(name, question, results)
+        return known_id is not None, known_id
     if "email" in name.lower():
         address = EMAIL.search(question)
         return address is not None, address[0] if address else None
@@ -83,8 +83,8 @@ def _is_id(name: str) -> bool:
 def _known_id(name: str, question: str, results: Sequence[object]) -> str | None:
     """The id of the object that the question names, otherwise of the first one in the results."""
     candidates = [item for result in results for item in _objects(result) if isinstance(_id(item, name), str)]
-    asked = question.lower()
-    named = [item for item in candidates if (title := str(item.get("name") or "").lower()) and title in asked]
+    lowered = question.lower()
+    named = [item for item in candidates if (title := str(item.get("name") or "").lower()) and title in lowered]
     chosen = (named or candidates)[:1]
     return str(_id(chosen[0], name)) if chosen else None
 

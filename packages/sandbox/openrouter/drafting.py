@@ -6,8 +6,8 @@ QUOTED = re.compile(r"[\"“]([^\"“”]{3,60})[\"”]")
 
 def draft(question: str) -> str:
     """A plain e-mail about the topic of the question, with a merge tag for the first name."""
-    found = QUOTED.search(question) or SUBJECT.search(question)
-    topic = found[1].strip() if found else "our news"
+    match = QUOTED.search(question) or SUBJECT.search(question)
+    topic = match[1].strip() if match else "our news"
     return (
         f"Here is a plain draft to start from.\n\n**Subject:** {topic[:1].upper()}{topic[1:]}\n\n"
         f'Hi {{{{ contact.firstName | default: "there" }}}},\n\n'

@@ -130,8 +130,8 @@ def _wanted(chat: ChatRequest, question: str, seen: Sequence[ToolResult]) -> lis
 
 def _topics(question: str) -> list[str]:
     """The topics of the question, most specific first; results require a lookup of the campaign first."""
-    asked = question.lower()
-    topics = [topic for topic, words in TOPIC_WORDS.items() if any(word in asked for word in words)]
+    lowered = question.lower()
+    topics = [topic for topic, words in TOPIC_WORDS.items() if any(word in lowered for word in words)]
     return ["results", "campaigns", "contacts"] if "results" in topics else topics
 
 

@@ -79,12 +79,12 @@ def check(item: JsonObject, streams: frozenset[str], broadcast: frozenset[str]) 
         return Problem(300, "Invalid 'From' address.")
     recipients: list[str] = []
     for name in ("To", "Cc", "Bcc"):
-        found = mailboxes(item.get(name))
-        if found is None:
+        addresses = mailboxes(item.get(name))
+        if addresses is None:
             return Problem(300, f"Invalid '{name}' address.")
-        if name == "To" and not found:
+        if name == "To" and not addresses:
             return Problem(300, "'To' needs at least one address.")
-        recipients += found
+        recipients += addresses
     if len(recipients) > MAX_RECIPIENTS:
         return Problem(300, "A message has at most 50 recipients over 'To', 'Cc' and 'Bcc'.")
     stream = item.get("MessageStream") or "outbound"
@@ -106,8 +106,8 @@ def mailboxes(value: object) -> list[str] | None:
         return [named[1]]
     if "\n" in text or "\r" in text:
         return None
-    found = [address for _, address in getaddresses([text])]
-    return found if all(PLAIN.fullmatch(address) for address in found) else None
+    addresses = [address for _, address in getaddresses([text])]
+    return addresses if all(PLAIN.fullmatch(address) for address in addresses) else None
 
 
 def _content(item: JsonObject) -> Problem | None:

@@ -34,14 +34,14 @@ async def search(request: Request) -> Response:
     lag = sandbox.faults.take("postmark", "search_lag_seconds")
     horizon = time.time() - (lag.number("seconds", 0) if lag else 0)
     stream = params.get("messagestream", sandbox.config.default_search_stream)
-    found = [
+    messages = [
         message
         for message in _narrow(_candidates(sandbox.ledger, params), params, stream)
         if message.received_at <= horizon
     ]
-    found.reverse()
-    hits = [_hit(message) for message in found[offset : offset + count]]
-    return reply({"TotalCount": len(found), "Messages": hits})
+    messages.reverse()
+    hits = [_hit(message) for message in messages[offset : offset + count]]
+    return reply({"TotalCount": len(messages), "Messages": hits})
 
 
 async def details(request: Request) -> Response:

@@ -80,9 +80,9 @@ def _test(key: object, value: object) -> Callable[[object], bool]:
     return lambda item: equal(property_of(item, key), value)
 
 
-def where(value: object, key: object, wanted: object = None) -> object:
+def where(value: object, key: object, expected: object = None) -> object:
     """The items whose property is true, or equals a value."""
-    test, items = _test(key, wanted), items_of(value)
+    test, items = _test(key, expected), items_of(value)
     try:
         return [item for item in items if test(item)]
     except _NoProperties:
@@ -100,27 +100,27 @@ def reject(value: object, key: object, unwanted: object = None) -> object:
         return None
 
 
-def find(value: object, key: object, wanted: object = None) -> object:
+def find(value: object, key: object, expected: object = None) -> object:
     """The first item whose property is true, or equals a value."""
-    test, items = _test(key, wanted), items_of(value)
+    test, items = _test(key, expected), items_of(value)
     try:
         return next((item for item in items if test(item)), None)
     except _NoProperties:
         return None
 
 
-def find_index(value: object, key: object, wanted: object = None) -> object:
+def find_index(value: object, key: object, expected: object = None) -> object:
     """The position of the first item whose property is true, or equals a value; from 0."""
-    test, items = _test(key, wanted), items_of(value)
+    test, items = _test(key, expected), items_of(value)
     try:
         return next((index for index, item in enumerate(items) if test(item)), None)
     except _NoProperties:
         return None
 
 
-def has(value: object, key: object, wanted: object = None) -> object:
+def has(value: object, key: object, expected: object = None) -> object:
     """Whether any item has a property that is true, or equals a value."""
-    test, items = _test(key, wanted), items_of(value)
+    test, items = _test(key, expected), items_of(value)
     try:
         return any(test(item) for item in items)
     except _NoProperties:
@@ -151,11 +151,11 @@ def uniq(value: object, key: object = None) -> object:
     result = []
     for item in items:
         try:
-            found = item if key is None else property_of(item, key)
+            compared = item if key is None else property_of(item, key)
         except _NoProperties:
             return None
         # The type distinguishes 1, 1.0 and "1"; texts are equal whatever their masks of markup.
-        identity = (str if isinstance(found, str) else type(found), text_of(found))
+        identity = (str if isinstance(compared, str) else type(compared), text_of(compared))
         if identity not in seen:
             seen.add(identity)
             result.append(item)

@@ -160,13 +160,13 @@ def _refuse_zero(divisor: Number, name: str) -> None:
 def _computed(
     value: object,
     other: object,
-    whole: Callable[[int, int], int],
-    exact: Callable[[Decimal, Decimal], Decimal],
+    for_integers: Callable[[int, int], int],
+    for_decimals: Callable[[Decimal, Decimal], Decimal],
 ) -> int | float:
     left, right = number_of(value), number_of(other)
     if isinstance(left, int) and isinstance(right, int):
-        return whole(left, right)
-    return float(exact(Decimal(left), Decimal(right)))
+        return for_integers(left, right)
+    return float(for_decimals(Decimal(left), Decimal(right)))
 
 
 def total(value: object, key: object = None) -> int | float:

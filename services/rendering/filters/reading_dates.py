@@ -87,9 +87,9 @@ def read_moment(text: str, today: dt.date) -> Moment | None:
 
 
 def _without_time(parts: _Parts, text: str) -> str:
-    found = _TIME.search(text)
-    clock = _CLOCK.match(found["time"]) if found else None
-    if found is None or clock is None:
+    match = _TIME.search(text)
+    clock = _CLOCK.match(match["time"]) if match else None
+    if match is None or clock is None:
         return text
     hour = int(clock[1])
     if clock[5]:
@@ -99,8 +99,8 @@ def _without_time(parts: _Parts, text: str) -> str:
         if digits:
             parts.numbers[name] = int(digits)
     parts.fraction = clock[4] or ""
-    parts.zone = found["zone"] or ""
-    return text[: found.start()] + " " + text[found.end() :]
+    parts.zone = match["zone"] or ""
+    return text[: match.start()] + " " + text[match.end() :]
 
 
 def _without_date(parts: _Parts, text: str) -> str:
@@ -113,29 +113,29 @@ def _without_date(parts: _Parts, text: str) -> str:
         (_SLASHES, (1, 2, 3)),
         (_DOTS, (1, 2, 3)),
     ):
-        if found := pattern.search(text):
-            _take(parts, *(found[index] for index in order))
-            return text[: found.start()] + " " + text[found.end() :]
+        if match := pattern.search(text):
+            _take(parts, *(match[index] for index in order))
+            return text[: match.start()] + " " + text[match.end() :]
     return _without_less(parts, text)
 
 
 def _without_less(parts: _Parts, text: str) -> str:
     """Find a day of a year, a year after an apostrophe, a month alone, a day such as 3rd, or a run of digits."""
-    found: re.Match[str] | None
-    if found := _ORDINAL.search(text):
-        parts.numbers |= {"year": int(found[1]), "day_of_year": int(found[2])}
-        parts.whole_year = len(found[1]) > _SHORT
-    elif found := _WEEK.search(text):
+    match: re.Match[str] | None
+    if match := _ORDINAL.search(text):
+        parts.numbers |= {"year": int(match[1]), "day_of_year": int(match[2])}
+        parts.whole_year = len(match[1]) > _SHORT
+    elif match := _WEEK.search(text):
         pass  # Ruby parses weeks, and then ignores them
-    elif found := _YEAR.search(text):
-        parts.numbers["year"] = int(found[1])
-    elif found := _MONTH.search(text):
-        parts.numbers["month"] = _MONTH_NUMBERS[found[1]]
-    elif found := _DAY.search(text):
-        parts.numbers["day"] = int(found[1])
-    elif found := _DIGITS.search(text):
-        _take_digits(parts, found)
-    return text[: found.start()] + " " + text[found.end() :] if found else text
+    elif match := _YEAR.search(text):
+        parts.numbers["year"] = int(match[1])
+    elif match := _MONTH.search(text):
+        parts.numbers["month"] = _MONTH_NUMBERS[match[1]]
+    elif match := _DAY.search(text):
+        parts.numbers["day"] = int(match[1])
+    elif match := _DIGITS.search(text):
+        _take_digits(parts, match)
+    return text[: match.start()] + " " + text[match.end() :] if match else text
 
 
 def _take(parts: _Parts, year: str | None, month: str | None, day: str | None) -> None:
@@ -154,9 +154,9 @@ def _take(parts: _Parts, year: str | None, month: str | None, day: str | None) -
     if day is not None and _is_year(day):
         year, day = day, year
     for name, digits in (("year", year), ("month", month), ("day", day)):
-        if digits is not None and (found := re.search(r"[-+]?\d+" if name == "year" else r"\d+", digits, re.ASCII)):
-            parts.numbers[name] = int(found[0])
-            if name == "year" and (found[0][0] in "-+" or len(found[0]) > _SHORT):
+        if digits is not None and (match := re.search(r"[-+]?\d+" if name == "year" else r"\d+", digits, re.ASCII)):
+            parts.numbers[name] = int(match[0])
+            if name == "year" and (match[0][0] in "-+" or len(match[0]) > _SHORT):
                 parts.whole_year = True
 
 
@@ -164,9 +164,9 @@ def _is_year(digits: str) -> bool:
     return digits.startswith("'") or len(digits) > _SHORT
 
 
-def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
-    digits = found[2]
-    if found[4] is not None and found[3] is None:
+def _take_digits(parts: _Parts, match: re.Match[str]) -> None:
+    digits = match[2]
+    if match[4] is not None and match[3] is None:
         return  # seconds with a fraction, which are no date
     names: dict[int, tuple[tuple[str, int], ...]] = {
         2: (("day", 2),),
@@ -183,17 +183,17 @@ def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
             parts.numbers[name] = int(digits[position : position + length])
             parts.whole_year |= name == "year" and length > _SHORT
             position += length
-    for name, clock in zip(("hour", "minute", "second"), re.findall("..", found[3] or ""), strict=False):
+    for name, clock in zip(("hour", "minute", "second"), re.findall("..", match[3] or ""), strict=False):
         parts.numbers[name] = int(clock)
-    parts.fraction = found[4] or parts.fraction
-    parts.zone = found[5] or parts.zone
+    parts.fraction = match[4] or parts.fraction
+    parts.zone = match[5] or parts.zone
 
 
 def _lone_number(parts: _Parts, rest: str) -> None:
     """A remaining number is the day if there is a time, and the hour if there is a date."""
-    if not (found := _LONE_NUMBER.fullmatch(rest)):
+    if not (match := _LONE_NUMBER.fullmatch(rest)):
         return
-    number = int(found[1])
+    number = int(match[1])
     if "hour" in parts.numbers and "day" not in parts.numbers and 1 <= number <= 31:
         parts.numbers["day"] = number
     if "day" in parts.numbers and "hour" not in parts.numbers and number <= 24:
@@ -201,37 +201,37 @@ def _lone_number(parts: _Parts, rest: str) -> None:
 
 
 def _moment(parts: _Parts, today: dt.date) -> Moment:
-    found = parts.numbers
-    year = found.get("year")
+    numbers = parts.numbers
+    year = numbers.get("year")
     if year is not None and not parts.whole_year and 0 <= year <= 99:
         year += 1900 if year >= _CENTURY else 2000
     if year is None:
         year = today.year
-        if "month" not in found and "day_of_year" not in found:
-            found["month"] = today.month
-            found.setdefault("day", today.day)
+        if "month" not in numbers and "day_of_year" not in numbers:
+            numbers["month"] = today.month
+            numbers.setdefault("day", today.day)
     offset = _offset(parts.zone)
     zone = dt.UTC if offset is None else dt.timezone(offset)
-    time = _date(year, found).replace(tzinfo=zone) + _clock(found)
+    time = _date(year, numbers).replace(tzinfo=zone) + _clock(numbers)
     if parts.fraction:
         time += dt.timedelta(microseconds=int(parts.fraction[:6].ljust(6, "0")))
     return Moment(time=time, zone="UTC" if offset is None or parts.zone in _UTC_NAMES else "")
 
 
-def _date(year: int, found: dict[str, int]) -> dt.datetime:
-    if "day_of_year" in found:
-        if not 1 <= found["day_of_year"] <= 366:
+def _date(year: int, numbers: dict[str, int]) -> dt.datetime:
+    if "day_of_year" in numbers:
+        if not 1 <= numbers["day_of_year"] <= 366:
             raise ValueError("no such day")
-        return dt.datetime(year, 1, 1) + dt.timedelta(days=found["day_of_year"] - 1)  # noqa: DTZ001  # the zone follows
-    day = found.get("day", 1)
+        return dt.datetime(year, 1, 1) + dt.timedelta(days=numbers["day_of_year"] - 1)  # noqa: DTZ001  # the zone follows
+    day = numbers.get("day", 1)
     if not 1 <= day <= 31:
         raise ValueError("no such day")
     # As in Ruby, 31 February is 2 or 3 March.
-    return dt.datetime(year, found.get("month", 1), 1) + dt.timedelta(days=day - 1)  # noqa: DTZ001  # the zone follows
+    return dt.datetime(year, numbers.get("month", 1), 1) + dt.timedelta(days=day - 1)  # noqa: DTZ001  # the zone follows
 
 
-def _clock(found: dict[str, int]) -> dt.timedelta:
-    hour, minute, second = (found.get(name, 0) for name in ("hour", "minute", "second"))
+def _clock(numbers: dict[str, int]) -> dt.timedelta:
+    hour, minute, second = (numbers.get(name, 0) for name in ("hour", "minute", "second"))
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise ValueError("no such time")
     return dt.timedelta(hours=hour, minutes=minute, seconds=second)
@@ -241,11 +241,11 @@ def _offset(zone: str) -> dt.timedelta | None:
     """The offset of a time zone, or None for an unknown or missing one."""
     if zone in _HOURS:
         return dt.timedelta(hours=_HOURS[zone])
-    found = _OFFSET.fullmatch(zone)
-    if found is None:
+    match = _OFFSET.fullmatch(zone)
+    if match is None:
         return None
-    digits, minutes = found[2], int(found[3] or 0)
-    if len(digits) > _SHORT and not found[3]:
+    digits, minutes = match[2], int(match[3] or 0)
+    if len(digits) > _SHORT and not match[3]:
         digits, minutes = digits[:-2], int(digits[-2:])
-    offset = dt.timedelta(hours=int(digits), minutes=minutes, seconds=int(found[4] or 0))
-    return -offset if found[1] == "-" else offset
+    offset = dt.timedelta(hours=int(digits), minutes=minutes, seconds=int(match[4] or 0))
+    return -offset if match[1] == "-" else offset

@@ -55,8 +55,8 @@ def work_on(value: object) -> int:
 def _result_size(name: str, value: object, args: tuple[object, ...]) -> int:
     """The size of the result of a filter that multiplies its input, in characters; 0 for other filters."""
     if name == "replace" and args:
-        text, found = text_of(value), text_of(args[0])
-        return len(text) + text.count(found) * len(text_of(args[1]) if len(args) > 1 else "")
+        text, searched = text_of(value), text_of(args[0])
+        return len(text) + text.count(searched) * len(text_of(args[1]) if len(args) > 1 else "")
     if name == "join" and isinstance(value, LIST_LIKE):
         return _measure(value) + len(value) * len(text_of(args[0]) if args else " ")
     return 0

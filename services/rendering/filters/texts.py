@@ -80,8 +80,8 @@ def strip_html(value: object) -> str:
 def _without_blocks(text: str) -> str:
     # An opening without an end is not searched for again, so that the time stays linear.
     blocks, parts, position = list(_BLOCKS), [], 0
-    while found := min(((text.find(start, position), start, end) for start, end in blocks), default=None):
-        begins, opening, closing = found
+    while block := min(((text.find(start, position), start, end) for start, end in blocks), default=None):
+        begins, opening, closing = block
         if begins < 0:
             blocks.remove((opening, closing))
             continue
@@ -129,23 +129,23 @@ def replace_first(value: object, text: object, replacement: object = "") -> str:
 
 def replace_last(value: object, text: object, replacement: object) -> str:
     """The text with the last occurrence of another replaced."""
-    whole, found = text_of(value), text_of(text)
-    start = whole.rfind(found)
+    string, searched = text_of(value), text_of(text)
+    start = string.rfind(searched)
     if start < 0:
-        return whole
-    return joined([whole[:start], text_of(replacement), whole[start + len(found) :]])
+        return string
+    return joined([string[:start], text_of(replacement), string[start + len(searched) :]])
 
 
 def slice_(value: object, start: object, length: object = None) -> object:
     """A part of a text or list, from a position (negative: from the end), one character or item long by default."""
     first = _position(start)
     count = _position(length) if truthy(length) else 1
-    whole = value if isinstance(value, LISTS) else text_of(value)
+    sliced = value if isinstance(value, LISTS) else text_of(value)
     if first < 0:
-        first += len(whole)
-    if first < 0 or first > len(whole) or count < 0:
+        first += len(sliced)
+    if first < 0 or first > len(sliced) or count < 0:
         return [] if isinstance(value, LISTS) else ""
-    part = whole[first : first + count]
+    part = sliced[first : first + count]
     return list(part) if isinstance(value, LISTS) else part
 
 
