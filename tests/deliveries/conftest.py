@@ -104,7 +104,7 @@ def sender(runtime: Runtime, provider: Provider) -> Sender:
 
 
 @pytest.fixture(scope="session")
-async def door(runtime: Runtime) -> AsyncIterator[str]:
+async def base_url(runtime: Runtime) -> AsyncIterator[str]:
     async with served(runtime) as server:
         yield server.base
 

@@ -63,10 +63,10 @@ async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, exc
     tagged = await factories.contacts(runtime, actor, 2, tag="named")
     listed, single, other = [await factories.contacts(runtime, actor, 2) for _ in range(3)]
     async with runtime.work.begin(actor) as uow:
-        mine, theirs = [(await lists.create(uow, one)).id for one in ("mine", "theirs")]
+        mine, others = [(await lists.create(uow, one)).id for one in ("mine", "others")]
         await lists.add_members(uow, [mine], [*listed, tagged[0]])
-        await lists.add_members(uow, [theirs], other)
-    # Excluded from everybody, or the only ones who are named.
+        await lists.add_members(uow, [others], other)
+    # Excluded from all contacts, or the only ones named.
     campaign_id = await factories.campaign(runtime, actor, tag=None if excluded else "named")
     lines: list[dict[str, object]] = [
         {"kind": RecipientKind.TAG, "tag": "named", "excluded": excluded},
@@ -74,8 +74,8 @@ async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, exc
         *({"kind": RecipientKind.CONTACT, "contact_id": one, "excluded": excluded} for one in single),
     ]
     await add_to_audience(runtime, actor, campaign_id, *lines)
-    neighbour = await factories.campaign(runtime, actor)
-    await add_to_audience(runtime, actor, neighbour, {"kind": RecipientKind.ALL, "excluded": True})
+    other_campaign = await factories.campaign(runtime, actor)
+    await add_to_audience(runtime, actor, other_campaign, {"kind": RecipientKind.ALL, "excluded": True})
     await start(runtime, actor, campaign_id)
     rows = await runtime.reads(actor.tenant).rows(select(EmailDelivery.contact_id))
     named = other if excluded else [*tagged, *listed, *single]
@@ -87,8 +87,8 @@ async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch
     monkeypatch.setattr(preparing, "PAGE", 2)
     actor = await factories.organization(runtime)
     contacts = sorted(await factories.contacts(runtime, actor, 5))
-    campaign_id, neighbour = [await factories.campaign(runtime, actor) for _ in range(2)]
-    for each in (campaign_id, neighbour):
+    campaign_id, other_campaign = [await factories.campaign(runtime, actor) for _ in range(2)]
+    for each in (campaign_id, other_campaign):
         async with runtime.work.begin(actor) as uow:
             await move(uow, each, CampaignStatus.PREPARING)
     reads = runtime.reads(actor.tenant)
@@ -102,7 +102,7 @@ async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch
         found = {row.id: row for row in rows}
         assert found[campaign_id].prepare_cursor == cursor
         assert (found[campaign_id].started_at is None) is (cursor is not None)
-        assert found[neighbour][1:] == (None, CampaignStatus.PREPARING, None)
+        assert found[other_campaign][1:] == (None, CampaignStatus.PREPARING, None)
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENDING
 
 
@@ -148,7 +148,7 @@ async def test_recipients_who_may_not_be_mailed_are_skipped_with_a_reason(
 async def test_an_empty_audience_fails_only_its_own_campaign(runtime: Runtime) -> None:
     """Another campaign of the organization, with recipients, is sent."""
     actor, _, other = await sending(runtime, 2)
-    campaign_id = await factories.campaign(runtime, actor, tag="nobody")
+    campaign_id = await factories.campaign(runtime, actor, tag="unused")
     await start(runtime, actor, campaign_id)
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.FAILED
     assert (await progress(runtime, actor, other)).status == CampaignStatus.SENDING
@@ -162,13 +162,13 @@ async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
     await scripted_sender.deliver(actor, mail, await scripted_sender.claim_batch(actor, mail, 1))
-    held = await scripted_sender.claim_batch(actor, mail, 2)
-    suppressed, cancelled = held.rows
+    claimed = await scripted_sender.claim_batch(actor, mail, 2)
+    suppressed, cancelled = claimed.rows
     async with runtime.work.begin(actor) as uow:
         suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.HARD_BOUNCE}
         await uow.execute(insert(Suppression).values(email_norm=suppressed.email, **suppression))
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
-    assert (await scripted_sender.deliver(actor, mail, held)).handed_over == 0
+    assert (await scripted_sender.deliver(actor, mail, claimed)).handed_over == 0
     found = await decisions(runtime, actor, campaign_id)
     assert found[suppressed.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)
     assert found[cancelled.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED)
@@ -188,13 +188,13 @@ async def test_pausing_and_cancelling_affect_one_campaign(
     actor, contacts, campaign_id = await sending(runtime, 3)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await scripted_sender.claim_batch(actor, mail, 2)
+    claimed = await scripted_sender.claim_batch(actor, mail, 2)
     going, ending = [await factories.campaign(runtime, actor) for _ in range(2)]
     for each in (going, ending):
         await start(runtime, actor, each)
     await go(runtime, actor, ending, CampaignStatus.CANCELLING)
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
-    assert (await scripted_sender.deliver(actor, mail, held)).handed_over == 0
+    assert (await scripted_sender.deliver(actor, mail, claimed)).handed_over == 0
     assert not (await scripted_sender.send_batch(actor, campaign_id)).claimed
     waiting = dict.fromkeys(contacts, (DeliveryStatus.PENDING, None))
     assert await decisions(runtime, actor, campaign_id) == waiting

@@ -67,8 +67,8 @@ async def test_a_batch_that_renders_too_slowly_is_made_smaller(
     assert second.claimed == first.handed_over
     now = await send_all(runtime, sender, actor, campaign_id)
     assert now is CampaignStatus.SENT
-    ledger = await provider.messages(campaign_id)
-    assert len(ledger) == len(set(recipients(ledger))) == 30
+    messages = await provider.messages(campaign_id)
+    assert len(messages) == len(set(recipients(messages))) == 30
 
 
 async def send_all(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> CampaignStatus:

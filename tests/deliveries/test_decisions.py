@@ -140,8 +140,8 @@ async def test_other_deliveries_cannot_be_resolved(
     await finish(runtime, scripted_sender, owner, campaign_id)
     assert (await resolve_refused(mine, pending["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
     assert len(mailer.accepted) == 1
-    nobody = encode_global_id("Delivery", new_id())
-    assert (await resolve_refused(mine, nobody, "SENT"))["code"] == "NOT_FOUND"
+    unknown = encode_global_id("Delivery", new_id())
+    assert (await resolve_refused(mine, unknown, "SENT"))["code"] == "NOT_FOUND"
     assert (await resolve_refused(mine, gid(campaign_id), "SENT"))["code"] == "NOT_FOUND"
 
 

@@ -55,12 +55,12 @@ def test_a_batch_is_split_by_the_provider_s_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [NotSent(reason="429"), AccountRefused(code=405, reason="Pay."), InDoubt(reason="500")],
 )
-async def test_after_an_error_of_the_account_nothing_more_is_sent(trouble: Outcome) -> None:
+async def test_after_an_error_of_the_account_nothing_more_is_sent(error: Outcome) -> None:
     """The outcomes before it stay; the remaining messages are not sent, for a local reason."""
-    answers: list[Outcome] = [Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m")]), trouble]
+    answers: list[Outcome] = [Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m")]), error]
     mailer = RecordingMailer(lambda *_: answers.pop(0), limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(4)]
     outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
@@ -69,7 +69,7 @@ async def test_after_an_error_of_the_account_nothing_more_is_sent(trouble: Outco
     found = {part.messages[0].delivery_id: part.outcome for part in outcomes}
     tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.local)]
     assert len(tried) == 2
-    assert trouble in found.values()
+    assert error in found.values()
     assert [found[one] for one in found if one not in tried] == [NotSent(reason="Not tried.", local=True)] * 2
 
 

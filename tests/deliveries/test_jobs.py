@@ -170,7 +170,7 @@ async def test_a_large_campaign_does_not_delay_a_small_one(quick: Runtime, provi
 async def test_the_rate_limit_is_respected(
     quick: Runtime, provider: Provider, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch is reserved of the account's rate, and waits as long as its reservation says."""
+    """Each batch is reserved of the account's rate, and waits until its reservation."""
     runtime = replace(quick, mailer=rate_limited_mailer(provider, 5))
     reserved: list[tuple[int, float]] = []
 

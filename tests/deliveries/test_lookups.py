@@ -159,8 +159,8 @@ async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider
     assert (await progress(runtime, actor, campaign_id)).counts.unknown == len(contacts)
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
-    ledger = await provider.messages(campaign_id)
-    assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
+    messages = await provider.messages(campaign_id)
+    assert len(messages) == len(set(recipients(messages))) == len(contacts)
 
 
 class SlowSearch(ModelMailer):

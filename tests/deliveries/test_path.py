@@ -36,8 +36,8 @@ async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Prov
     """The provider gets exactly one message for each of 1,203 contacts, and the campaign is sent."""
     actor, contacts, campaign_id = await sending(runtime, 1_203)
     assert await drain(sender, actor, campaign_id) == len(contacts)
-    ledger = await provider.messages(campaign_id)
-    assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
+    messages = await provider.messages(campaign_id)
+    assert len(messages) == len(set(recipients(messages))) == len(contacts)
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == len(contacts)
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
@@ -116,7 +116,7 @@ async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[U
     return {row.contact_id: row.decision for row in rows}
 
 
-TROUBLES: dict[str, object] = {
+FAULTS: dict[str, object] = {
     "rate_limited": {"count": 2},
     "server_error_before_accept": {"count": 2},
     "server_error_after_accept": {"count": 2},
@@ -126,17 +126,17 @@ TROUBLES: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_provider_errors_neither_lose_nor_duplicate_messages(
-    runtime: Runtime, provider: Provider, sender: Sender, trouble: str
+    runtime: Runtime, provider: Provider, sender: Sender, fault: str
 ) -> None:
     """Whether the provider refused, failed, or accepted without an answer: one message each in the end."""
     actor, contacts, campaign_id = await sending(runtime, 700)
-    assert (await provider.fail(**{trouble: TROUBLES[trouble]})).status == 200
+    assert (await provider.fail(**{fault: FAULTS[fault]})).status == 200
     now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
-    ledger = await provider.messages(campaign_id)
-    assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
+    messages = await provider.messages(campaign_id)
+    assert len(messages) == len(set(recipients(messages))) == len(contacts)
 
 
 async def test_a_lookup_finds_messages_whose_reply_was_lost(
@@ -251,12 +251,12 @@ async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.claim_batch(actor, mail, 4)
-    assert len(held.rows) == len(contacts)
+    claimed = await sender.claim_batch(actor, mail, 4)
+    assert len(claimed.rows) == len(contacts)
     await expire_leases(runtime, actor, campaign_id)
     await advance_campaign(runtime.work, actor, campaign_id)
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
-    assert (await sender.deliver(actor, mail, held)).handed_over == 0
+    assert (await sender.deliver(actor, mail, claimed)).handed_over == 0
     assert await provider.messages(campaign_id) == []
 
 
@@ -267,9 +267,9 @@ async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.claim_batch(actor, mail, 2)
+    claimed = await sender.claim_batch(actor, mail, 2)
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
-    assert (await sender.deliver(actor, mail, held)).handed_over == 0
+    assert (await sender.deliver(actor, mail, claimed)).handed_over == 0
     async with runtime.work.begin(actor) as uow:
         assert not (await claim(uow, campaign_id, limit=10, lease_seconds=60)).rows
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
@@ -293,7 +293,7 @@ async def test_cancelling_skips_deliveries_that_were_not_submitted(
 async def test_an_empty_audience_fails_with_a_reason(runtime: Runtime) -> None:
     """A campaign without recipients is not sent."""
     actor = await factories.organization(runtime)
-    campaign_id = await factories.campaign(runtime, actor, tag="nobody")
+    campaign_id = await factories.campaign(runtime, actor, tag="unused")
     await start(runtime, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)
     assert now.status == CampaignStatus.FAILED

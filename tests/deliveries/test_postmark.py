@@ -59,7 +59,7 @@ def test_responses_are_classified(status: int, document: object, kind: type[Outc
 
 
 def test_an_unreadable_response_is_in_doubt() -> None:
-    """An incomplete JSON document does not tell what was sent."""
+    """An incomplete JSON document does not show what was sent."""
     assert isinstance(classify(200, b'[{"ErrorCode": 0, "Mess', None, 1), InDoubt)
 
 
@@ -153,7 +153,7 @@ async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
 async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: type[Outcome]) -> None:
     """A reused connection that closes after the POST leaves it in doubt; one that closed while idle is not used."""
     requests: list[bytes] = []
-    gone = asyncio.Event()
+    closed = asyncio.Event()
 
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = orjson.dumps([TAKEN])
@@ -163,7 +163,7 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
         if reads:
             requests.append(await reader.readuntil(b'"}]}]'))
         writer.transport.abort()
-        gone.set()
+        closed.set()
 
     async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
@@ -171,7 +171,7 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
         try:
             first = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
             if not reads:
-                await gone.wait()
+                await closed.wait()
                 await asyncio.sleep(0.1)
             second = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
         finally:

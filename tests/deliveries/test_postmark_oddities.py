@@ -97,7 +97,7 @@ def receipts_of(items: list[dict[str, object]]) -> list[Receipt]:
     [
         {"ErrorCode": 0, "MessageID": "a\x00b"},
         {"ErrorCode": 0, "MessageID": None},
-        {"ErrorCode": 2**31, "Message": "too large for the ledger"},
+        {"ErrorCode": 2**31, "Message": "too large to be stored"},
         {"ErrorCode": "300", "Message": "no number"},
     ],
 )
@@ -114,12 +114,14 @@ def test_an_unknown_stream_refuses_the_account(code: int) -> None:
     assert isinstance(classify(422, orjson.dumps(document), None, 1), AccountRefused)
 
 
-@pytest.mark.parametrize(("told", "heard"), [("7", 7.0), ("999999999", 300.0), ("9" * 400, 300.0), ("soon", None)])
-def test_retry_after_has_a_maximum(told: str, heard: float | None) -> None:
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("999999999", 300.0), ("9" * 400, 300.0), ("soon", None)]
+)
+def test_retry_after_has_a_maximum(header: str, seconds: float | None) -> None:
     """An error of the provider must not stop a process for days."""
-    outcome = classify(429, b"", told, 1)
+    outcome = classify(429, b"", header, 1)
     assert isinstance(outcome, NotSent)
-    assert outcome.retry_after_seconds == heard
+    assert outcome.retry_after_seconds == seconds
 
 
 def test_a_pause_has_a_maximum() -> None:

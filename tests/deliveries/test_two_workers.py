@@ -65,10 +65,10 @@ async def test_a_worker_skips_rows_locked_by_another(pair: Pair, provider: Provi
     actor, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
     await pair.admin.execute(HOLD_FIRST_CLAIM)
     await pair.admin.execute("SELECT pg_advisory_lock($1)", GATE)
-    held = asyncio.create_task(first.send_batch(actor, campaign_id))
+    claiming = asyncio.create_task(first.send_batch(actor, campaign_id))
 
     async def is_held() -> bool:
-        assert not held.done(), held.result()
+        assert not claiming.done(), claiming.result()
         return bool(await pair.admin.fetchval(WAITING))
 
     await until(is_held)
@@ -76,9 +76,9 @@ async def test_a_worker_skips_rows_locked_by_another(pair: Pair, provider: Provi
         for _ in range(3):
             assert (await second.send_batch(actor, campaign_id)).handed_over == BATCH
         assert not (await second.send_batch(actor, campaign_id)).claimed
-    assert not held.done()
+    assert not claiming.done()
     await pair.admin.execute("SELECT pg_advisory_unlock($1)", GATE)
-    assert (await held).handed_over == BATCH
+    assert (await claiming).handed_over == BATCH
     mailed = recipients(await provider.messages(campaign_id))
     assert len(mailed) == len(set(mailed)) == len(contacts)
     assert (await progress(pair.runtimes[0], actor, campaign_id)).counts.accepted == len(contacts)

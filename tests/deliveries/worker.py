@@ -115,6 +115,6 @@ async def statuses(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UU
     return {row.contact_id: DeliveryStatus(row.status) for row in rows}
 
 
-def recipients(ledger: Sequence[dict[str, object]]) -> list[object]:
+def recipients(messages: Sequence[dict[str, object]]) -> list[object]:
     """The addresses of the provider's messages, one for each message."""
-    return [message["to"] for message in ledger]
+    return [message["to"] for message in messages]

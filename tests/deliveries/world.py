@@ -57,7 +57,7 @@ class World:
     contacts: list[UUID]
     campaign_id: UUID
     mail: CampaignMail
-    bystander: tuple[Actor, UUID]
+    other_campaign: tuple[Actor, UUID]
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
     batches: list[BatchInProgress] = field(default_factory=list)
@@ -87,7 +87,7 @@ class World:
             contacts=contacts,
             campaign_id=campaign_id,
             mail=mail,
-            bystander=(other_actor, other),
+            other_campaign=(other_actor, other),
             deliveries={row.contact_id: row.id for row in rows},
             addresses={row.email: row.contact_id for row in rows},
         )
@@ -243,7 +243,7 @@ class World:
             missing = set(ends) - {self.addresses[message.to] for message in self.mailer.accepted}
             without = {one for one, status in ends.items() if status in WITHOUT_MESSAGE}
             assert missing <= without, "a recipient was lost"
-        other_actor, other = self.bystander
+        other_actor, other = self.other_campaign
         rows = await statuses(self.runtime, other_actor, other)
         assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were changed"
 

@@ -28,23 +28,23 @@ del Job.registry["wait"]
 
 async def test_jobs_of_a_kind_have_a_maximum_of_concurrency(runtime: Runtime) -> None:
     """As declared; the others wait, and are run."""
-    going, begun = asyncio.Event(), list[UUID]()
+    released, started = asyncio.Event(), list[UUID]()
 
     async def wait(_: Worker, job: Wait) -> None:
-        begun.append(job.number)
-        await going.wait()
+        started.append(job.number)
+        await released.wait()
 
     worker = build_worker(runtime, [handles(Wait, wait, max_concurrent=2)])
     numbers = [new_id() for _ in range(5)]
     for number in numbers:
         worker.start(Wait(organization_id=new_id(), number=number))
     await asyncio.sleep(0)
-    assert begun == numbers[:2]
-    going.set()
+    assert started == numbers[:2]
+    released.set()
     async with asyncio.timeout(WAIT_SECONDS):
         while worker.tasks.tasks:
             await asyncio.wait(list(worker.tasks.tasks.values()))
-    assert begun == numbers
+    assert started == numbers
 
 
 async def test_advancing_a_campaign_starts_the_jobs_it_needs_next(runtime: Runtime) -> None:

@@ -18,7 +18,7 @@ FIRST_UUID = (
     "SET search_path = pg_catalog, pg_temp AS 'SELECT uuidv7()'"
 )
 
-# What somebody may do to a database by hand, and how the sentence about it begins.
+# Manual changes of a database, and how the sentence about each begins.
 CHANGES = {
     "CREATE FUNCTION system.extra() RETURNS integer LANGUAGE sql AS 'SELECT 1'": (
         r"^function system\.extra\(\) is in the database, and not in migrations/functions/: add it there, or drop"
@@ -98,10 +98,10 @@ async def test_detecting_drift_changes_nothing(servers: Servers) -> None:
 
 async def test_changes_in_the_database_are_found(servers: Servers) -> None:
     """Each gives one sentence, which names the object and the next step."""
-    said = await differences(servers, *CHANGES)
+    sentences = await differences(servers, *CHANGES)
     for expected in CHANGES.values():
-        assert len([sentence for sentence in said if re.search(expected, sentence)]) == 1, (expected, said)
-    assert len(said) == len(CHANGES)
+        assert len([sentence for sentence in sentences if re.search(expected, sentence)]) == 1, (expected, sentences)
+    assert len(sentences) == len(CHANGES)
 
 
 async def test_a_changed_file_without_a_migration_is_found(
@@ -118,8 +118,8 @@ async def test_a_changed_declaration_without_a_migration_is_found(
 ) -> None:
     """A table declared read-only for the app, with another tenant column: policy and privileges differ."""
     monkeypatch.setattr(ContactList, "__row_security__", organization_rows("SELECT", key="id"))
-    said = await differences(servers)
-    assert [each.partition(" is ")[0].partition(" differs ")[0] for each in said] == [
+    sentences = await differences(servers)
+    assert [each.partition(" is ")[0].partition(" differs ")[0] for each in sentences] == [
         "policy tenant on lists",
         *(f"privileges {each} of nudge_app on lists" for each in ("INSERT", "UPDATE")),
     ]

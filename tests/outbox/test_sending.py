@@ -95,7 +95,7 @@ async def put_and_fail(work: Work, actor: Actor) -> None:
 
 async def test_a_dedupe_key_is_unique_in_an_organization(runtime: Runtime) -> None:
     """Also for concurrent transactions; other organizations have their own keys; without a key all are distinct."""
-    mine, theirs = [await factories.organization(runtime) for _ in range(2)]
+    mine, other = [await factories.organization(runtime) for _ in range(2)]
 
     async def put_with_key(actor: Actor, key: str | None) -> bool:
         async with runtime.work.begin(actor) as uow:
@@ -108,7 +108,7 @@ async def test_a_dedupe_key_is_unique_in_an_organization(runtime: Runtime) -> No
         False,
         True,
     ]
-    assert await put_with_key(theirs, "report:1")
+    assert await put_with_key(other, "report:1")
     assert await put_with_key(mine, "report:2")
     assert [await put_with_key(mine, None) for _ in range(2)] == [True, True]
 
@@ -363,16 +363,16 @@ class BlockedMailer(RecordingMailer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = asyncio.Event()
+        self.released = asyncio.Event()
         self.reached = asyncio.Event()
-        self.held: set[str] = set()
+        self.blocked: set[str] = set()
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Block on the first batch."""
-        if not self.held:
-            self.held = {message.delivery_id for message in messages}
+        if not self.blocked:
+            self.blocked = {message.delivery_id for message in messages}
             self.reached.set()
-            await self.go.wait()
+            await self.released.wait()
         return await super().send(envelope, messages, not_after=not_after)
 
 
@@ -389,9 +389,9 @@ async def test_one_organization_does_not_delay_another(fresh_runtime: Runtime) -
     async with asyncio.timeout(60):
         while await statuses(fresh_runtime, other) != [ACCEPTED]:  # noqa: ASYNC110 - another task writes it
             await asyncio.sleep(0.02)
-    assert len(mailer.held) == 20
+    assert len(mailer.blocked) == 20
     assert (await statuses(fresh_runtime, burst)).count(ACCEPTED) == 0
-    mailer.go.set()
+    mailer.released.set()
     await wait_until_idle(worker.tasks)
     assert set(await statuses(fresh_runtime, burst)) == {ACCEPTED}
     assert len({message.delivery_id for _, message, _ in mailer.sent}) == len(mailer.sent) == 31

@@ -84,8 +84,10 @@ async def production(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
 ) -> AsyncIterator[Installation]:
     """With production's rules."""
-    async for house in run_installation(in_environment(runtime, cache, Environment.PRODUCTION), provider, http):
-        yield house
+    async for installation in run_installation(
+        in_environment(runtime, cache, Environment.PRODUCTION), provider, http
+    ):
+        yield installation
 
 
 @pytest.fixture
@@ -93,5 +95,7 @@ async def development(
     runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
 ) -> AsyncIterator[Installation]:
     """With development's rules."""
-    async for house in run_installation(in_environment(runtime, cache, Environment.DEVELOPMENT), provider, http):
-        yield house
+    async for installation in run_installation(
+        in_environment(runtime, cache, Environment.DEVELOPMENT), provider, http
+    ):
+        yield installation

@@ -34,12 +34,12 @@ def address() -> str:
 
 
 async def create_confirmed(
-    house: Installation, api: ApiClient, actor: Actor, email: str, name: str = "Acme"
+    installation: Installation, api: ApiClient, actor: Actor, email: str, name: str = "Acme"
 ) -> dict[str, Any]:
     """A sender that was created and confirmed."""
     await create(api, email, name)
-    await house.deliver(actor)
-    payload = (await api.execute(CONFIRM, {"input": {"token": await house.token(email)}}))["confirmSender"]
+    await installation.deliver(actor)
+    payload = (await api.execute(CONFIRM, {"input": {"token": await installation.token(email)}}))["confirmSender"]
     assert payload["userErrors"] == []
     sender: dict[str, Any] = payload["sender"]
     return sender
@@ -176,11 +176,11 @@ async def confirm(api: ApiClient, token: str) -> bool:
     return payload["sender"] is not None
 
 
-async def send_again(house: Installation, actor: Actor, api: ApiClient, email: str) -> None:
+async def send_again(installation: Installation, actor: Actor, api: ApiClient, email: str) -> None:
     """Send another confirmation, a minute later."""
-    await pass_minutes(house.runtime, actor, 2)
+    await pass_minutes(installation.runtime, actor, 2)
     await create(api, email)
-    await house.deliver(actor)
+    await installation.deliver(actor)
 
 
 async def test_make_default_is_kept_for_later_confirmations(production: Installation) -> None:
@@ -230,16 +230,16 @@ async def test_a_token_expires(production: Installation) -> None:
 async def test_organizations_do_not_share_senders(production: Installation) -> None:
     """Each can have the same address; another's token is answered as an unknown one, and stays valid."""
     mine, api = await production.owner()
-    theirs, other_owner = await production.owner()
+    other_actor, other_api = await production.owner()
     email = address()
     first = await create_confirmed(production, api, mine, email)
-    second = await create(other_owner, email.upper(), "Eve")
+    second = await create(other_api, email.upper(), "Eve")
     assert (second["id"] == first["id"], second["confirmedAt"]) == (False, None)
-    await production.deliver(theirs)
-    token = await production.token((await list_senders(other_owner))[second["email"]]["email"])
+    await production.deliver(other_actor)
+    token = await production.token((await list_senders(other_api))[second["email"]]["email"])
     assert await refusal(api, CONFIRM, token=token) == await refusal(api, CONFIRM, token="unknown")
-    assert await confirm(other_owner, token)
-    assert len(await list_senders(api)) == len(await list_senders(other_owner)) == 1
+    assert await confirm(other_api, token)
+    assert len(await list_senders(api)) == len(await list_senders(other_api)) == 1
 
 
 async def test_confirmations_are_limited(production: Installation) -> None:

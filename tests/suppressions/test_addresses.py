@@ -101,10 +101,10 @@ def reactivation(email: str, moment: datetime, origin: str = "Customer", **chang
 async def test_a_manual_suppression_is_attributed_by_the_address(runtime: Runtime, changes: dict[str, Any]) -> None:
     """It concerns every organization that has the address, and no other."""
     email = address()
-    (mine, one), (theirs, two) = await with_contact(runtime, email), await with_contact(runtime, email)
+    (mine, one), (other, two) = await with_contact(runtime, email), await with_contact(runtime, email)
     other, three = await with_contact(runtime, address())
     await deliver_events(runtime, manual_suppression(email.upper(), LONG_AGO, **changes))
-    for actor, contact_id in ((mine, one), (theirs, two)):
+    for actor, contact_id in ((mine, one), (other, two)):
         assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
         assert await active(runtime, actor) == {"provider": "provider"}
         [line] = await history(runtime, actor, contact_id)
@@ -239,10 +239,10 @@ async def test_a_reactivation_lifts_the_provider_s_suppressions(runtime: Runtime
     """The contact gets its former status; each step is in its history."""
     email = address()
     mine, one = await with_contact(runtime, email)
-    theirs, two = await with_contact(runtime, email, subscribed=False)
+    other, two = await with_contact(runtime, email, subscribed=False)
 
     await deliver_events(runtime, manual_suppression(email, LONG_AGO), reactivation(email, LONG_AGO + HOUR))
-    for actor, contact_id, status in ((mine, one, SUBSCRIBED), (theirs, two, ContactStatus.PENDING)):
+    for actor, contact_id, status in ((mine, one, SUBSCRIBED), (other, two, ContactStatus.PENDING)):
         assert (await row_of(runtime, actor, contact_id)).status == status
         assert [line.kind for line in await history(runtime, actor, contact_id)] == ["reactivated", "suppressed"]
         assert await active(runtime, actor) == {}

@@ -33,7 +33,7 @@ from tests.suppressions.test_addresses import address, row_of, with_contact
 
 COMPLAINT, UNSUBSCRIBED = SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED
 HARD_BOUNCE, PROVIDER = SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER
-OWN, THEIRS = SuppressionSource.OWN, SuppressionSource.PROVIDER
+OWN, BY_PROVIDER = SuppressionSource.OWN, SuppressionSource.PROVIDER
 FIRST: Final = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 # The table of docs/consent.md, a reason and the status that it gives, the main_reason first.
@@ -56,7 +56,7 @@ def fact(
     reason: SuppressionReason,
     at: datetime = FIRST,
     *,
-    source: SuppressionSource = THEIRS,
+    source: SuppressionSource = BY_PROVIDER,
     only_if_new: bool = False,
     **about: UUID,
 ) -> SuppressionFact:
@@ -161,12 +161,12 @@ async def test_a_message_keeps_the_earliest_time_of_unsubscribing(
     """It counts once; other recipients' messages stay as they were."""
     actor, _, campaign_id = await sending(runtime, 2)
     columns = EmailDelivery.__table__.c
-    ledger = select(*columns).where(columns.campaign_id == campaign_id).order_by(columns.id)
-    mine, other = await runtime.reads(actor.tenant).rows(ledger)
+    query = select(*columns).where(columns.campaign_id == campaign_id).order_by(columns.id)
+    mine, other = await runtime.reads(actor.tenant).rows(query)
     about = {"contact_id": mine.contact_id, "campaign_id": campaign_id, "delivery_id": mine.id}
     facts = [fact(mine.email_norm, UNSUBSCRIBED, FIRST + number * HOUR, **about) for number in range(2)]
     await apply_facts(runtime, actor, [facts[place] for place in order], together=together)
-    after = await runtime.reads(actor.tenant).rows(ledger)
+    after = await runtime.reads(actor.tenant).rows(query)
     assert (after[0].unsubscribed_at, after[1]) == (FIRST, other)
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None

@@ -48,12 +48,12 @@ async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
 
 
 async def test_get_shows_a_page_and_changes_nothing(
-    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """Link scanners follow every link: a GET shows a button, sets no cookie, and unsubscribes nobody."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
-    async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
+    async with http.get(base_url + await link_in_mail(provider, campaign_id)) as answer:
         page = await answer.text()
         assert answer.status == 200
         assert "<button" in page
@@ -66,12 +66,12 @@ async def test_get_shows_a_page_and_changes_nothing(
 
 
 async def test_one_click_unsubscribes(
-    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """A POST of RFC 8058 suppresses the address, changes the contact, and counts once, however often it is sent."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
-    url = door + await link_in_mail(provider, campaign_id)
+    url = base_url + await link_in_mail(provider, campaign_id)
     text = ""
     for _ in range(2):
         async with http.post(url, data=ONE_CLICK, headers=FORM, allow_redirects=False) as answer:
@@ -92,18 +92,18 @@ async def test_one_click_unsubscribes(
 
 
 async def test_unsubscribing_after_the_claim_prevents_the_message(
-    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """It counts until the message is submitted."""
     actor, contacts, campaign_id = await sending(runtime, 2)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.claim_batch(actor, mail, 2)
-    link = UnsubscribeLink(actor.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
-    async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
+    claimed = await sender.claim_batch(actor, mail, 2)
+    link = UnsubscribeLink(actor.organization_id, campaign_id, claimed.rows[0].id, claimed.rows[0].contact_id)
+    async with http.post(f"{base_url}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
-    assert (await sender.deliver(actor, mail, held)).handed_over == 1
-    assert (await statuses(runtime, actor, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
+    assert (await sender.deliver(actor, mail, claimed)).handed_over == 1
+    assert (await statuses(runtime, actor, campaign_id))[claimed.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.messages(campaign_id)) == 1
@@ -132,18 +132,18 @@ async def test_unsubscribing_publishes_the_campaign_s_progress(runtime: Runtime)
 
 
 async def test_an_invalid_link_is_answered_with_404(
-    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """Changed, cut, foreign and invented tokens get the same answer, and change nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     good = (await link_in_mail(provider, campaign_id)).removeprefix("/u/")
-    nobody = link_token(runtime.unsubscribe_signer, UnsubscribeLink(new_id(), new_id(), new_id(), new_id()))
+    unknown = link_token(runtime.unsubscribe_signer, UnsubscribeLink(new_id(), new_id(), new_id(), new_id()))
     short = runtime.unsubscribe_signer.sign(b"short")
     middle = "A" if good[40] != "A" else "B"
-    for token in (good[:40] + middle + good[41:], good[:-1], "x", "%C3%A4", nobody, short, "a" * 5_000):
+    for token in (good[:40] + middle + good[41:], good[:-1], "x", "%C3%A4", unknown, short, "a" * 5_000):
         for method in ("GET", "POST"):
-            async with http.request(method, f"{door}/u/{token}") as answer:
+            async with http.request(method, f"{base_url}/u/{token}") as answer:
                 assert (answer.status, "does not work" in await answer.text()) == (404, True)
     assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
 
@@ -154,6 +154,6 @@ async def test_every_message_has_its_own_link(runtime: Runtime, sender: Sender) 
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
     async with runtime.work.begin(actor) as uow:
-        held = await claim(uow, campaign_id, limit=20, lease_seconds=60)
-    composed = await compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
+        claimed = await claim(uow, campaign_id, limit=20, lease_seconds=60)
+    composed = await compose(claimed, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
     assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20

@@ -181,7 +181,7 @@ async def test_public_may_not_execute_a_new_function(servers: Servers, role: str
     )
     try:
         await migrator.execute(f"SET ROLE {role}")
-        await migrator.execute("CREATE FUNCTION system.forgotten() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+        await migrator.execute("CREATE FUNCTION system.without_revoke() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
     finally:
         await migrator.close()
     assert [tuple(row) for row in await rows_of(servers, name, RIGHTS_OF_PUBLIC)] == []

@@ -26,11 +26,11 @@ async def test_no_process_starts_with_a_role_that_bypasses_policies(
     )
     try:
         async with asyncio.timeout(120):
-            said = (await process.communicate())[1].decode()
+            output = (await process.communicate())[1].decode()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode == 2
-    assert "nudge: Refusing to start: the role is a superuser" in said
-    assert "Traceback" not in said
+    assert "nudge: Refusing to start: the role is a superuser" in output
+    assert "Traceback" not in output

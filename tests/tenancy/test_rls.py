@@ -9,11 +9,11 @@ from tests import factories
 
 async def test_a_read_scope_sees_only_its_own_tenant(runtime: Runtime) -> None:
     """Two organizations with contacts: each read scope counts its own, on any connection."""
-    mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
+    mine, others = await factories.organization(runtime), await factories.organization(runtime)
     await factories.contacts(runtime, mine, 3)
-    await factories.contacts(runtime, theirs, 5)
+    await factories.contacts(runtime, others, 5)
     for _ in range(3):
-        for actor, expected in ((mine, 3), (theirs, 5)):
+        for actor, expected in ((mine, 3), (others, 5)):
             rows = await runtime.reads(actor.tenant).rows(select(func.count()).select_from(Contact))
             assert rows[0][0] == expected
 

@@ -38,17 +38,17 @@ async def test_functions_of_an_administrator_are_ignored(servers: Servers) -> No
 async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
     """The superuser and the migrator are refused as the role of the process."""
     database = await copy_template(servers)
-    for role_url, said in ((servers.postgres.admin_url, "superuser"), (servers.postgres.migrator_url, "owns")):
+    for role_url, message in ((servers.postgres.admin_url, "superuser"), (servers.postgres.migrator_url, "owns")):
         engine = engine_of(servers.database_url(role_url, database))
         try:
-            with pytest.raises(UnsafeDatabase, match=said):
+            with pytest.raises(UnsafeDatabase, match=message):
                 await selfcheck.check(engine)
         finally:
             await engine.dispose()
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         ("ALTER TABLE contacts DISABLE ROW LEVEL SECURITY", "contacts lacks ENABLE"),
         ("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY", "contacts lacks FORCE"),
@@ -72,7 +72,7 @@ async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
         ("CREATE TABLE extra (organization_id uuid)", "extra lacks ENABLE and FORCE and a policy"),
     ],
 )
-async def test_tables_without_protection_are_named(servers: Servers, damage: str, said: str) -> None:
+async def test_tables_without_protection_are_named(servers: Servers, damage: str, message: str) -> None:
     """Each way to lose a policy stops the process, with the table's name."""
     database = await copy_template(servers)
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
@@ -82,7 +82,7 @@ async def test_tables_without_protection_are_named(servers: Servers, damage: str
         await admin.close()
     engine = engine_of(servers.database_url(servers.postgres.app_url, database))
     try:
-        with pytest.raises(UnsafeDatabase, match=said):
+        with pytest.raises(UnsafeDatabase, match=message):
             await selfcheck.check(engine)
     finally:
         await engine.dispose()

@@ -29,8 +29,8 @@ async def stopped_process(runtime: Runtime, organization_id: UUID) -> AsyncItera
         process = await process_with_locks(runtime, organization_id, idle_seconds)
         try:
             assert process.stdout is not None
-            said = await asyncio.wait_for(process.stdout.readline(), 60)
-            if said == b"holding\n":
+            line = await asyncio.wait_for(process.stdout.readline(), 60)
+            if line == b"holding\n":
                 os.kill(process.pid, signal.SIGSTOP)
                 yield
                 return

@@ -58,7 +58,7 @@ def bounce(kind: str, code: int, *, inactive: bool = False, **changes: object) -
             "Type": kind,
             "TypeCode": code,
             "Name": kind,
-            "Description": "What Postmark says of this type.",
+            "Description": "The description of this type.",
             "Details": "smtp;550 5.1.1 what the other server said",
             "From": "sender@example.com",
             "BouncedAt": AT,
@@ -170,7 +170,7 @@ CASES: dict[str, Case] = {
         for kind, (code, inactive, outcome) in BOUNCE_TYPES.items()
     },
     "HardBounce, address not deactivated": Case(event=bounce("HardBounce", 1, inactive=False), outcome=HARD),
-    "HardBounce, nothing said of the address": Case(
+    "HardBounce without Inactive": Case(
         event=bounce("HardBounce", 1, Inactive=LEFT_OUT, CanActivate=LEFT_OUT), outcome=HARD
     ),
     "HardBounce, with the code as text": Case(event=bounce("", 1, TypeCode="1", Type=None), outcome=HARD),
@@ -211,7 +211,7 @@ CASES: dict[str, Case] = {
     "listed by Postmark": Case(event=change(**MANUAL, origin="Admin"), outcome=LISTED),
     "reactivated by the customer": Case(event=change(suppress=False, reason=None, origin="Customer"), outcome=BACK),
     "reactivated by the recipient": Case(event=change(suppress=False, reason=None, origin="Recipient"), outcome=BACK),
-    "a change that says nothing": Case(event=change(suppress=None, reason=None, origin="Recipient"), outcome=NOTICE),
+    "a change without values": Case(event=change(suppress=None, reason=None, origin="Recipient"), outcome=NOTICE),
     "delivery": Case(event=delivery(), outcome=DELIVERED),
     "open": Case(event=open_event(), outcome=OPENED),
     "click": Case(event=click(), outcome=CLICKED),

@@ -29,7 +29,7 @@ from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, expire_leases, progress, sending, sweep
 from tests.webhooks.test_events import deliver_events, event, messages_of, only_status
 
-TOLD = {
+STATUSES = {
     "Delivery": DeliveryStatus.DELIVERED,
     "HardBounce": DeliveryStatus.BOUNCED,
     "SpamComplaint": DeliveryStatus.COMPLAINED,
@@ -95,7 +95,7 @@ class EarlyEventsMailer:
 
 
 @pytest.mark.parametrize("reply", REPLIES)
-@pytest.mark.parametrize("kind", TOLD)
+@pytest.mark.parametrize("kind", STATUSES)
 async def test_recording_does_not_lower_a_status(
     runtime: Runtime, provider: Provider, sender: Sender, kind: str, reply: str
 ) -> None:
@@ -104,10 +104,10 @@ async def test_recording_does_not_lower_a_status(
     overtaken: Mailer = EarlyEventsMailer(provider, runtime, kind, REPLIES[reply])
     sender.mailer = overtaken
     await sender.send_batch(actor, campaign_id)
-    assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
+    assert await only_status(runtime, actor, campaign_id) is STATUSES[kind]
     await expire_leases(runtime, actor, campaign_id)
     await sweep(runtime, provider.mailer, actor, campaign_id)
-    assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
+    assert await only_status(runtime, actor, campaign_id) is STATUSES[kind]
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.messages(campaign_id)) == 1
 

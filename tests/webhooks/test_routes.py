@@ -41,12 +41,14 @@ KEPT: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-async def test_unusual_json_is_stored(runtime: Runtime, door: str, http: aiohttp.ClientSession, name: str) -> None:
+async def test_unusual_json_is_stored(
+    runtime: Runtime, base_url: str, http: aiohttp.ClientSession, name: str
+) -> None:
     """What PostgreSQL cannot store is removed or replaced; the event is stored once, however often it is sent."""
     message = new_id().hex
     body = KEPT[name].replace(b"%s", message.encode())
     for _ in range(2):
-        assert await post(http, door, body) == 200
+        assert await post(http, base_url, body) == 200
     assert await stored(runtime, message) == 1
 
 
@@ -66,21 +68,23 @@ async def test_unusual_json_is_stored(runtime: Runtime, door: str, http: aiohttp
     ],
     ids=lambda body: body[:12],
 )
-async def test_an_invalid_body_is_refused_with_a_reason(door: str, http: aiohttp.ClientSession, body: bytes) -> None:
+async def test_an_invalid_body_is_refused_with_a_reason(
+    base_url: str, http: aiohttp.ClientSession, body: bytes
+) -> None:
     """Nested too deeply, not JSON, or not an object: a 400, and never an internal error."""
-    async with http.post(f"{door}/webhooks/postmark", data=body, headers={"authorization": GOOD}) as answer:
+    async with http.post(f"{base_url}/webhooks/postmark", data=body, headers={"authorization": GOOD}) as answer:
         assert answer.status in {200, 400}
         if answer.status == 400:
             assert (await answer.json())["error"]
 
 
 async def test_a_link_with_a_slash_is_the_same_link(
-    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.1: a POST is answered, not redirected; so are GET and HEAD."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
-    url = door + await link_in_mail(provider, campaign_id) + "/"
+    url = base_url + await link_in_mail(provider, campaign_id) + "/"
     for method in ("HEAD", "GET"):
         async with http.request(method, url, allow_redirects=False) as answer:
             assert answer.status == 200
@@ -93,10 +97,10 @@ async def test_a_link_with_a_slash_is_the_same_link(
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("PUT", 405), ("DELETE", 405), ("PATCH", 405)])
 async def test_allow_lists_the_methods(
-    door: str, http: aiohttp.ClientSession, slash: str, method: str, status: int
+    base_url: str, http: aiohttp.ClientSession, slash: str, method: str, status: int
 ) -> None:
     """For OPTIONS, and for a refused method."""
-    async with http.request(method, f"{door}/u/some-token{slash}") as answer:
+    async with http.request(method, f"{base_url}/u/some-token{slash}") as answer:
         allowed = {one.strip() for one in answer.headers["allow"].split(",")}
         assert (answer.status, allowed) == (status, {"GET", "HEAD", "OPTIONS", "POST"})
 
