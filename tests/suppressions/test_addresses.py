@@ -101,10 +101,10 @@ def reactivation(email: str, moment: datetime, origin: str = "Customer", **chang
 async def test_a_manual_suppression_is_attributed_by_the_address(runtime: Runtime, changes: dict[str, Any]) -> None:
     """It concerns every organization that has the address, and no other."""
     email = address()
-    (mine, one), (other, two) = await with_contact(runtime, email), await with_contact(runtime, email)
+    (first, one), (second, two) = await with_contact(runtime, email), await with_contact(runtime, email)
     other, three = await with_contact(runtime, address())
     await deliver_events(runtime, manual_suppression(email.upper(), LONG_AGO, **changes))
-    for actor, contact_id in ((mine, one), (other, two)):
+    for actor, contact_id in ((first, one), (second, two)):
         assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
         assert await active(runtime, actor) == {"provider": "provider"}
         [line] = await history(runtime, actor, contact_id)
