@@ -61,6 +61,14 @@ def test_every_sweep_is_in_the_table() -> None:
     assert found == {each.name: (every[each.every], "one" if each.exclusive else "all") for each in SWEEPS}
 
 
+def test_every_topic_is_in_the_table() -> None:
+    """docs/realtime.md has a row for each kind of topic, with its ids in order."""
+    table = text_of("docs/realtime.md").partition("\n## Signals contain no data\n")[2].partition("\n## ")[0]
+    built = re.findall(r'return f"(.+)"', text_of("core/pubsub/topics.py"))
+    named = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(re.sub(r"{(\w+?)(?:_id)?}", r"<\1>", each) for each in built)
+
+
 def test_every_function_across_organizations_is_in_the_table() -> None:
     """docs/tenancy.md names each function that runs as `nudge_definer`."""
     table = text_of("docs/tenancy.md").partition("\n## Database roles\n")[2].partition("\n## ")[0]
