@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from core.queue import Job
 from jobs.tasks import MAX_CONCURRENT, KeyedTasks, TaskKind
 from runtime import Runtime
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.features import Feature
 from settings import Settings
 
@@ -43,7 +43,7 @@ class Worker:
     """The dependencies of a worker process: its runtime, its sender and its background tasks."""
 
     runtime: Runtime
-    sender: Sender
+    sender: CampaignSender
     handlers: Mapping[type[Job], JobHandler]
     tasks: KeyedTasks = field(default_factory=KeyedTasks)
 
@@ -72,7 +72,7 @@ def build_worker(runtime: Runtime, handlers: Iterable[JobHandler]) -> Worker:
     return Worker(
         runtime=runtime,
         handlers={handler.job: handler for handler in handlers},
-        sender=Sender(
+        sender=CampaignSender(
             settings=runtime.settings.sending,
             public_url=runtime.settings.public_url,
             work=runtime.work,

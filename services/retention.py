@@ -12,14 +12,16 @@ MAX_PAGES: Final = 50
 """Transactions of one call for each function: the sweep must end in time, as other sweeps wait for its slot."""
 
 
-class Deleted(NamedTuple):
+class DeletedRows(NamedTuple):
     """How many rows were deleted, and whether there may be more."""
 
     rows: int
     more: bool
 
 
-async def delete_expired(system: SystemScope, *, page_size: int = _PAGE_SIZE, max_pages: int = MAX_PAGES) -> Deleted:
+async def delete_expired(
+    system: SystemScope, *, page_size: int = _PAGE_SIZE, max_pages: int = MAX_PAGES
+) -> DeletedRows:
     """Delete the expired rows of all organizations. Each model's `__row_security__` defines which those are.
 
     Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.
@@ -33,4 +35,4 @@ async def delete_expired(system: SystemScope, *, page_size: int = _PAGE_SIZE, ma
                 break
         else:
             more = True
-    return Deleted(total, more)
+    return DeletedRows(total, more)

@@ -103,7 +103,7 @@ def _claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, .
         columns.append(
             func.array(of_contact.order_by(ContactTag.tag).scalar_subquery(), type_=ARRAY(Text)).label("tags")
         )
-    # The OFFSET makes PostgreSQL look up each contact by its key: it may scan all contacts of the organization else.
+    # The OFFSET makes PostgreSQL look up each contact by its key; without it, it may scan all of the organization's.
     person = (
         select(*columns)
         .where(contact.organization_id == bindparam("organization", type_=Uuid), contact.id == claimed.c.contact_id)

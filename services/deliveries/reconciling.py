@@ -38,7 +38,7 @@ async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID,
 
 
 async def reserve_due(uow: UnitOfWork, campaign_id: UUID, looked_up: Sequence[UUID] = ()) -> Lookup | None:
-    """Reserve the due messages of one batch that is not among `asked`; other workers skip them for a minute."""
+    """Reserve the due messages of one batch that is not among `looked_up`; other workers skip them for a minute."""
     first = select(EmailDelivery.batch_id).where(*_is_due(EmailDelivery, uow.tenant.organization_id, campaign_id))
     if looked_up:
         first = first.where(EmailDelivery.batch_id.not_in(looked_up))

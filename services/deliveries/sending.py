@@ -38,7 +38,7 @@ NO_SENDER = "The campaign has no sender. Cancel it, and send a copy (`duplicateC
 log = logger(__name__)
 
 
-class Batch(NamedTuple):
+class BatchResult(NamedTuple):
     """How many deliveries were claimed, and how many messages were handed to the provider."""
 
     claimed: int = 0
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Sender:
+class CampaignSender:
     """Sends the pending deliveries of the campaigns added to it. Its state is a cache: the rows have it all."""
 
     settings: SendingSettings
@@ -90,18 +90,18 @@ class Sender:
             if not batch.claimed:
                 self.scheduler.remove(slot)
 
-    async def send_batch(self, actor: Actor, campaign_id: UUID) -> Batch:
+    async def send_batch(self, actor: Actor, campaign_id: UUID) -> BatchResult:
         """Claim a batch of a campaign and deliver it; an empty result where there is nothing to send."""
         mail = await self.mail_of(actor, campaign_id)
         if mail is None:
-            return Batch()
+            return BatchResult()
         allowed = await self.wait_for_rate(mail.batch_size)
         if not allowed:
-            return Batch()
+            return BatchResult()
         claim = await self.claim_batch(actor, mail, allowed)
-        return await self.deliver(actor, mail, claim) if claim.rows else Batch()
+        return await self.deliver(actor, mail, claim) if claim.rows else BatchResult()
 
-    async def deliver(self, actor: Actor, mail: CampaignMail, claim: Claim) -> Batch:
+    async def deliver(self, actor: Actor, mail: CampaignMail, claim: Claim) -> BatchResult:
         """Render, submit, hand over and record a claimed batch."""
         campaign_id = mail.campaign_id
         composed = await compose(
@@ -121,7 +121,7 @@ class Sender:
             outcomes = await hand_over(self.mailer, envelope, messages, deadline=claim.deadline, times=self.times)
             await self.record(actor, claim, outcomes)
             await self.apply_backpressure(actor, campaign_id, outcomes)
-        return Batch(len(claim.rows), len(messages))
+        return BatchResult(len(claim.rows), len(messages))
 
     async def adapt_batch_size(self, campaign_id: UUID, claim: Claim, composed: Composed) -> None:
         """Adapt the size of the next batch to how many messages could be rendered in time; at most twice as many."""

@@ -11,11 +11,11 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, ReceiptStatus
 from models.outbox import OutboxMessage, OutboxStatus
 from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
-from services.outbox.submitting import Batch, postpone
+from services.outbox.submitting import OutboxBatch, postpone
 
 
 async def record(
-    uow: UnitOfWork, batch: Batch, outcomes: Sequence[RequestOutcome], *, request_seconds: float
+    uow: UnitOfWork, batch: OutboxBatch, outcomes: Sequence[RequestOutcome], *, request_seconds: float
 ) -> None:
     """Record the outcome of a batch; messages that belong to it no more stay as they are.
 
@@ -34,7 +34,7 @@ async def record(
             )
 
 
-async def _record_receipt(uow: UnitOfWork, batch: Batch, message: Message, receipt: Receipt) -> None:
+async def _record_receipt(uow: UnitOfWork, batch: OutboxBatch, message: Message, receipt: Receipt) -> None:
     """Accept a message, fail it, or postpone it."""
     if receipt.status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED):
         await postpone(uow, _is_of_batch(batch, [message]), receipt.text[:MAX_REASON_LENGTH])
@@ -55,7 +55,7 @@ async def _record_receipt(uow: UnitOfWork, batch: Batch, message: Message, recei
 
 
 async def _mark_unknown(
-    uow: UnitOfWork, batch: Batch, messages: Sequence[Message], outcome: InDoubt, request_seconds: float
+    uow: UnitOfWork, batch: OutboxBatch, messages: Sequence[Message], outcome: InDoubt, request_seconds: float
 ) -> None:
     """Mark messages that may have been sent.
 
@@ -74,7 +74,7 @@ async def _mark_unknown(
     )
 
 
-def _is_of_batch(batch: Batch, messages: Sequence[Message]) -> ColumnElement[bool]:
+def _is_of_batch(batch: OutboxBatch, messages: Sequence[Message]) -> ColumnElement[bool]:
     """The condition on messages that still wait for this batch's outcome: under our lease, or in doubt since then."""
     return and_(
         OutboxMessage.id.in_([UUID(message.delivery_id) for message in messages]),

@@ -46,7 +46,7 @@ Composer = Callable[[UnitOfWork, OutboxItem], Awaitable[ComposedMail | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class OutboxBatch:
     """Leased messages of one kind; the lease ends not before `deadline` (`since_boot` seconds)."""
 
     kind: OutboxKind
@@ -73,7 +73,7 @@ def _is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
 
 async def submit(
     uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], *, limit: int, lease_seconds: float
-) -> list[Batch] | None:
+) -> list[OutboxBatch] | None:
     """Submit at most `limit` due messages; returns those to hand to the provider after COMMIT, None when none is due.
 
     A message that is not needed any more is cancelled, and an expired one fails.
@@ -95,7 +95,7 @@ async def submit(
     if not rows:
         return None
     await _finish(uow, [row.id for row in rows if row.is_expired], OutboxStatus.FAILED)
-    batches: dict[OutboxKind, Batch] = {}
+    batches: dict[OutboxKind, OutboxBatch] = {}
     for row in rows:
         item = OutboxItem(row.id, OutboxKind(row.kind), row.target_id, row.email)
         mail = None if row.is_expired else await _compose(uow, composers, item)
@@ -107,8 +107,8 @@ async def submit(
     return list(batches.values())
 
 
-def _empty(kind: OutboxKind, deadline: float) -> Batch:
-    return Batch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
+def _empty(kind: OutboxKind, deadline: float) -> OutboxBatch:
+    return OutboxBatch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
 
 
 async def _compose(
@@ -128,7 +128,7 @@ async def _compose(
     return mail
 
 
-async def _mark_submitting(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
+async def _mark_submitting(uow: UnitOfWork, batch: OutboxBatch, lease_seconds: float) -> None:
     """From the commit on the messages may have been sent."""
     await uow.execute(
         update(OutboxMessage)

@@ -21,7 +21,7 @@ _OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
 Key = tuple[str, SuppressionReason]
 
 
-class Lifted(NamedTuple):
+class LiftedReasons(NamedTuple):
     """The reasons of an address that reactivations ended, and the latest time of them."""
 
     reasons: frozenset[SuppressionReason]
@@ -66,7 +66,7 @@ def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
     return {key: times[key] for key in sorted(times)}
 
 
-async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:
+async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, LiftedReasons]:
     """Write the times of reactivation to the rows, or to new ones, for suppressions that are reported later.
 
     Returns the rows that were active before and are not now, by address.
@@ -100,12 +100,13 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
         if row.ended:
             ended.setdefault(row.email_norm, set()).add(SuppressionReason(row.reason))
     return {
-        norm: Lifted(frozenset(reasons), max(lifts[norm, one] for one in reasons)) for norm, reasons in ended.items()
+        norm: LiftedReasons(frozenset(reasons), max(lifts[norm, one] for one in reasons))
+        for norm, reasons in ended.items()
     }
 
 
 def _with_lift(
-    contact: LockedContact, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]
+    contact: LockedContact, lifted: LiftedReasons | None, reasons: Mapping[SuppressionReason, datetime]
 ) -> LockedContact:
     """The contact with its status after the lift."""
     if lifted is None:

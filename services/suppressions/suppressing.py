@@ -25,7 +25,7 @@ from services.suppressions.marking import (
 Key = tuple[str, SuppressionReason]
 
 
-class Stored(NamedTuple):
+class RowState(NamedTuple):
     """Whether a row is active now, and was before. A fact older than the last reactivation leaves it inactive."""
 
     is_active: bool
@@ -70,7 +70,7 @@ def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
     return [facts_by_key[key] for key in sorted(facts_by_key)]
 
 
-async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, Stored]:
+async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, RowState]:
     """Insert or update the suppression rows; returns the state of each now and before."""
     new_rows = array_rows(email_norm=Text(), reason=Text(), source=Text(), at=TIMESTAMP, campaign_id=Uuid())
     values = array_values(
@@ -105,7 +105,7 @@ async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Ke
         literal_column("coalesce(old.is_active, false)").label("was_active"),
     )
     return {
-        (row.email_norm, SuppressionReason(row.reason)): Stored(row.is_active, row.was_active)
+        (row.email_norm, SuppressionReason(row.reason)): RowState(row.is_active, row.was_active)
         for row in await uow.rows(upsert, values)
     }
 
@@ -113,7 +113,7 @@ async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Ke
 async def _write_history(
     uow: UnitOfWork,
     facts: Sequence[SuppressionFact],
-    stored: Mapping[Key, Stored],
+    stored: Mapping[Key, RowState],
     contacts: Sequence[LockedContact],
     unsubscribed: Collection[UUID],
 ) -> None:

@@ -9,7 +9,7 @@ from core.access.actor import Actor
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import DeliveryStatus
 from runtime import Runtime
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from tests.campaigns.calls import ERRORS, asked, gid
 from tests.client import ApiClient
 from tests.deliveries.model import ModelMailer
@@ -30,7 +30,9 @@ RESOLVE = (
 STATES = [status.name for status in DeliveryStatus]
 
 
-async def send_in_doubt(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
+async def send_in_doubt(
+    runtime: Runtime, sender: CampaignSender, mailer: ModelMailer, people: int
+) -> tuple[Actor, UUID]:
     """Send a campaign with onDoubt HOLD until it ends with every message in doubt."""
     actor, _, campaign_id = await sending(runtime, people)
     async with runtime.work.begin(actor) as uow:

@@ -12,7 +12,7 @@ import pytest
 from integrations.postmark.mailer import PostmarkMailer
 from runtime import Runtime
 from sandbox import EngagementRates, SandboxConfig, build
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from settings import Settings
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import build_sender
@@ -93,13 +93,13 @@ def rate_limited_mailer(provider: Provider, messages_per_second: int) -> Postmar
     return mailer
 
 
-def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None = None) -> Sender:
+def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None = None) -> CampaignSender:
     """A worker process's sender, which sends to the provider."""
     return build_sender(runtime, provider.mailer, settings)
 
 
 @pytest.fixture
-def sender(runtime: Runtime, provider: Provider) -> Sender:
+def sender(runtime: Runtime, provider: Provider) -> CampaignSender:
     return sender_for(runtime, provider)
 
 
@@ -121,6 +121,6 @@ def mailer() -> ModelMailer:
 
 
 @pytest.fixture
-def scripted_sender(runtime: Runtime, mailer: ModelMailer) -> Sender:
+def scripted_sender(runtime: Runtime, mailer: ModelMailer) -> CampaignSender:
     """A sender whose mailer does what a test sets, in place of the sandbox."""
     return build_sender(runtime, mailer)

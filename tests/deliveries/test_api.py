@@ -18,7 +18,7 @@ from models.contacts import Contact
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.listing import DELIVERIES
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from tests import factories
 from tests.campaigns.calls import caller, gid
 from tests.client import ApiClient
@@ -28,7 +28,7 @@ from tests.deliveries.worker import drain, finish, sending, start
 
 
 async def test_the_status_reason_summarizes_issues(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """The status reason has counts and the provider's text; the deliveries have the reasons one by one."""
     owner, _, campaign_id = await sending(runtime, 3)
@@ -60,7 +60,11 @@ async def test_the_status_reason_summarizes_issues(
     ],
 )
 async def test_the_summary_quotes_the_most_frequent_refusal(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str | None
+    api: ApiClient,
+    runtime: Runtime,
+    scripted_sender: CampaignSender,
+    refusals: list[tuple[int, str]],
+    quoted: str | None,
 ) -> None:
     """Of equally frequent ones that with the lowest code, then the first by its text, if it has one."""
     receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words) for code, words in refusals]
@@ -73,7 +77,9 @@ async def test_the_summary_quotes_the_most_frequent_refusal(
     assert found["statusReason"].startswith(begins)
 
 
-async def test_a_rendering_error_has_a_reason(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_a_rendering_error_has_a_reason(
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender
+) -> None:
     """A message that cannot be rendered is an issue, and its delivery has the error of the template."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
@@ -95,7 +101,7 @@ async def test_a_rendering_error_has_a_reason(api: ApiClient, runtime: Runtime, 
 
 
 async def test_a_campaign_without_issues_has_no_status_reason(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender
 ) -> None:
     """Recipients skipped for lack of consent are not issues, but their deliveries have a reason."""
     owner, contacts, campaign_id = await sending(runtime, 3)
@@ -107,7 +113,9 @@ async def test_a_campaign_without_issues_has_no_status_reason(
     assert [one["reason"] for one in found["deliveries"]["nodes"]] == ["The contact had unsubscribed."]
 
 
-async def test_pages_have_every_delivery_once(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_pages_have_every_delivery_once(
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender
+) -> None:
     """With and without a filter, the pages have all deliveries in the order of their ids."""
     owner, _, campaign_id = await sending(runtime, 7)
     await scripted_sender.send_batch(owner, campaign_id)

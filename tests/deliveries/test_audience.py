@@ -22,7 +22,7 @@ from services.contacts import changing
 from services.deliveries import preparing
 from services.deliveries.composing import Composed, compose
 from services.deliveries.preparing import prepare_page
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.deliveries.model import ModelMailer
@@ -107,7 +107,7 @@ async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch
 
 
 async def test_recipients_who_may_not_be_mailed_are_skipped_with_a_reason(
-    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Whether it was so when the campaign was prepared, or became so before their batch was sent."""
     actor = await factories.organization(runtime)
@@ -155,7 +155,7 @@ async def test_an_empty_audience_fails_only_its_own_campaign(runtime: Runtime) -
 
 
 async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
-    runtime: Runtime, scripted_sender: Sender
+    runtime: Runtime, scripted_sender: CampaignSender
 ) -> None:
     """Pending and claimed ones are skipped as cancelled, or as suppressed; submitted ones continue."""
     actor, _, campaign_id = await sending(runtime, 5)
@@ -182,7 +182,7 @@ async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
 
 
 async def test_pausing_and_cancelling_affect_one_campaign(
-    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """A paused campaign neither sends because another one does, nor is skipped because another one is cancelled."""
     actor, contacts, campaign_id = await sending(runtime, 3)
@@ -201,7 +201,7 @@ async def test_pausing_and_cancelling_affect_one_campaign(
     assert mailer.accepted == []
 
 
-async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_sender: CampaignSender) -> None:
     """In alphabetical order, and none if the contact has none."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, 3)
@@ -223,14 +223,14 @@ async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_
 
 
 @pytest.fixture
-def slow(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
+def slow(scripted_sender: CampaignSender, mailer: ModelMailer) -> CampaignSender:
     """A sender with an account of its own, at one message per second."""
     mailer.account = f"account-{new_id()}"
     mailer.limits = replace(UNLIMITED, messages_per_second=1)
     return scripted_sender
 
 
-async def test_batches_wait_for_the_rate_limit(slow: Sender, waits: list[float]) -> None:
+async def test_batches_wait_for_the_rate_limit(slow: CampaignSender, waits: list[float]) -> None:
     """A batch is no larger than a second's worth, and is sent when the seconds of those before it are over."""
     assert await slow.wait_for_rate(20) == 1
     assert waits == []
@@ -241,14 +241,14 @@ async def test_batches_wait_for_the_rate_limit(slow: Sender, waits: list[float])
     assert 0 < second <= 1_002
 
 
-async def test_the_rate_limit_has_no_bursts_after_idle_time(slow: Sender) -> None:
+async def test_the_rate_limit_has_no_bursts_after_idle_time(slow: CampaignSender) -> None:
     """After ten idle minutes one batch goes at once, and the next one waits."""
     assert await slow.reserve(-600) == 0
     assert await slow.reserve(60) == 0
     assert 0 < await slow.reserve(60) <= 60
 
 
-async def test_unused_reservations_of_the_rate_are_returned(runtime: Runtime, slow: Sender) -> None:
+async def test_unused_reservations_of_the_rate_are_returned(runtime: Runtime, slow: CampaignSender) -> None:
     """For recipients that were not claimed, and messages that were not rendered in time."""
     actor, _, campaign_id = await sending(runtime, 15)
     mail = await slow.mail_of(actor, campaign_id)

@@ -16,7 +16,7 @@ from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services.deliveries import composing
 from services.deliveries.claiming import START
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.mailing import leases
 from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
@@ -71,7 +71,7 @@ async def test_a_batch_that_renders_too_slowly_is_made_smaller(
     assert len(messages) == len(set(recipients(messages))) == 30
 
 
-async def send_all(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> CampaignStatus:
+async def send_all(runtime: Runtime, sender: CampaignSender, actor: Actor, campaign_id: UUID) -> CampaignStatus:
     """Send until nothing can be claimed, and finish."""
     while (await sender.send_batch(actor, campaign_id)).claimed:
         pass
@@ -99,7 +99,7 @@ async def test_slow_templates_do_not_delay_another_organization(runtime: Runtime
 
 
 async def test_a_batch_has_a_limit_of_memory(
-    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, sender: CampaignSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A short template whose messages are large makes small batches; every message is sent once."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 12)
@@ -115,7 +115,7 @@ async def test_a_batch_has_a_limit_of_memory(
 
 
 async def test_a_batch_has_at_least_one_message(
-    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, sender: CampaignSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message larger than the limit is sent alone, so that the campaign continues."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 2)
@@ -124,7 +124,7 @@ async def test_a_batch_has_at_least_one_message(
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == 2
 
 
-async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
+async def test_batches_grow_again(runtime: Runtime, sender: CampaignSender) -> None:
     """A campaign whose batches were made smaller gets its full size back while all messages can be rendered."""
     actor, _, campaign_id = await sending(runtime, 40)
     mail = await sender.mail_of(actor, campaign_id)
@@ -155,7 +155,7 @@ async def test_a_request_ends_within_its_lease() -> None:
     assert began + 30 <= not_after <= min(deadline, since_boot() + 30)
 
 
-async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: Sender) -> None:
+async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: CampaignSender) -> None:
     """An expired lease makes the campaign's next batch smaller; an error of the provider backs off."""
     actor, _, campaign_id = await sending(runtime, 2)
     await sender.mail_of(actor, campaign_id)
@@ -170,7 +170,7 @@ async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: Sender)
     assert sender.backoff.until > 0
 
 
-async def test_a_success_resets_the_back_off(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_success_resets_the_back_off(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """The pause after a later error is as short as the first one."""
     actor, _, campaign_id = await sending(runtime, 2)
     await provider.fail(http_status={"status": 429, "error_code": 429, "count": 4})
@@ -184,7 +184,9 @@ async def test_a_success_resets_the_back_off(runtime: Runtime, provider: Provide
     assert sender.backoff.fail() <= sender.backoff.backoff.initial
 
 
-async def test_released_deliveries_are_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_released_deliveries_are_claimed_first(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """After an error the next claim starts at the first pending delivery, not after the failed batch."""
     actor, _, campaign_id = await sending(runtime, 4)
     await sender.mail_of(actor, campaign_id)
@@ -201,7 +203,7 @@ async def test_released_deliveries_are_claimed_first(runtime: Runtime, provider:
     [ReceiptStatus.ACCEPTED, ReceiptStatus.REFUSED, ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED],
 )
 async def test_one_receipt_may_concern_the_account(
-    runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus
+    runtime: Runtime, sender: CampaignSender, receipt_status: ReceiptStatus
 ) -> None:
     """Retry later: the process backs off. Account refused: the campaign is paused with the reason."""
     actor, _, campaign_id = await sending(runtime, 2)
@@ -213,7 +215,7 @@ async def test_one_receipt_may_concern_the_account(
     assert (now.status == CampaignStatus.PAUSED, now.status_reason) == (paused, "Words." if paused else None)
 
 
-async def test_untried_messages_do_not_hide_the_cause(runtime: Runtime, sender: Sender) -> None:
+async def test_untried_messages_do_not_hide_the_cause(runtime: Runtime, sender: CampaignSender) -> None:
     """Requests that were not tried after a refusal of the account: the campaign is paused."""
     actor, _, campaign_id = await sending(runtime, 2)
     parts = [

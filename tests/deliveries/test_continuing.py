@@ -18,7 +18,7 @@ from services.campaigns.progress import read_progress
 from services.campaigns.work import AdvanceCampaign
 from services.deliveries import sweeping
 from services.deliveries.counting import counts_missing_pending, differences
-from services.deliveries.sending import NO_SENDER, Batch, Sender
+from services.deliveries.sending import NO_SENDER, BatchResult, CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.deliveries.conftest import Provider
@@ -50,7 +50,7 @@ async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> Campai
     return row.status
 
 
-async def test_an_empty_claim_corrects_counters_that_are_too_high(runtime: Runtime, sender: Sender) -> None:
+async def test_an_empty_claim_corrects_counters_that_are_too_high(runtime: Runtime, sender: CampaignSender) -> None:
     """Otherwise the campaign would not finish, as pending messages are sent, and not swept."""
     owner, _, campaign_id = await sending(runtime, 2)
     await add_pending_to_counters(runtime, owner, campaign_id)
@@ -79,7 +79,7 @@ async def test_the_sweep_corrects_counters_that_are_too_low(runtime: Runtime, st
 
 
 async def test_correct_counters_are_not_verified_again(
-    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, sender: CampaignSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting is slow for a large campaign, so an empty claim, or a locked row, is no reason for it."""
     owner, _, campaign_id = await sending(runtime, 2)
@@ -119,21 +119,21 @@ async def test_one_job_cancels_a_large_campaign(runtime: Runtime, monkeypatch: p
 
 
 async def test_a_failing_campaign_does_not_delay_others(
-    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, sender: CampaignSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is removed from the scheduler until a sweep adds it; the other's batches are sent meanwhile."""
     bad, _, failing = await sending(runtime, 1)
     good, _, other = await sending(runtime, 3)
     tried: list[UUID] = []
-    send_batch = Sender.send_batch
+    send_batch = CampaignSender.send_batch
 
-    async def send_or_fail(subject: Sender, actor: Actor, campaign_id: UUID) -> Batch:
+    async def send_or_fail(subject: CampaignSender, actor: Actor, campaign_id: UUID) -> BatchResult:
         tried.append(campaign_id)
         if campaign_id == failing:
             raise RuntimeError("no")
         return await send_batch(subject, actor, campaign_id)
 
-    monkeypatch.setattr(Sender, "send_batch", send_or_fail)
+    monkeypatch.setattr(CampaignSender, "send_batch", send_or_fail)
     sender.settings = sender.settings.model_copy(update={"batch_size": 1})
     sender.add(bad.organization_id, failing)
     sender.add(good.organization_id, other)
@@ -154,7 +154,9 @@ async def test_a_failing_campaign_does_not_delay_others(
     await asyncio.wait_for(loop, WAIT_SECONDS)
 
 
-async def test_a_campaign_without_a_sender_is_paused(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_campaign_without_a_sender_is_paused(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """No message is sent from another address; the campaign has the reason."""
     owner, _, campaign_id = await sending(runtime, 1)
     async with runtime.work.begin(owner) as uow:

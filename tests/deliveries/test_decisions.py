@@ -15,7 +15,7 @@ from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.campaigns.work import AdvanceCampaign, SendBatches
 from services.deliveries.resolving import resolve
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.campaigns.calls import ERRORS, caller, gid
@@ -28,7 +28,7 @@ from tests.waiting import until
 
 
 async def test_sent_accepts_the_delivery(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """With the last issue resolved the campaign is SENT at once, and nothing is sent."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
@@ -52,7 +52,7 @@ async def test_sent_accepts_the_delivery(
 
 
 async def test_not_sent_remains_an_issue(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """The delivery stays FAILED with the decision as its reason; it can still be sent again."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -67,7 +67,7 @@ async def test_not_sent_remains_an_issue(
 
 
 async def test_send_again_uses_a_new_batch(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """The campaign is SENDING, the message is sent once in another batch, and the campaign is SENT."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
@@ -92,7 +92,7 @@ async def test_send_again_uses_a_new_batch(
 
 
 async def test_a_decision_finishes_the_campaign_without_a_sweep(
-    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """If it was the last open message, a job is enqueued that finishes the campaign."""
     owner, _, campaign_id = await sending(runtime, 3)
@@ -108,7 +108,7 @@ async def test_a_decision_finishes_the_campaign_without_a_sweep(
 
 
 async def test_unknown_deliveries_can_be_resolved(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Of a campaign that is SENDING: SENT accepts, NOT_SENT fails, SEND_AGAIN makes pending."""
     owner, _, campaign_id = await sending(runtime, 3)
@@ -127,7 +127,7 @@ async def test_unknown_deliveries_can_be_resolved(
 
 
 async def test_other_deliveries_cannot_be_resolved(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """A delivery that is not in doubt any more stays as it is, and the error has its state."""
     owner, _, campaign_id = await sending(runtime, 1)
@@ -146,7 +146,7 @@ async def test_other_deliveries_cannot_be_resolved(
 
 
 async def test_send_again_is_refused_for_a_cancelled_campaign(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """The error has the alternatives; SENT and NOT_SENT are possible."""
     owner, _, campaign_id = await sending(runtime, 2)
@@ -166,7 +166,7 @@ async def test_send_again_is_refused_for_a_cancelled_campaign(
 
 
 async def test_a_finished_campaign_cannot_be_resumed(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """`resumeCampaign` is for paused campaigns; one with issues continues by `resolveDelivery` alone."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -176,7 +176,7 @@ async def test_a_finished_campaign_cannot_be_resumed(
 
 
 async def test_a_decision_is_audited(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """The audit record has the user, the delivery, the decision, and the state before."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -196,7 +196,7 @@ async def test_a_decision_is_audited(
 
 
 async def test_resolving_requires_the_permission_to_send(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """A viewer can read the deliveries, but not resolve them."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -210,7 +210,7 @@ async def test_resolving_requires_the_permission_to_send(
 
 
 async def test_of_concurrent_decisions_one_succeeds(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Of several requests to send it again one succeeds, and one message is sent."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -225,7 +225,7 @@ async def test_of_concurrent_decisions_one_succeeds(
 
 
 async def test_a_decision_excludes_the_end_of_the_campaign(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Whichever comes first, no pending delivery is left in a finished campaign."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -243,7 +243,7 @@ async def test_a_decision_excludes_the_end_of_the_campaign(
 
 
 async def test_the_sweep_waits_for_an_uncommitted_decision(
-    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Then it sees the delivery that the decision made pending, and does not finish the campaign."""
     owner, _, campaign_id = await sending(runtime, 1)
@@ -274,7 +274,7 @@ async def waits_for_a_lock(runtime: Runtime) -> bool:
 
 
 async def test_a_late_webhook_prevents_a_second_message(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """A webhook about the first message, received before the second one is sent, accepts the delivery."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
@@ -298,7 +298,7 @@ async def test_a_late_webhook_prevents_a_second_message(
 
 
 async def test_a_decision_updates_the_counters(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
     """Each decision increments the sequence, so that subscribers see it."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)

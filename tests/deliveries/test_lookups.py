@@ -21,7 +21,7 @@ from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.mailing.lookups import Lookup, look_up
 from tests.deliveries.conftest import Provider
 from tests.deliveries.model import ModelMailer
@@ -31,7 +31,7 @@ PEOPLE = 4
 
 
 @pytest.fixture
-def sender_in_doubt(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
+def sender_in_doubt(scripted_sender: CampaignSender, mailer: ModelMailer) -> CampaignSender:
     """A sender whose provider accepts every message and does not answer."""
     mailer.outcome = "failed after"
     return scripted_sender
@@ -55,7 +55,7 @@ async def record_and_read(
     return set((await statuses(runtime, actor, campaign_id)).values())
 
 
-async def test_overlapping_lookups_count_once(runtime: Runtime, sender_in_doubt: Sender) -> None:
+async def test_overlapping_lookups_count_once(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
     """Three lookups that outlast their reservations count as one: no message is sent again for them."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
@@ -73,7 +73,7 @@ async def test_overlapping_lookups_count_once(runtime: Runtime, sender_in_doubt:
 
 
 @pytest.mark.parametrize("found", [True, False])
-async def test_a_lookup_publishes_progress(runtime: Runtime, sender_in_doubt: Sender, *, found: bool) -> None:
+async def test_a_lookup_publishes_progress(runtime: Runtime, sender_in_doubt: CampaignSender, *, found: bool) -> None:
     """Subscribers of the campaign see its counters change at once."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
@@ -84,7 +84,7 @@ async def test_a_lookup_publishes_progress(runtime: Runtime, sender_in_doubt: Se
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
-async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender_in_doubt: Sender) -> None:
+async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
     """One at once, one in the middle and one at the end: nothing is sent again before the end."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
@@ -100,7 +100,7 @@ async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender
     assert await record_and_read(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
 
 
-async def test_a_reserved_message_is_not_reserved_again(runtime: Runtime, sender_in_doubt: Sender) -> None:
+async def test_a_reserved_message_is_not_reserved_again(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
     """It is not due for other workers until the reservation expires."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
@@ -111,7 +111,7 @@ async def test_a_reserved_message_is_not_reserved_again(runtime: Runtime, sender
 
 @pytest.mark.parametrize("in_progress", [True, False])
 async def test_a_request_in_progress_delays_the_first_lookup(
-    runtime: Runtime, sender_in_doubt: Sender, *, in_progress: bool
+    runtime: Runtime, sender_in_doubt: CampaignSender, *, in_progress: bool
 ) -> None:
     """By the time that a request may take."""
     sender_in_doubt.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", in_progress=in_progress))
@@ -121,7 +121,7 @@ async def test_a_request_in_progress_delays_the_first_lookup(
         assert (await reserve_due(uow, campaign_id) is None) is in_progress
 
 
-async def test_an_empty_lookup_counts_for_its_own_batch(runtime: Runtime, sender_in_doubt: Sender) -> None:
+async def test_an_empty_lookup_counts_for_its_own_batch(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
     """A lookup of another batch without results has no effect, even if it is the last one."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
@@ -138,7 +138,7 @@ async def test_an_empty_lookup_counts_for_its_own_batch(runtime: Runtime, sender
 
 
 async def test_a_late_lookup_with_a_result_counts(
-    runtime: Runtime, sender_in_doubt: Sender, mailer: ModelMailer
+    runtime: Runtime, sender_in_doubt: CampaignSender, mailer: ModelMailer
 ) -> None:
     """However long it took, a message that the search shows was sent."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
@@ -150,7 +150,7 @@ async def test_a_late_lookup_with_a_result_counts(
     assert await record_and_read(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
 
 
-async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """A campaign with several batches in doubt has all of them found in one round."""
     actor, contacts, campaign_id = await sending(runtime, 1_100)
     await provider.fail(server_error_after_accept={"count": 3})
@@ -172,14 +172,16 @@ class SlowSearch(ModelMailer):
         return await super().find(batch_id, stream)
 
 
-async def send_one_by_one(sender: Sender, actor: Actor, campaign_id: UUID) -> None:
+async def send_one_by_one(sender: CampaignSender, actor: Actor, campaign_id: UUID) -> None:
     """Send the campaign in batches of one message."""
     sender.settings = sender.settings.model_copy(update={"batch_size": 1})
     for _ in range(PEOPLE):
         await sender.send_batch(actor, campaign_id)
 
 
-async def test_a_failed_search_ends_the_round(runtime: Runtime, sender_in_doubt: Sender, mailer: ModelMailer) -> None:
+async def test_a_failed_search_ends_the_round(
+    runtime: Runtime, sender_in_doubt: CampaignSender, mailer: ModelMailer
+) -> None:
     """The other batches are not looked up, and their rows stay as they are."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await send_one_by_one(sender_in_doubt, actor, campaign_id)
@@ -191,7 +193,7 @@ async def test_a_failed_search_ends_the_round(runtime: Runtime, sender_in_doubt:
     assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == PEOPLE - 1
 
 
-async def test_a_round_has_a_time_limit(runtime: Runtime, sender_in_doubt: Sender) -> None:
+async def test_a_round_has_a_time_limit(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
     """After a slow search, the other batches are left to the next round."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await send_one_by_one(sender_in_doubt, actor, campaign_id)
@@ -210,7 +212,7 @@ async def test_a_round_has_a_time_limit(runtime: Runtime, sender_in_doubt: Sende
 
 
 async def look_up_until_decided(
-    runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, grace_seconds: float
+    runtime: Runtime, sender: CampaignSender, actor: Actor, campaign_id: UUID, grace_seconds: float
 ) -> int:
     """Look up whenever a lookup is due, until nothing is unknown; how many messages are pending then."""
     until = monotonic() + 120
@@ -223,7 +225,9 @@ async def look_up_until_decided(
     raise AssertionError("still in doubt")
 
 
-async def test_the_grace_period_covers_a_lagging_search(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_the_grace_period_covers_a_lagging_search(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """The search shows a message after a second: with a grace period of two, it is found and not sent again."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
@@ -234,7 +238,7 @@ async def test_the_grace_period_covers_a_lagging_search(runtime: Runtime, provid
 
 
 async def test_a_message_missing_beyond_the_grace_period_is_sent_again(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """The documented limit: it counts as not sent, although the search would show it later."""
     actor, contacts, campaign_id = await sending(runtime, 5)

@@ -26,7 +26,7 @@ from services.deliveries.counting import verify_counts
 from services.deliveries.preparing import prepare
 from services.deliveries.reconciling import reconcile
 from services.deliveries.resolving import resolve
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign, clear_waiting_reason
 from services.features import Feature, Features
 from services.mailing.lookups import MAX_LOOKUPS
@@ -47,7 +47,7 @@ class Setup:
 
     runtime: Runtime
     actor: Actor
-    sender: Sender
+    sender: CampaignSender
     mailer: ModelMailer
 
     async def deliveries(self, campaign_id: UUID) -> Sequence[Row[Any]]:
@@ -293,7 +293,7 @@ CASES: Final[dict[str, tuple[Step, Step]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_change_does_not_affect_another_campaign(
-    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer, case: str
+    runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer, case: str
 ) -> None:
     """The other campaign has the same status and contacts, and could be changed the same way."""
     arrange, act = CASES[case]

@@ -13,7 +13,7 @@ from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services.deliveries.claiming import claim
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from services.mailing.settings import SendingSettings
 from tests import factories
@@ -32,7 +32,7 @@ from tests.deliveries.worker import (
 )
 
 
-async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """The provider gets exactly one message for each of 1,203 contacts, and the campaign is sent."""
     actor, contacts, campaign_id = await sending(runtime, 1_203)
     assert await drain(sender, actor, campaign_id) == len(contacts)
@@ -53,7 +53,7 @@ async def test_a_batch_is_within_the_provider_s_limit(runtime: Runtime, provider
 
 
 async def test_a_message_has_metadata_stream_and_unsubscribe_headers(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Metadata identifies the delivery, the stream is the broadcast one, and one click unsubscribes (RFC 8058)."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -75,7 +75,7 @@ async def test_a_message_has_metadata_stream_and_unsubscribe_headers(
 
 
 async def test_contacts_that_may_not_be_mailed_are_skipped_with_a_reason(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Unsubscribed and suppressed contacts have a skipped delivery, and get no message."""
     actor = await factories.organization(runtime)
@@ -128,7 +128,7 @@ FAULTS: dict[str, object] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_provider_errors_neither_lose_nor_duplicate_messages(
-    runtime: Runtime, provider: Provider, sender: Sender, fault: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, fault: str
 ) -> None:
     """Whether the provider refused, failed, or accepted without an answer: one message each in the end."""
     actor, contacts, campaign_id = await sending(runtime, 700)
@@ -140,7 +140,7 @@ async def test_provider_errors_neither_lose_nor_duplicate_messages(
 
 
 async def test_a_lookup_finds_messages_whose_reply_was_lost(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """A batch accepted with a 500 is in doubt, is found by its metadata, and is not sent again."""
     actor, contacts, campaign_id = await sending(runtime, 20)
@@ -153,7 +153,7 @@ async def test_a_lookup_finds_messages_whose_reply_was_lost(
 
 
 async def test_a_message_is_sent_again_after_three_empty_lookups(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Messages in doubt that the provider does not have are pending after the third lookup, not before."""
     actor, contacts, campaign_id = await sending(runtime, 5)
@@ -167,7 +167,7 @@ async def test_a_message_is_sent_again_after_three_empty_lookups(
 
 
 async def test_a_failed_search_does_not_count_as_a_lookup(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """However often it fails."""
     actor, contacts, campaign_id = await sending(runtime, 5)
@@ -179,7 +179,7 @@ async def test_a_failed_search_does_not_count_as_a_lookup(
 
 
 async def test_hold_leaves_messages_in_doubt_to_a_person(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """With onDoubt HOLD a message that is not found fails, and the campaign ends with issues."""
     actor, contacts, campaign_id = await sending(runtime, 5)
@@ -192,7 +192,7 @@ async def test_hold_leaves_messages_in_doubt_to_a_person(
 
 
 async def test_a_refused_message_does_not_affect_its_batch(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Refused messages are rejected alone; an inactive address is suppressed."""
     actor, contacts, campaign_id = await sending(runtime, 6)
@@ -221,7 +221,7 @@ ADVICE = {
 
 @pytest.mark.parametrize("answer", ADVICE)
 async def test_an_account_error_pauses_the_campaign(
-    runtime: Runtime, provider: Provider, sender: Sender, answer: tuple[int, int]
+    runtime: Runtime, provider: Provider, sender: CampaignSender, answer: tuple[int, int]
 ) -> None:
     """The campaign has a reason to act on; resumed, it sends every message once."""
     actor, contacts, campaign_id = await sending(runtime, 10)
@@ -236,7 +236,7 @@ async def test_an_account_error_pauses_the_campaign(
     assert len(await provider.messages(campaign_id)) == len(contacts)
 
 
-async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """A 422 for a whole batch is bisected; here every part is accepted in the end."""
     actor, contacts, campaign_id = await sending(runtime, 8)
     await provider.fail(http_status={"status": 422, "error_code": 300, "count": 1})
@@ -245,7 +245,7 @@ async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, s
 
 
 async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """A worker whose lease has expired cannot submit, whatever its own clock shows."""
     actor, contacts, campaign_id = await sending(runtime, 4)
@@ -261,7 +261,7 @@ async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
 
 
 async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """What was claimed before the pause is not handed to the provider."""
     actor, contacts, campaign_id = await sending(runtime, 4)
@@ -277,7 +277,7 @@ async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
 
 
 async def test_cancelling_skips_deliveries_that_were_not_submitted(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Sent messages stay, the rest is skipped with the reason, and the campaign is cancelled."""
     actor, _, campaign_id = await sending(runtime, 10)
@@ -300,7 +300,9 @@ async def test_an_empty_audience_fails_with_a_reason(runtime: Runtime) -> None:
     assert "The audience is empty" in (now.status_reason or "")
 
 
-async def test_wrong_counters_are_corrected_at_the_end(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_wrong_counters_are_corrected_at_the_end(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """The counters of a finished campaign come from its deliveries."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     await drain(sender, actor, campaign_id)

@@ -16,7 +16,7 @@ from services.deliveries.claiming import START, Claim, claim
 from services.deliveries.composing import compose
 from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.recording import record
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
 from services.mailing.handover import RequestOutcome
@@ -39,7 +39,9 @@ class Batch:
         self.ids = [UUID(message.delivery_id) for message in messages]
 
 
-async def submit_batch(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, how_many: int) -> Batch:
+async def submit_batch(
+    runtime: Runtime, sender: CampaignSender, actor: Actor, campaign_id: UUID, how_many: int
+) -> Batch:
     """Submit a batch of so many messages."""
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
@@ -51,7 +53,7 @@ async def submit_batch(runtime: Runtime, sender: Sender, actor: Actor, campaign_
     return batch
 
 
-async def expired_batch(runtime: Runtime, sender: Sender) -> tuple[Actor, UUID, Batch]:
+async def expired_batch(runtime: Runtime, sender: CampaignSender) -> tuple[Actor, UUID, Batch]:
     """A campaign whose single message was submitted under an expired lease, and its batch."""
     actor, _, campaign_id = await sending(runtime, 1)
     batch = await submit_batch(runtime, sender, actor, campaign_id, 1)
@@ -74,7 +76,7 @@ async def deliveries_by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any
     return {row.id: row for row in rows}
 
 
-async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime, scripted_sender: CampaignSender) -> None:
     """Accepted, refused, retry later; messages of another batch, or of none, stay as they were."""
     actor, _, campaign_id = await sending(runtime, 5)
     other = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
@@ -103,7 +105,7 @@ async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime, scripte
 
 @pytest.mark.parametrize("outcome", [NotSent(reason="429"), InDoubt(reason="500")])
 async def test_an_outcome_is_recorded_for_its_batch_alone(
-    runtime: Runtime, scripted_sender: Sender, outcome: NotSent | InDoubt
+    runtime: Runtime, scripted_sender: CampaignSender, outcome: NotSent | InDoubt
 ) -> None:
     """Another batch in flight, and pending messages, stay as they were."""
     actor, _, campaign_id = await sending(runtime, 5)
@@ -130,7 +132,7 @@ async def test_an_outcome_is_recorded_for_its_batch_alone(
     ],
 )
 async def test_500_characters_of_the_provider_s_text_are_stored(
-    runtime: Runtime, scripted_sender: Sender, outcome: Outcome
+    runtime: Runtime, scripted_sender: CampaignSender, outcome: Outcome
 ) -> None:
     """Even if the response was a long HTML page."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -148,7 +150,7 @@ LATE: tuple[Outcome, ...] = (
 
 @pytest.mark.parametrize("outcome", LATE)
 async def test_a_late_record_does_not_affect_another_worker_s_batch(
-    runtime: Runtime, scripted_sender: Sender, outcome: Outcome
+    runtime: Runtime, scripted_sender: CampaignSender, outcome: Outcome
 ) -> None:
     """A worker that continues after its messages were leased to another one changes nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -164,7 +166,7 @@ async def test_a_late_record_does_not_affect_another_worker_s_batch(
 
 @pytest.mark.parametrize("outcome", LATE)
 async def test_a_late_outcome_does_not_change_a_found_message(
-    runtime: Runtime, scripted_sender: Sender, outcome: Outcome
+    runtime: Runtime, scripted_sender: CampaignSender, outcome: Outcome
 ) -> None:
     """A lookup has found it since: whatever outcome the worker records, the message was sent."""
     actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
@@ -178,7 +180,7 @@ async def test_a_late_outcome_does_not_change_a_found_message(
     assert await deliveries_by_id(runtime, actor) == before
 
 
-async def test_a_late_doubt_does_not_restart_the_lookups(runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_a_late_doubt_does_not_restart_the_lookups(runtime: Runtime, scripted_sender: CampaignSender) -> None:
     """A worker whose lease has expired reports doubt, but the message is in doubt already, with its lookups."""
     actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
     await reconcile(runtime.work, ModelMailer(), actor, campaign_id, grace_seconds=600)
@@ -188,7 +190,9 @@ async def test_a_late_doubt_does_not_restart_the_lookups(runtime: Runtime, scrip
     assert await deliveries_by_id(runtime, actor) == before
 
 
-async def test_a_late_outcome_counts_while_the_message_is_in_doubt(runtime: Runtime, scripted_sender: Sender) -> None:
+async def test_a_late_outcome_counts_while_the_message_is_in_doubt(
+    runtime: Runtime, scripted_sender: CampaignSender
+) -> None:
     """The lease has expired, and no lookup has found the message: it is pending again."""
     actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
     await record_outcome(runtime, actor, batch, NotSent(reason="429"))

@@ -10,7 +10,7 @@ from integrations.recording import RecordingMailer
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.mailing.handover import RequestOutcome, refusal_of_all
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import drain, finish, go, progress, sending
@@ -41,7 +41,7 @@ async def test_a_refused_sender_rejects_no_recipient(runtime: Runtime, provider:
 
 @pytest.mark.parametrize("how_many", [1, 3])
 async def test_an_unknown_stream_pauses_the_campaign(
-    runtime: Runtime, provider: Provider, sender: Sender, how_many: int
+    runtime: Runtime, provider: Provider, sender: CampaignSender, how_many: int
 ) -> None:
     """The stream is a setting of ours: its error code pauses the campaign even for a single message."""
     actor, _, campaign_id = await sending(runtime, how_many)
@@ -59,7 +59,7 @@ async def test_an_unknown_stream_pauses_the_campaign(
 
 
 async def test_inactive_addresses_do_not_pause_the_campaign(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Even if a whole batch is inactive, each is recorded, and the campaign is finished."""
     actor, contacts, campaign_id = await sending(runtime, 3)
@@ -79,7 +79,11 @@ async def test_inactive_addresses_do_not_pause_the_campaign(
     ],
 )
 async def test_a_batch_with_the_same_answer_for_each_message(
-    runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus, status: CampaignStatus, counts: tuple[int, int]
+    runtime: Runtime,
+    sender: CampaignSender,
+    receipt_status: ReceiptStatus,
+    status: CampaignStatus,
+    counts: tuple[int, int],
 ) -> None:
     """Refusals pause the campaign, others are retried, and inactive addresses are recorded."""
     sender.mailer = RecordingMailer(

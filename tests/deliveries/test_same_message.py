@@ -7,7 +7,7 @@ from models.campaigns import Campaign
 from models.contacts import Contact
 from runtime import Runtime
 from services.campaigns import test_sends
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.messages import previews
 from tests import factories
 from tests.deliveries.conftest import Provider
@@ -34,7 +34,7 @@ FOOTER = "You receive this e-mail from"
     ],
 )
 async def test_preview_test_and_campaign_are_the_same_message(
-    runtime: Runtime, provider: Provider, sender: Sender, case: tuple[str, str, int]
+    runtime: Runtime, provider: Provider, sender: CampaignSender, case: tuple[str, str, int]
 ) -> None:
     """Only the unsubscribe address differs; the footer is added where the author's link would not be visible."""
     html, text, footers = case

@@ -17,7 +17,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.campaigns.work import PrepareCampaign
 from services.deliveries.preparing import prepare
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign, campaigns_to_advance, campaigns_to_send
 from settings import Settings, require
 from tests import factories
@@ -47,7 +47,7 @@ async def test_a_paused_campaign_needs_nothing(runtime: Runtime) -> None:
 
 
 async def test_unknown_messages_of_a_paused_campaign_are_looked_up(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """When a lookup is due; after that the campaign needs nothing."""
     actor, _, campaign_id = await sending(runtime, 1)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from runtime import Runtime, running
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from tests.conftest import Servers, copy_template, settings_for
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import progress, recipients, sending
@@ -40,7 +40,7 @@ class Pair:
     """Two workers' runtimes with separate engines on one database, and a superuser's connection to it."""
 
     runtimes: Sequence[Runtime]
-    senders: Sequence[Sender]
+    senders: Sequence[CampaignSender]
     admin: "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -88,7 +88,7 @@ async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> N
     """Both send several batches concurrently, and each recipient gets one message."""
     actor, contacts, campaign_id = await sending(pair.runtimes[0], 40 * BATCH)
 
-    async def work(sender: Sender) -> int:
+    async def work(sender: CampaignSender) -> int:
         handed_over = 0
         while (batch := await sender.send_batch(actor, campaign_id)).claimed:
             handed_over += batch.handed_over

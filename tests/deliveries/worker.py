@@ -17,7 +17,7 @@ from services.campaigns.progress import ProgressRow, read_progress
 from services.deliveries.counting import differences
 from services.deliveries.preparing import prepare
 from services.deliveries.reconciling import reconcile
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from settings import Settings
 from tests import factories
@@ -25,7 +25,7 @@ from tests import factories
 ROUNDS = 20
 
 
-def build_sender(runtime: Runtime, mailer: Mailer, settings: Settings | None = None) -> Sender:
+def build_sender(runtime: Runtime, mailer: Mailer, settings: Settings | None = None) -> CampaignSender:
     """The sender of a worker process, with this mailer."""
     return build_worker(replace(runtime, mailer=mailer, settings=settings or runtime.settings), []).sender
 
@@ -52,7 +52,7 @@ async def go(runtime: Runtime, actor: Actor, campaign_id: UUID, to: CampaignStat
         await move(uow, campaign_id, to)
 
 
-async def drain(sender: Sender, actor: Actor, campaign_id: UUID) -> int:
+async def drain(sender: CampaignSender, actor: Actor, campaign_id: UUID) -> int:
     """Send batch after batch until nothing is pending or the provider fails; how many deliveries were claimed."""
     total = 0
     for _ in range(ROUNDS):
@@ -84,7 +84,7 @@ async def expire_leases(runtime: Runtime, actor: Actor, campaign_id: UUID) -> No
         )
 
 
-async def finish(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> ProgressRow:
+async def finish(runtime: Runtime, sender: CampaignSender, actor: Actor, campaign_id: UUID) -> ProgressRow:
     """Send and sweep until the campaign has ended."""
     now = await progress(runtime, actor, campaign_id)
     for _ in range(ROUNDS):

@@ -20,7 +20,7 @@ from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
 from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.resolving import IN_DOUBT, DeliveryNotResolvable, resolve
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
 from services.mailing.handover import RequestOutcome, hand_over
@@ -51,7 +51,7 @@ class World:
     """A campaign to six contacts, workers that may crash at any step, and the invariants."""
 
     runtime: Runtime
-    sender: Sender
+    sender: CampaignSender
     mailer: ModelMailer
     actor: Actor
     contacts: list[UUID]

@@ -13,7 +13,7 @@ from runtime import Runtime
 from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.leases import lease_times
 from services.outbox.recording import record
-from services.outbox.submitting import Batch, submit
+from services.outbox.submitting import OutboxBatch, submit
 from tests import factories
 from tests.deliveries.model import OUTCOMES, ModelMailer
 from tests.outbox.mailing import expire_all, outbox_of, put, reconcile_and_send, rows, statuses
@@ -39,8 +39,8 @@ class World:
         self.actor = actor
         self.mailer = ModelMailer()
         self.sender = outbox_of(runtime, self.mailer)
-        self.submitted: list[Batch] = []
-        self.posted: list[tuple[Batch, list[RequestOutcome]]] = []
+        self.submitted: list[OutboxBatch] = []
+        self.posted: list[tuple[OutboxBatch, list[RequestOutcome]]] = []
 
     async def step(self, name: str, outcome: str) -> None:
         """A step of a worker, or of time."""
@@ -61,7 +61,7 @@ class World:
             self.submitted.clear()
             await expire_all(self.runtime, self.actor)
 
-    async def post(self, batch: Batch) -> None:
+    async def post(self, batch: OutboxBatch) -> None:
         """Hand a batch to the provider."""
         envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
         times = lease_times(self.runtime.settings.sending.lease_seconds, request_seconds=15.0)

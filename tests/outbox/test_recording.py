@@ -25,7 +25,7 @@ from runtime import Runtime
 from services.mailing.handover import RequestOutcome
 from services.outbox.reconciling import record_lookup, reserve_due
 from services.outbox.recording import record
-from services.outbox.submitting import Batch, submit
+from services.outbox.submitting import OutboxBatch, submit
 from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.model import ModelMailer
@@ -36,7 +36,7 @@ LONG = "x" * 600
 SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
 
 
-async def submit_batch(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
+async def submit_batch(runtime: Runtime, actor: Actor, how_many: int) -> OutboxBatch:
     """Submit so many new messages of the organization as one batch."""
     await put(runtime, actor, how_many)
     async with runtime.work.begin(actor) as uow:
@@ -46,7 +46,7 @@ async def submit_batch(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
 
 
 async def record_outcome(
-    runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome, request_seconds: float = 0
+    runtime: Runtime, actor: Actor, batch: OutboxBatch, outcome: Outcome, request_seconds: float = 0
 ) -> None:
     """Record one outcome of a whole batch."""
     async with runtime.work.begin(actor) as uow:
@@ -58,7 +58,7 @@ async def by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
     return {row.id: row for row in await rows(runtime, actor)}
 
 
-def ids_of(batch: Batch) -> list[UUID]:
+def ids_of(batch: OutboxBatch) -> list[UUID]:
     """The ids of a batch's messages."""
     return [UUID(message.delivery_id) for message in batch.messages]
 

@@ -37,7 +37,7 @@ from services.mailing.handover import RequestOutcome
 from services.outbox import writing
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
-from services.outbox.submitting import Batch, ComposedMail, OutboxItem, submit
+from services.outbox.submitting import ComposedMail, OutboxBatch, OutboxItem, submit
 from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.conftest import Provider
@@ -277,7 +277,7 @@ async def test_a_late_record_does_not_affect_another_worker_s_batch(runtime: Run
     await put(runtime, actor)
     composers = outbox_of(runtime, ModelMailer()).composers
 
-    async def claim() -> Batch:
+    async def claim() -> OutboxBatch:
         async with runtime.work.begin(actor) as uow:
             (batch,) = await submit(uow, composers, limit=20, lease_seconds=60) or []
         return batch

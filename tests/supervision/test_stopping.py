@@ -24,7 +24,7 @@ from jobs.worker import Worker, build_worker, handles
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime, running
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.mailing.pacing import reserve
 from services.webhooks.work import ApplyEvents
 from settings import Settings
@@ -121,7 +121,7 @@ async def test_a_task_that_waits_for_a_slot_does_not_start_while_tasks_close() -
 
 
 @pytest.fixture
-def slow_account(runtime: Runtime, provider: Provider) -> Sender:
+def slow_account(runtime: Runtime, provider: Provider) -> CampaignSender:
     """A sender of an account that may send one message a second."""
     sender = sender_for(runtime, provider)
     sender.mailer = rate_limited_mailer(provider, 1)
@@ -130,7 +130,7 @@ def slow_account(runtime: Runtime, provider: Provider) -> Sender:
 
 @pytest.mark.parametrize("reason", ["backoff", "rate limit"])
 async def test_a_waiting_send_loop_claims_nothing_after_a_stop(
-    runtime: Runtime, provider: Provider, slow_account: Sender, reason: str, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, provider: Provider, slow_account: CampaignSender, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop ends the wait at once, whether for the provider's Retry-After or for the account's rate limit."""
     actor, _, campaign_id = await sending(runtime, 3)

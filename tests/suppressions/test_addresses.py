@@ -20,7 +20,7 @@ from sandbox.ledger import AcceptedMessage
 from services.contacts import changing
 from services.contacts.history import EVENTS, EventRow
 from services.contacts.listing import CONTACTS, ContactRow
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests import factories
 from tests.deliveries.conftest import Provider
@@ -160,7 +160,7 @@ async def test_a_change_without_message_may_have_an_id_of_zeros(
 
 
 async def same_address(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> tuple[Actor, AcceptedMessage, Actor, UUID]:
     """A sender with an accepted message, and another organization that has the recipient's address as well."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
@@ -181,7 +181,7 @@ def of(message: AcceptedMessage, event: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_hard_bounce_concerns_all_organizations_with_the_address(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """The other organization gets the bounce, but nothing of the message."""
     actor, message, other_owner, contact_id = await same_address(runtime, provider, sender)
@@ -210,7 +210,7 @@ async def test_a_hard_bounce_concerns_all_organizations_with_the_address(
     ids=str,
 )
 async def test_a_person_s_decision_concerns_one_organization(
-    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any]
+    runtime: Runtime, provider: Provider, sender: CampaignSender, event: dict[str, Any]
 ) -> None:
     """Unsubscribing from one sender, or complaining about it, does not affect the other's contact."""
     _, message, other_owner, contact_id = await same_address(runtime, provider, sender)
@@ -273,7 +273,7 @@ async def test_the_latest_event_decides(runtime: Runtime, order: str, hours: int
 
 @pytest.mark.parametrize("origin", ["Customer", "Admin", "Recipient"])
 async def test_unsubscribing_by_our_link_is_never_lifted(
-    runtime: Runtime, provider: Provider, sender: Sender, origin: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, origin: str
 ) -> None:
     """Even if the address has bounced before, and is reactivated now."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -297,7 +297,7 @@ async def test_unsubscribing_by_our_link_is_never_lifted(
     ("origin", "status"), [("Recipient", ContactStatus.SUBSCRIBED), ("Customer", ContactStatus.UNSUBSCRIBED)]
 )
 async def test_the_recipient_can_lift_unsubscribing_at_the_provider(
-    runtime: Runtime, provider: Provider, sender: Sender, origin: str, status: ContactStatus
+    runtime: Runtime, provider: Provider, sender: CampaignSender, origin: str, status: ContactStatus
 ) -> None:
     """Only the recipient, and only at the provider."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
@@ -315,7 +315,7 @@ async def test_the_recipient_can_lift_unsubscribing_at_the_provider(
 
 
 async def test_with_several_organizations_unsubscribing_is_not_lifted(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """The event does not show whose mail the recipient wants again."""
     actor, message, _, _ = await same_address(runtime, provider, sender)
@@ -328,7 +328,7 @@ async def test_with_several_organizations_unsubscribing_is_not_lifted(
     assert await active(runtime, actor) == {"unsubscribed": "provider"}
 
 
-async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """Not by the provider, at anybody's request, and not after a bounce of the same address was."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
@@ -340,7 +340,7 @@ async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider,
 
 
 async def test_an_inactive_recipient_is_suppressed_at_once(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """406 for one message: the contact is suppressed with the provider's text; the webhook adds nothing."""
     actor, ids, campaign_id = await sending(runtime, 3)
@@ -362,7 +362,9 @@ async def test_an_inactive_recipient_is_suppressed_at_once(
     assert (again.status, recreated.status) == ("subscribed", "bounced")
 
 
-async def test_other_refusals_are_in_the_history_only(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_other_refusals_are_in_the_history_only(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """A message refused for another reason is in the contact's history; the contact stays subscribed."""
     actor, ids, campaign_id = await sending(runtime, 2)
     email = (await row_of(runtime, actor, ids[0])).email_norm
@@ -379,7 +381,7 @@ async def test_other_refusals_are_in_the_history_only(runtime: Runtime, provider
 
 
 async def test_a_bounce_and_the_change_of_the_list_are_one_line(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Postmark reports both: the history has the bounce, whichever comes first."""
     for order in (("bounce", "change"), ("change", "bounce")):

@@ -15,7 +15,7 @@ from models.webhooks import WebhookInbox
 from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.contacts import changing, upserting
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.suppressions.unsubscribing import UnsubscribeLink, read_subscription, unsubscribe
 from services.webhooks.applying import apply_pages
 from services.webhooks.attributing import attribute_events
@@ -51,7 +51,7 @@ from tests.webhooks.test_events import deliver_events, messages_of, send_campaig
     ],
 )
 async def test_a_new_contact_gets_the_status_of_its_address(
-    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, event: dict[str, Any], status: str
 ) -> None:
     """Deleted and created again between the message and its event: the address is the same."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
@@ -65,7 +65,7 @@ async def test_a_new_contact_gets_the_status_of_its_address(
 
 
 async def test_an_event_reported_twice_is_recorded_with_its_message(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Even if the event without the message waited longer than the other."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -81,7 +81,7 @@ async def test_an_event_reported_twice_is_recorded_with_its_message(
 
 
 async def test_a_bounced_recipient_can_still_unsubscribe(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """The page offers it, the contact is unsubscribed, and the campaign's counter changes."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -123,7 +123,7 @@ async def test_a_bounced_contact_can_be_unsubscribed_by_the_api(runtime: Runtime
     ],
 )
 async def test_a_person_s_decision_about_a_test_message(
-    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, event: dict[str, Any], status: str
 ) -> None:
     """A test message has our campaign's id and no delivery: the event is applied by its address, for the sender."""
     actor, message, other_owner, contact_id = await same_address(runtime, provider, sender)
@@ -147,7 +147,9 @@ async def test_a_reactivation_with_an_impossible_time(runtime: Runtime, time: ob
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
 
 
-async def test_concurrent_changes_do_not_deadlock(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_concurrent_changes_do_not_deadlock(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """Events, pages, mutations and upserts about the same contacts wait for each other."""
     actor, contact_ids, first = await sending(runtime, 6)
     second = await factories.campaign(runtime, actor)
@@ -203,7 +205,7 @@ async def upsert_all(runtime: Runtime, actor: Actor, emails: list[str]) -> None:
 
 
 async def test_the_api_shows_the_whole_history(
-    runtime: Runtime, provider: Provider, sender: Sender, api: ApiClient
+    runtime: Runtime, provider: Provider, sender: CampaignSender, api: ApiClient
 ) -> None:
     """From the webhook to `contact.events`: each event with the provider's text, and its effect."""
     actor, _, campaign_id = await sending(runtime, 1)

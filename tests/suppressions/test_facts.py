@@ -21,7 +21,7 @@ from services.campaigns.progress import read_stats
 from services.campaigns.recipients import count_mailable, has_mailable
 from services.contact_events import ContactLine, remove_repeats, write_lines
 from services.contacts import changing, upserting
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
@@ -228,7 +228,7 @@ async def test_a_new_contact_has_the_status_of_its_main_reason(runtime: Runtime)
 
 
 async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """It counts as mailable, is pending in a new campaign, and can be submitted."""
     email = address()

@@ -20,7 +20,7 @@ from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.suppressing import suppress
 from services.suppressions.unsubscribing import UnsubscribeLink, link_token
@@ -48,7 +48,7 @@ async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
 
 
 async def test_get_shows_a_page_and_changes_nothing(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """Link scanners follow every link: a GET shows a button, sets no cookie, and unsubscribes nobody."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -66,7 +66,7 @@ async def test_get_shows_a_page_and_changes_nothing(
 
 
 async def test_one_click_unsubscribes(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """A POST of RFC 8058 suppresses the address, changes the contact, and counts once, however often it is sent."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -92,7 +92,7 @@ async def test_one_click_unsubscribes(
 
 
 async def test_unsubscribing_after_the_claim_prevents_the_message(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """It counts until the message is submitted."""
     actor, contacts, campaign_id = await sending(runtime, 2)
@@ -132,7 +132,7 @@ async def test_unsubscribing_publishes_the_campaign_s_progress(runtime: Runtime)
 
 
 async def test_an_invalid_link_is_answered_with_404(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """Changed, cut, foreign and invented tokens get the same answer, and change nothing."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -148,7 +148,7 @@ async def test_an_invalid_link_is_answered_with_404(
     assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
 
 
-async def test_every_message_has_its_own_link(runtime: Runtime, sender: Sender) -> None:
+async def test_every_message_has_its_own_link(runtime: Runtime, sender: CampaignSender) -> None:
     """No two messages have the same unsubscribe link."""
     actor, _, campaign_id = await sending(runtime, 20)
     mail = await sender.mail_of(actor, campaign_id)

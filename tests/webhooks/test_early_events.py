@@ -24,7 +24,7 @@ from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
 from runtime import Runtime
 from sandbox.ledger import AcceptedMessage as Entry
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, expire_leases, progress, sending, sweep
 from tests.webhooks.test_events import deliver_events, event, messages_of, only_status
@@ -97,7 +97,7 @@ class EarlyEventsMailer:
 @pytest.mark.parametrize("reply", REPLIES)
 @pytest.mark.parametrize("kind", STATUSES)
 async def test_recording_does_not_lower_a_status(
-    runtime: Runtime, provider: Provider, sender: Sender, kind: str, reply: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str, reply: str
 ) -> None:
     """Whatever the worker records of its batch afterwards, a status that an event has advanced stays."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -113,7 +113,7 @@ async def test_recording_does_not_lower_a_status(
 
 
 async def test_a_response_that_cannot_be_recorded_is_looked_up(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Recording is not retried for ever: the lease expires, and the message is looked up."""
     actor, _, campaign_id = await sending(runtime, 1)
@@ -129,7 +129,7 @@ async def test_a_response_that_cannot_be_recorded_is_looked_up(
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_a_lookup_does_not_lower_a_status(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_lookup_does_not_lower_a_status(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """A delivery in doubt that an event has advanced is not looked up, and stays delivered."""
     actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})

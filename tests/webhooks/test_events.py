@@ -22,7 +22,7 @@ from runtime import Runtime
 from sandbox.events import WebhookEvent, payload
 from sandbox.ledger import AcceptedMessage
 from services.campaigns.progress import read_stats
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.webhooks.attributing import attribute_events
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, progress, sending, statuses, sweep
@@ -50,7 +50,7 @@ async def deliver_events(runtime: Runtime, *events: Json) -> None:
 
 
 async def send_campaign(
-    runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
+    runtime: Runtime, provider: Provider, sender: CampaignSender, how_many: int = 1
 ) -> tuple[Actor, UUID, list[AcceptedMessage]]:
     """A campaign whose messages the provider has accepted."""
     actor, _, campaign_id = await sending(runtime, how_many)
@@ -135,7 +135,7 @@ async def test_a_deeply_nested_event_is_refused(base_url: str, http: aiohttp.Cli
 
 
 async def test_a_repeated_event_counts_once(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """The same delivery and open three times give one row each; a second open is another event."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -156,7 +156,7 @@ async def test_a_repeated_event_counts_once(
     "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"]
 )
 async def test_an_impossible_time_is_replaced_by_the_time_of_receipt(
-    runtime: Runtime, provider: Provider, sender: Sender, time: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, time: str
 ) -> None:
     """A date that stands for none, or cannot be stored, does not prevent the event."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -169,7 +169,9 @@ async def test_an_impossible_time_is_replaced_by_the_time_of_receipt(
     assert stats.opened == 1
 
 
-async def test_a_clock_may_be_a_few_minutes_ahead(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_clock_may_be_a_few_minutes_ahead(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """A time within the next minutes is stored as it is; a later one is replaced by the time of receipt."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
     now = clock.now().replace(microsecond=0)
@@ -183,7 +185,7 @@ async def test_a_clock_may_be_a_few_minutes_ahead(runtime: Runtime, provider: Pr
     assert abs(replaced - now) < timedelta(minutes=1)
 
 
-async def test_a_status_only_advances(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_status_only_advances(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """Events out of order leave the furthest status, with the times of all."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     for kind in ("SpamComplaint", "HardBounce", "Delivery", "Open", "Click"):
@@ -209,7 +211,7 @@ EFFECTS: dict[str, tuple[Json, SuppressionReason | None, ContactStatus]] = {
 
 @pytest.mark.parametrize("kind", EFFECTS)
 async def test_which_events_suppress_an_address(
-    runtime: Runtime, provider: Provider, sender: Sender, kind: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str
 ) -> None:
     """Hard bounces, complaints and unsubscribing suppress the address and change the contact; others do not."""
     changes, reason, contact = EFFECTS[kind]
@@ -230,7 +232,7 @@ async def test_which_events_suppress_an_address(
     ],
 )
 async def test_a_bounce_of_a_former_address(
-    runtime: Runtime, provider: Provider, sender: Sender, kind: str, status: ContactStatus
+    runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str, status: ContactStatus
 ) -> None:
     """It does not affect a contact with a new address; a complaint does, as it is the person's decision."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
@@ -245,7 +247,7 @@ async def test_a_bounce_of_a_former_address(
 
 
 async def test_events_without_metadata_are_attributed_by_message_id(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
     """Postmark sometimes omits Metadata and Tag, and writes ServerId instead of ServerID."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -256,7 +258,9 @@ async def test_events_without_metadata_are_attributed_by_message_id(
     assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
 
 
-async def test_an_event_accepts_a_delivery_in_doubt(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_an_event_accepts_a_delivery_in_doubt(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """It proves that the provider accepted the message, and has its message id."""
     actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
@@ -271,7 +275,9 @@ async def test_an_event_accepts_a_delivery_in_doubt(runtime: Runtime, provider: 
     assert len(await provider.messages(campaign_id)) == 1
 
 
-async def test_an_invalid_event_does_not_block_others(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_an_invalid_event_does_not_block_others(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """Events that are not known, or that the database refuses, get an outcome; the others are applied."""
     actor, campaign_id, messages = await send_campaign(runtime, provider, sender, 3)
     taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
@@ -309,7 +315,7 @@ POISONS: list[Json] = [
 
 @pytest.mark.parametrize("poison", POISONS)
 async def test_an_event_with_wrong_types_does_not_block_others(
-    runtime: Runtime, provider: Provider, sender: Sender, poison: Json
+    runtime: Runtime, provider: Provider, sender: CampaignSender, poison: Json
 ) -> None:
     """Fields of wrong types affect neither other events nor the job."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
@@ -320,7 +326,7 @@ async def test_an_event_with_wrong_types_does_not_block_others(
     assert None not in await outcome(runtime, actor)
 
 
-async def test_an_unexpected_error_is_recorded(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_an_unexpected_error_is_recorded(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
     """A stored event that fails with any other error is recorded as failed, and the others are applied."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
@@ -332,7 +338,9 @@ async def test_an_unexpected_error_is_recorded(runtime: Runtime, provider: Provi
     assert await outcome(runtime, actor) == ["failed: AttributeError", "applied"]
 
 
-async def test_events_of_another_tenant_change_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_events_of_another_tenant_change_nothing(
+    runtime: Runtime, provider: Provider, sender: CampaignSender
+) -> None:
     """An event with another tenant's campaign, or an unknown delivery, changes no delivery."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     other_owner, other_id, [other] = await send_campaign(runtime, provider, sender)
@@ -358,7 +366,7 @@ TIMES = {
 
 @pytest.mark.parametrize("kind", TIMES)
 async def test_the_earliest_time_of_several_events_stays(
-    runtime: Runtime, provider: Provider, sender: Sender, kind: str
+    runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str
 ) -> None:
     """The delivery's time is that of the event; of several the earliest, in any order."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from core.ids import new_id
 from models.contacts import ContactStatus
 from runtime import Runtime, running
-from services.deliveries.sending import Sender
+from services.deliveries.sending import CampaignSender
 from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 from tests.conftest import Servers
 from tests.deliveries.conftest import Provider
@@ -79,7 +79,7 @@ async def test_an_invalid_body_is_refused_with_a_reason(
 
 
 async def test_a_link_with_a_slash_is_the_same_link(
-    runtime: Runtime, provider: Provider, sender: Sender, base_url: str, http: aiohttp.ClientSession
+    runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.1: a POST is answered, not redirected; so are GET and HEAD."""
     actor, _, campaign_id = await sending(runtime, 1)
