@@ -115,7 +115,7 @@ def _unknown_statement() -> Any:  # noqa: ANN401 - an UPDATE
 async def record(
     uow: UnitOfWork, claim: Claim, outcomes: Sequence[RequestOutcome], *, request_seconds: float
 ) -> None:
-    """Record the outcome of a batch; rows that belong to it no more stay as they are."""
+    """Record the outcome of a batch; rows that no longer belong to it are not changed."""
     bound = {
         "organization": claim.organization_id,
         "campaign": claim.campaign_id,

@@ -17,7 +17,7 @@ from services.outbox.submitting import OutboxBatch, postpone
 async def record(
     uow: UnitOfWork, batch: OutboxBatch, outcomes: Sequence[RequestOutcome], *, request_seconds: float
 ) -> None:
-    """Record the outcome of a batch; messages that belong to it no more stay as they are.
+    """Record the outcome of a batch; messages that no longer belong to it are not changed.
 
     One statement per message, as a batch of system mail has at most 20.
     """

@@ -23,7 +23,7 @@ class NewStatus(NamedTuple):
 
 
 def new_status(organization_id: UUID, email_norm: ColumnElement[str], requested: ColumnElement[str]) -> NewStatus:
-    """The wanted status, or that of the address's suppression.
+    """The requested status, or that of the address's suppression.
 
     A new contact whose address has bounced is subscribed nevertheless, for when the address is reactivated.
     """
