@@ -38,21 +38,21 @@ class BlockedCache(SessionCache):
             self.reached.set()
             await self.resume.wait()
 
-    async def role(self, claimed: VerifiedClaims) -> Role | None:
-        """The role as it was before the wait."""
-        found = await super().role(claimed)
+    async def role(self, claims: VerifiedClaims) -> Role | None:
+        """The role that was read before the wait."""
+        role = await super().role(claims)
         await self.wait("role")
-        return found
+        return role
 
-    async def _read_role(self, claimed: VerifiedClaims) -> Role | None:
-        """The role in the database before the wait."""
-        found = await super()._read_role(claimed)
-        await self.wait("stored")
-        return found
+    async def _read_role(self, claims: VerifiedClaims) -> Role | None:
+        """The role in the database, read before the wait."""
+        role = await super()._read_role(claims)
+        await self.wait("_read_role")
+        return role
 
     async def mark_ended(self, session_id: object) -> None:
-        """Cached after the wait."""
-        await self.wait("ended")
+        """Wait, then cache the end."""
+        await self.wait("mark_ended")
         await super().mark_ended(session_id)  # type: ignore[arg-type]
 
 
@@ -73,48 +73,48 @@ async def test_a_lookup_in_flight_is_not_cached_after_the_log_out(runtime: Runti
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     sessions = BlockedCache(runtime, "role")
-    who, _ = empty_identity(runtime, sessions)
-    looking = asyncio.create_task(who.session(token))
+    identities, _ = empty_identity(runtime, sessions)
+    lookup = asyncio.create_task(identities.session(token))
     async with asyncio.timeout(WAIT_SECONDS):
         await sessions.reached.wait()
         await end(runtime, actor)
-        await who.invalidate(factories.session_id_of(actor))
+        await identities.invalidate(factories.session_id_of(actor))
         sessions.resume.set()
-        assert (await looking).actor.user_id == actor.user_id
-    assert who.cached_session(token) is None
+        assert (await lookup).actor.user_id == actor.user_id
+    assert identities.cached_session(token) is None
     with pytest.raises(Unauthenticated):
-        await who.session(token)
+        await identities.session(token)
 
 
 async def test_a_lookup_during_the_log_out_is_not_cached_after_it(runtime: Runtime) -> None:
-    """A session read before Redis has the mark of its end is removed once Redis has it."""
+    """A session that is cached before Redis has the mark of its end is removed when Redis has it."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     await empty_identity(runtime)[0].session(token)  # Redis knows the session
-    sessions = BlockedCache(runtime, "ended")
-    who, _ = empty_identity(runtime, sessions)
+    sessions = BlockedCache(runtime, "mark_ended")
+    identities, _ = empty_identity(runtime, sessions)
     await end(runtime, actor)
-    invalidating = asyncio.create_task(who.invalidate(factories.session_id_of(actor)))
+    invalidation = asyncio.create_task(identities.invalidate(factories.session_id_of(actor)))
     async with asyncio.timeout(WAIT_SECONDS):
         await sessions.reached.wait()
-        assert (await who.session(token)).actor.user_id == actor.user_id
+        assert (await identities.session(token)).actor.user_id == actor.user_id
         sessions.resume.set()
-        await invalidating
-    assert who.cached_session(token) is None
+        await invalidation
+    assert identities.cached_session(token) is None
     with pytest.raises(Unauthenticated):
-        await who.session(token)
+        await identities.session(token)
 
 
-async def test_a_valid_signature_does_not_outlive_the_session(runtime: Runtime) -> None:
+async def test_a_token_with_cached_claims_is_refused_after_its_session(runtime: Runtime) -> None:
     """A token with cached claims is refused once its session has ended."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
-    who, verifier = empty_identity(runtime)
-    await who.session(token)
+    identities, verifier = empty_identity(runtime)
+    await identities.session(token)
     await end(runtime, actor)
-    await who.invalidate(factories.session_id_of(actor))
+    await identities.invalidate(factories.session_id_of(actor))
     assert token in verifier.verified
-    for resolve in (who.session, who.recheck):
+    for resolve in (identities.session, identities.recheck):
         with pytest.raises(Unauthenticated):
             await resolve(token)
 
@@ -123,20 +123,20 @@ async def test_a_log_out_leaves_other_sessions_cached(runtime: Runtime) -> None:
     """Of two cached sessions, only the one that ended is removed."""
     actors = [await factories.organization(runtime) for _ in range(2)]
     tokens = [factories.token(runtime, actor) for actor in actors]
-    who, _ = empty_identity(runtime)
+    identities, _ = empty_identity(runtime)
     for token in tokens:
-        await who.session(token)
-    await who.invalidate(factories.session_id_of(actors[0]))
-    assert [who.cached_session(token) is not None for token in tokens] == [False, True]
+        await identities.session(token)
+    await identities.invalidate(factories.session_id_of(actors[0]))
+    assert [identities.cached_session(token) is not None for token in tokens] == [False, True]
 
 
 async def test_an_expired_token_is_refused_although_it_is_cached(runtime: Runtime) -> None:
     """Neither its cached claims nor its cached session are used, and both are removed."""
     actor = await factories.organization(runtime)
-    past = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
-    token = factories.token(replace(runtime, tokens=past), actor)
-    verifier = EmbeddedTokens(past)
-    who = Identity(verifier, SessionCache(runtime.engine, runtime.cache))
+    expired_tokens = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
+    token = factories.token(replace(runtime, tokens=expired_tokens), actor)
+    verifier = EmbeddedTokens(expired_tokens)
+    identities = Identity(verifier, SessionCache(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
     verifier.verified[token] = VerifiedClaims(
         user_id=actor.person_id,
@@ -144,15 +144,15 @@ async def test_an_expired_token_is_refused_although_it_is_cached(runtime: Runtim
         session_id=factories.session_id_of(actor),
         expires_at=expired,
     )
-    who.recent[token] = (
+    identities.recent[token] = (
         Session(actor=actor, id=factories.session_id_of(actor), expires_at=expired),
         since_boot() + 3600,
     )
-    assert who.cached_session(token) is None
-    for resolve in (who.session, who.recheck, verifier.verify):
+    assert identities.cached_session(token) is None
+    for resolve in (identities.session, identities.recheck, verifier.verify):
         with pytest.raises(Unauthenticated, match="expired"):
             await resolve(token)
-    assert (len(who.recent), len(verifier.verified)) == (0, 0)
+    assert (len(identities.recent), len(verifier.verified)) == (0, 0)
 
 
 async def test_the_caches_are_bounded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +161,10 @@ async def test_the_caches_are_bounded(runtime: Runtime, monkeypatch: pytest.Monk
     monkeypatch.setattr(identity, "MAX_RECENT", 3)
     actor = await factories.organization(runtime)
     tokens = [factories.token(runtime, actor) for _ in range(5)]
-    who, verifier = empty_identity(runtime)
+    identities, verifier = empty_identity(runtime)
     for token in tokens:
-        await who.session(token)
-    assert list(verifier.verified) == list(who.recent) == tokens[-3:]
+        await identities.session(token)
+    assert list(verifier.verified) == list(identities.recent) == tokens[-3:]
 
 
 async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> None:
@@ -175,31 +175,31 @@ async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> N
         jwt.encode({**claims, "note": "x" * size}, runtime.tokens.key, algorithm="ES256")
         for size in (identity.MAX_TOKEN_LENGTH, 1024)
     )
-    who, verifier = empty_identity(runtime)
-    assert (await who.session(short)).actor.user_id == actor.user_id
-    for resolve in (who.session, who.recheck):
+    identities, verifier = empty_identity(runtime)
+    assert (await identities.session(short)).actor.user_id == actor.user_id
+    for resolve in (identities.session, identities.recheck):
         with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
             await resolve(long)
-    assert list(verifier.verified) == list(who.recent) == [short]
+    assert list(verifier.verified) == list(identities.recent) == [short]
 
 
-async def test_a_signature_has_one_spelling_only(runtime: Runtime) -> None:
+async def test_a_token_with_other_characters_in_its_signature_is_refused(runtime: Runtime) -> None:
     """Characters outside base64 are refused, because each variant would be another token in the cache."""
     token = factories.token(runtime, await factories.organization(runtime))
-    who, _ = empty_identity(runtime)
+    identities, _ = empty_identity(runtime)
     for other in (f"{token}!", f"{token}=", f"{token[:-4]}!!{token[-4:]}"):
         with pytest.raises(Unauthenticated, match="not valid"):
-            await who.session(other)
+            await identities.session(other)
 
 
 async def test_a_stale_read_does_not_restore_an_ended_session(runtime: Runtime) -> None:
     """A role that was read before a log-out does not overwrite the mark of the ended session in Redis."""
     actor = await factories.organization(runtime)
-    claimed = EmbeddedTokens(runtime.tokens)._verify_signature(factories.token(runtime, actor))
-    late, prompt = BlockedCache(runtime, "stored"), SessionCache(runtime.engine, runtime.cache)
-    looking = asyncio.create_task(late.role(claimed))
-    await late.reached.wait()
-    await prompt.mark_ended(claimed.session_id)
-    late.resume.set()
-    assert await looking is Role.OWNER
-    assert await prompt.role(claimed) is None
+    claims = EmbeddedTokens(runtime.tokens)._verify_signature(factories.token(runtime, actor))
+    slow, fast = BlockedCache(runtime, "_read_role"), SessionCache(runtime.engine, runtime.cache)
+    lookup = asyncio.create_task(slow.role(claims))
+    await slow.reached.wait()
+    await fast.mark_ended(claims.session_id)
+    slow.resume.set()
+    assert await lookup is Role.OWNER
+    assert await fast.role(claims) is None

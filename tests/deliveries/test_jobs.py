@@ -25,12 +25,12 @@ from tests import factories
 from tests.deliveries.conftest import Provider, rate_limited_mailer
 from tests.waiting import until
 
-QUICK = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
+SHORT_TIMES = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
 
 
 def with_short_times(settings: Settings, **redis: str) -> Settings:
     """The settings with short times."""
-    changes: dict[str, object] = {"sending": settings.sending.model_copy(update=QUICK)}
+    changes: dict[str, object] = {"sending": settings.sending.model_copy(update=SHORT_TIMES)}
     if redis:
         changes["redis"] = type(settings.redis).model_validate(redis)
     return settings.model_copy(update=changes)
@@ -59,8 +59,8 @@ async def wait_until_ended(runtime: Runtime, actor: Actor, campaign_id: UUID, wi
             await asyncio.sleep(0.02)
 
 
-async def order_campaign(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
-    """Send a campaign, as the mutation does."""
+async def start_campaign(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
+    """Start a campaign, as `sendCampaign` does."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)
@@ -71,13 +71,13 @@ async def order_campaign(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
 
 
 @pytest.fixture
-def quick(fresh_runtime: Runtime, provider: Provider) -> Runtime:
+def quick_runtime(fresh_runtime: Runtime, provider: Provider) -> Runtime:
     """A runtime with short times, which sends to the provider."""
     return replace(fresh_runtime, settings=with_short_times(fresh_runtime.settings), mailer=provider.mailer)
 
 
 async def wait_until_started(tasks: int) -> None:
-    """Wait until so many tasks have started, checking in each iteration of the event loop."""
+    """Wait until the number of tasks have started, checking in each iteration of the event loop."""
     seen: set[str] = set()
     async with asyncio.timeout(60):
         while len(seen) < tasks:
@@ -88,12 +88,12 @@ async def wait_until_started(tasks: int) -> None:
 
 
 @pytest.mark.parametrize("tasks", range(4))
-async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, tasks: int) -> None:
+async def test_a_stopped_worker_leaves_nothing_running(quick_runtime: Runtime, tasks: int) -> None:
     """Stopped during a sweep that starts many tasks, it waits for all of them."""
     for _ in range(8):
-        await order_campaign(quick, 3)
+        await start_campaign(quick_runtime, 3)
     before, stopping = asyncio.all_tasks(), asyncio.Event()
-    task = asyncio.create_task(run(quick, stopping))
+    task = asyncio.create_task(run(quick_runtime, stopping))
     await wait_until_started(tasks)
     stopping.set()
     await asyncio.wait_for(task, 60)
@@ -101,12 +101,12 @@ async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, tasks: in
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_cancelled_worker_leaves_nothing_running(quick: Runtime, times: int) -> None:
+async def test_a_cancelled_worker_leaves_nothing_running(quick_runtime: Runtime, times: int) -> None:
     """Cancelled once, or again while it stops, it ends its background tasks too."""
     for _ in range(8):
-        await order_campaign(quick, 3)
+        await start_campaign(quick_runtime, 3)
     before = asyncio.all_tasks()
-    task = asyncio.create_task(run(quick, asyncio.Event()))
+    task = asyncio.create_task(run(quick_runtime, asyncio.Event()))
     await wait_until_started(1)
     for _ in range(times):
         task.cancel()
@@ -116,70 +116,70 @@ async def test_a_cancelled_worker_leaves_nothing_running(quick: Runtime, times: 
     assert asyncio.all_tasks() - before == set()
 
 
-async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
+async def test_a_worker_sends_a_campaign(quick_runtime: Runtime, provider: Provider) -> None:
     """It prepares, sends and finishes a campaign from its job, and stops on request."""
-    async with worker(quick):
-        actor, campaign_id = await order_campaign(quick, 120)
-        assert await wait_until_ended(quick, actor, campaign_id) is CampaignStatus.SENT
+    async with worker(quick_runtime):
+        actor, campaign_id = await start_campaign(quick_runtime, 120)
+        assert await wait_until_ended(quick_runtime, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.messages(campaign_id)) == 120
 
 
-async def test_finished_jobs_leave_nothing_in_redis(quick: Runtime) -> None:
+async def test_finished_jobs_leave_nothing_in_redis(quick_runtime: Runtime) -> None:
     """Results are not stored, because they would fill Redis."""
-    async with Redis.from_url(secret(quick.settings.redis.url)) as redis:
-        await order_campaign(quick, 1)
+    async with Redis.from_url(secret(quick_runtime.settings.redis.url)) as redis:
+        await start_campaign(quick_runtime, 1)
         assert await redis.zcard(QUEUE_NAME) > 0
 
-        async def all_are_taken() -> bool:
+        async def queue_is_empty() -> bool:
             return not await redis.zcard(QUEUE_NAME)
 
-        async with worker(quick):
-            await until(all_are_taken)
+        async with worker(quick_runtime):
+            await until(queue_is_empty)
         assert [key async for key in redis.scan_iter("arq:result:*")] == []
 
 
-async def test_a_worker_works_without_redis(quick: Runtime, provider: Provider) -> None:
+async def test_a_worker_works_without_redis(quick_runtime: Runtime, provider: Provider) -> None:
     """With Redis unavailable all the time, the sweeps alone send and finish a campaign."""
-    nowhere = "redis://127.0.0.1:9/0"
-    queue = Queue(nowhere)
+    unreachable = "redis://127.0.0.1:9/0"
+    queue = Queue(unreachable)
     runtime = replace(
-        quick,
-        settings=with_short_times(quick.settings, url=nowhere),
+        quick_runtime,
+        settings=with_short_times(quick_runtime.settings, url=unreachable),
         queue=queue,
-        work=Work(quick.engine, queue, quick.publisher),
+        work=Work(quick_runtime.engine, queue, quick_runtime.publisher),
     )
     async with worker(runtime):
-        actor, campaign_id = await order_campaign(runtime, 60)
+        actor, campaign_id = await start_campaign(runtime, 60)
         assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.messages(campaign_id)) == 60
 
 
-async def test_a_large_campaign_does_not_delay_a_small_one(quick: Runtime, provider: Provider) -> None:
+async def test_a_large_campaign_does_not_delay_a_small_one(quick_runtime: Runtime, provider: Provider) -> None:
     """Batches are round-robin over organizations: the small campaign ends long before the large one."""
-    large, large_id = await order_campaign(quick, 3_000)
-    small, small_id = await order_campaign(quick, 30)
-    async with worker(quick):
-        await wait_until_ended(quick, small, small_id)
-        row = await read_progress(quick.reads(large.tenant), large_id)
+    large, large_id = await start_campaign(quick_runtime, 3_000)
+    small, small_id = await start_campaign(quick_runtime, 30)
+    async with worker(quick_runtime):
+        await wait_until_ended(quick_runtime, small, small_id)
+        row = await read_progress(quick_runtime.reads(large.tenant), large_id)
         assert row is not None
         assert row.counts.accepted < 3_000
-        assert await wait_until_ended(quick, large, large_id, 120) is CampaignStatus.SENT
+        assert await wait_until_ended(quick_runtime, large, large_id, 120) is CampaignStatus.SENT
     assert len(await provider.messages(large_id)) == 3_000
 
 
 async def test_the_rate_limit_is_respected(
-    quick: Runtime, provider: Provider, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    quick_runtime: Runtime, provider: Provider, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch is reserved of the account's rate, and waits until its reservation."""
-    runtime = replace(quick, mailer=rate_limited_mailer(provider, 5))
+    """Each batch reserves messages of the account's rate, and waits for the time that the reservation returns."""
+    runtime = replace(quick_runtime, mailer=rate_limited_mailer(provider, 5))
     reserved: list[tuple[int, float]] = []
 
-    async def noted(system: SystemScope, account: str, messages: int, per_second: float) -> float:
+    async def recording_reserve(system: SystemScope, account: str, messages: int, per_second: float) -> float:
         reserved.append((messages, await reserve(system, account, messages, per_second)))
         return reserved[-1][1]
 
-    monkeypatch.setattr("services.deliveries.sending.reserve", noted)
-    actor, campaign_id = await order_campaign(runtime, 30)
+    monkeypatch.setattr("services.deliveries.sending.reserve", recording_reserve)
+    actor, campaign_id = await start_campaign(runtime, 30)
     async with worker(runtime):
         assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.messages(campaign_id)) == 30

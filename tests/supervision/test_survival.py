@@ -23,7 +23,7 @@ from runtime import Runtime
 from services.campaigns.lifecycle import move
 from tests import factories
 from tests.deliveries.conftest import Provider, provider, shared_provider
-from tests.deliveries.test_jobs import order_campaign, wait_until_ended, with_short_times
+from tests.deliveries.test_jobs import start_campaign, wait_until_ended, with_short_times
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import served
@@ -151,7 +151,7 @@ async def test_the_worker_survives(
         await settles(lambda: names <= supervised(before).keys())
         await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.ended == ()
-        actor, campaign_id = await order_campaign(runtime, 60)
+        actor, campaign_id = await start_campaign(runtime, 60)
         if by == "sweep":
             await runtime.cache.flushdb()
             assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT

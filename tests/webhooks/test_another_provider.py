@@ -26,7 +26,7 @@ from services.webhooks.receiving import receive
 from tests import factories
 from tests.campaigns.calls import TEST, asked, gid
 from tests.client import ApiClient
-from tests.deliveries.test_jobs import order_campaign, wait_until_ended, with_short_times, worker
+from tests.deliveries.test_jobs import start_campaign, wait_until_ended, with_short_times, worker
 from tests.deliveries.worker import progress, statuses
 from tests.inbox import deliver
 from tests.serving import Served, served
@@ -98,7 +98,7 @@ async def test_a_campaign_is_sent_and_its_events_are_applied(
     """From the mutation to the last event: requests within its limits, its signature, its format, its sender."""
     webhooks = OtherWebhooks()
     async with worker(other_installation):
-        owner, campaign_id = await order_campaign(other_installation, PEOPLE)
+        owner, campaign_id = await start_campaign(other_installation, PEOPLE)
         assert await wait_until_ended(other_installation, owner, campaign_id) is CampaignStatus.SENT
         assert sorted(mailer.requests) == [1, 2, 2]
         assert {envelope.sender for envelope, _, _ in mailer.sent} == {"news@other.example"}
@@ -155,7 +155,7 @@ async def test_the_reason_of_a_refusal_names_the_provider(other_installation: Ru
     """The reason for people has the provider's name."""
     no = Receipt(ReceiptStatus.REFUSED, None, 7, "No.")
     mailer.answer = lambda _, messages: Answered(receipts=[no] * len(messages))
-    owner, campaign_id = await order_campaign(other_installation, PEOPLE)
+    owner, campaign_id = await start_campaign(other_installation, PEOPLE)
     async with worker(other_installation), asyncio.timeout(60):
         while True:
             now = await progress(other_installation, owner, campaign_id)
