@@ -17,7 +17,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 
 from core import metrics, selfcheck, telemetry
-from core.configuration import SettingsInvalid, variable
+from core.configuration import InvalidSettings, variable
 from core.supervision import SupervisedTaskEnded
 from resolvers import build_schema, compiled
 from routes import all_routes
@@ -227,7 +227,7 @@ def server_config(application: Application) -> uvicorn.Config:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Bind the listening socket of the API. Raises `SettingsInvalid` if the address cannot be used."""
+    """Bind the listening socket of the API. Raises `InvalidSettings` if the address cannot be used."""
     host, port = settings.api.host, settings.api.port
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -237,7 +237,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        raise SettingsInvalid(
+        raise InvalidSettings(
             f"{variable('api', 'host')}, {variable('api', 'port')}: cannot listen on {host} port {port}: "
             f"{error.strerror}. Stop what listens there, or choose another port."
         ) from error

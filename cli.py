@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 import development
 from core import telemetry
-from core.configuration import Environment, SettingsInvalid, variable
+from core.configuration import Environment, InvalidSettings, variable
 from core.errors import InputErrors, NudgeError, OperatorError
 from core.supervision import SupervisedTaskEnded
 from development import DEMO_EMAIL, DEMO_PASSWORD
@@ -67,7 +67,7 @@ def dev() -> None:
     loaded = load()
     set_up_logging(loaded)
     if loaded.production:
-        raise SettingsInvalid("NUDGE_ENVIRONMENT: `nudge dev` is for development; run api and worker in production.")
+        raise InvalidSettings("NUDGE_ENVIRONMENT: `nudge dev` is for development; run api and worker in production.")
 
     async def prepare(urls: Urls) -> None:
         from core import migration
@@ -121,7 +121,7 @@ def migrate() -> None:
     url = reveal(loaded.database.migrator_url)
     if url is None:
         hint = "set it in the environment or in .env" if loaded.production else "start `make dev` first, or set it"
-        raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
+        raise InvalidSettings(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
     with operator_errors(variable("database", "migrator_url"), url):
         asyncio.run(migration.upgrade(url, reset_advice=development.reset_advice(loaded, url)))
     typer.echo("The database is up to date.")
@@ -154,10 +154,10 @@ def create_roles(
 
 
 def ask_for_admin_url() -> str:
-    """Read the administrator's URL from the terminal, without echo; raises `SettingsInvalid` without a terminal."""
+    """Read the administrator's URL from the terminal, without echo; raises `InvalidSettings` without a terminal."""
     name = variable("database", "admin_url")
     if not sys.stdin.isatty():
-        raise SettingsInvalid(f"Missing: {name}. It names the administrator's role: set it in the environment.")
+        raise InvalidSettings(f"Missing: {name}. It names the administrator's role: set it in the environment.")
     typed = typer.prompt(f"The administrator's URL, not shown ({name})", hide_input=True, err=True)
     url = load(database={"admin_url": typed}).database.admin_url
     return reveal(url) or ""
@@ -181,7 +181,7 @@ async def seed_once(loaded: Settings) -> bool:
     from services.seeding import demonstration
 
     if loaded.production:
-        raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organization is not for production.")
+        raise InvalidSettings("NUDGE_ENVIRONMENT: the demo organization is not for production.")
     await check_servers(loaded)
     async with running(loaded) as runtime:
         return await demonstration.seed(runtime.work, runtime.admission, email=DEMO_EMAIL, password=DEMO_PASSWORD)
@@ -274,7 +274,7 @@ def export() -> None:
     from resolvers import sdl
 
     if not (ROOT / sdl.SCHEMA).exists():
-        raise SettingsInvalid(f"There is no {sdl.SCHEMA} in {ROOT}: this command needs a checkout of the project.")
+        raise InvalidSettings(f"There is no {sdl.SCHEMA} in {ROOT}: this command needs a checkout of the project.")
     (ROOT / sdl.SCHEMA).write_text(sdl.export())
     typer.echo(f"Wrote {sdl.SCHEMA}.")
 

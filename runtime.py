@@ -76,7 +76,7 @@ def secret(value: SecretStr | None) -> str:
 async def check_servers(settings: Settings) -> None:
     """Check the settings and the servers before a process starts.
 
-    Raises `SettingsInvalid`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
+    Raises `InvalidSettings`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
     """
     require(settings)
     advice = reset_advice(settings, secret(settings.database.url))
@@ -85,7 +85,7 @@ async def check_servers(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Runtime]:
-    """Build a runtime, and close it when the block ends. Raises `SettingsInvalid`."""
+    """Build a runtime, and close it when the block ends. Raises `InvalidSettings`."""
     require(settings)
     redis_url = secret(settings.redis.url)
     engine = create_engine(

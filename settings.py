@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from core.access.settings import AuthSettings, SecuritySettings
-from core.configuration import DELIMITER, PREFIX, Environment, SettingsInvalid, variable
+from core.configuration import DELIMITER, PREFIX, Environment, InvalidSettings, variable
 from core.development_settings import SandboxSettings, WorkerSettings
 from core.http.settings import ApiSettings, GraphQLSettings, MetricsSettings, RealtimeSettings
 from core.server_settings import DatabaseSettings, RedisSettings
@@ -134,16 +134,16 @@ VENDORS: Final = {
 
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - pydantic's keyword arguments
-    """Read the settings from the environment and `.env`; raises `SettingsInvalid` with all invalid variables."""
+    """Read the settings from the environment and `.env`; raises `InvalidSettings` with all invalid variables."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
             f"{variable(*map(str, e['loc'][:2]))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
         ]
-        raise SettingsInvalid("\n".join(lines)) from None
+        raise InvalidSettings("\n".join(lines)) from None
     except SettingsError:
-        raise SettingsInvalid(f'{", ".join(_invalid_json())}: must be a JSON list, e.g. \'["one", "two"]\'') from None
+        raise InvalidSettings(f'{", ".join(_invalid_json())}: must be a JSON list, e.g. \'["one", "two"]\'') from None
 
 
 def _is_list(annotation: object) -> bool:
@@ -187,7 +187,7 @@ def unknown_variables() -> list[str]:
 
 
 def require(settings: Settings) -> None:
-    """Raise `SettingsInvalid` if a required setting is missing, or if the pool is so small that a worker would hang.
+    """Raise `InvalidSettings` if a required setting is missing, or if the pool is so small that a worker would hang.
 
     All of a vendor's settings may be missing, which switches its feature off, but not some of them.
     """
@@ -196,7 +196,7 @@ def require(settings: Settings) -> None:
     needed = settings.sending.concurrent_batches + CONCURRENT_SWEEPS
     if settings.database.pool_size < needed:
         pool, batches = variable("database", "pool_size"), variable("sending", "concurrent_batches")
-        raise SettingsInvalid(f"{pool}: must be at least {needed}, {CONCURRENT_SWEEPS} more than {batches}")
+        raise InvalidSettings(f"{pool}: must be at least {needed}, {CONCURRENT_SWEEPS} more than {batches}")
     missing = [variable(*path) for path in REQUIRED if not _is_set(settings, path)]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))
@@ -207,20 +207,20 @@ def require(settings: Settings) -> None:
             if settings.production
             else "Start `make dev` first, which sets them, or set them yourself."
         )
-        raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")
+        raise InvalidSettings(f"Missing: {', '.join(missing)}. {hint}")
     for feature in VENDORS.keys() - settings.features.off:
         _require_vendor(settings, feature)
 
 
 def _require_vendor(settings: Settings, feature: Feature) -> None:
-    """Raise `SettingsInvalid` if some settings of a vendor are set and others are missing."""
+    """Raise `InvalidSettings` if some settings of a vendor are set and others are missing."""
     vendor = VENDORS[feature]
     missing = [variable(*path) for path in (*vendor.theirs, *vendor.ours) if not _is_set(settings, path)]
     if feature is Feature.SENDING and settings.production and "sender" not in settings.postmark.model_fields_set:
         missing.append(variable("postmark", "sender"))
     if missing:
         theirs = ", ".join(variable(*path) for path in vendor.theirs)
-        raise SettingsInvalid(
+        raise InvalidSettings(
             f"Missing: {', '.join(missing)}. Set it, or leave out {theirs} as well to run without {feature}."
         )
 
@@ -238,9 +238,9 @@ def _is_set(settings: Settings, path: SettingPath) -> bool:
 
 
 def _require_https(settings: Settings) -> None:
-    """Raise `SettingsInvalid` if links in e-mail of production would be plain http."""
+    """Raise `InvalidSettings` if links in e-mail of production would be plain http."""
     if settings.production and settings.public_url.startswith("http:") and settings.api.public_url:
-        raise SettingsInvalid(
+        raise InvalidSettings(
             f"{variable('api', 'public_url')}: must start with https:// in production: unsubscribe links use it, "
             "mailbox providers require https for one-click unsubscribing (RFC 8058), and plain http is not private"
         )

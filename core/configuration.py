@@ -11,20 +11,20 @@ DELIMITER = "__"
 
 
 class Environment(StrEnum):
-    """Where the process runs; only in development and test are missing secrets generated."""
+    """Where the process runs; missing secrets are generated in development and test only."""
 
     DEVELOPMENT = "development"
     TEST = "test"
     PRODUCTION = "production"
 
 
-class Group(BaseModel):
+class SettingsGroup(BaseModel):
     """Settings whose variables have the same prefix, e.g. `NUDGE_DATABASE__`."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class SettingsInvalid(OperatorError):
+class InvalidSettings(OperatorError):
     """A setting is missing or invalid; the message names the environment variable."""
 
 

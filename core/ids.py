@@ -14,7 +14,7 @@ _last_tick = 0
 
 
 def new_id() -> UUID:
-    """A UUIDv7, greater than all that this function has returned before in this process.
+    """A UUIDv7, greater than every id that this function has returned before in this process.
 
     It has 48 bits of milliseconds, 12 bits of their fraction (RFC 9562, section 6.2, method 3) and 62 random bits. So
     ids are in the order of creation, also within a millisecond, and also if the clock is set back by at most 10 s.
@@ -45,7 +45,7 @@ def encode_global_id(type_name: str, value: UUID) -> str:
 
 
 def global_ids(type_name: str) -> Callable[[UUID], str]:
-    """`encode_global_id` for one type, faster for many ids."""
+    """A function like `encode_global_id` for one type; it is faster for many ids."""
     prefix, to_base64 = f"{type_name}:".encode(), binascii.b2a_base64
 
     def encode(value: UUID) -> str:

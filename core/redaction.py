@@ -47,6 +47,6 @@ def forms_of(secret: str) -> set[str]:
     return {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), *(lines if len(lines) > 1 else ())}
 
 
-def basic(username: str, password: str) -> str:
+def basic_authorization(username: str, password: str) -> str:
     """The credentials of an HTTP Basic Authorization header."""
     return base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core import clock
-from core.configuration import SettingsInvalid
+from core.configuration import InvalidSettings
 from core.errors import Unauthenticated
 
 ACCESS_ISSUER = "nudge"
@@ -58,9 +58,9 @@ class AccessTokens:
         try:
             key = load_pem_private_key(private_key_pem.encode(), password=None)
         except (ValueError, TypeError) as error:
-            raise SettingsInvalid(f"NUDGE_AUTH__SIGNING_KEY: not a readable private key ({error}).") from None
+            raise InvalidSettings(f"NUDGE_AUTH__SIGNING_KEY: not a readable private key ({error}).") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise SettingsInvalid("NUDGE_AUTH__SIGNING_KEY: must be an EC P-256 private key in PEM.")
+            raise InvalidSettings("NUDGE_AUTH__SIGNING_KEY: must be an EC P-256 private key in PEM.")
         self.key = key
         self.audience = audience
         self.lifetime_seconds = lifetime_seconds

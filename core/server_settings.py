@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from core.configuration import Group
+from core.configuration import SettingsGroup
 from core.setting_types import DatabaseUrl, RedisUrl
 
 
-class DatabaseSettings(Group):
+class DatabaseSettings(SettingsGroup):
     url: DatabaseUrl | None = Field(
         None,
         description=(
@@ -34,7 +34,7 @@ class DatabaseSettings(Group):
     statement_timeout_seconds: float = Field(30.0, gt=0, description="Timeout of an SQL statement, in seconds.")
 
 
-class RedisSettings(Group):
+class RedisSettings(SettingsGroup):
     url: RedisUrl | None = Field(
         None, description="URL of Redis or Valkey, used for the job queue, pub/sub and the streams of Maya's replies."
     )

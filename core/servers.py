@@ -22,7 +22,7 @@ ANSWER_SECONDS = 5.0
 ROLES = "`nudge roles create` creates it"
 # By SQLSTATE. PostgreSQL's own message follows, unless the state is in COMPLETE.
 STATES = {
-    "28P01": "the password is wrong: put the right one in the URL, or set it anew with `nudge roles create`",
+    "28P01": "the password is wrong: put the right one in the URL, or set a new one with `nudge roles create`",
     "28000": "the role may not log in: check the role and pg_hba.conf",
     "3D000": f"the database does not exist: {ROLES}",
     "42704": f"a role does not exist: {ROLES}",

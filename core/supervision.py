@@ -95,7 +95,7 @@ class Supervisors:
 
     @contextmanager
     def on_unexpected_end(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Call back for each task that ends unexpectedly while the block runs; at once if one has before."""
+        """Call back for each task that ends unexpectedly in the block; immediately if one has ended before."""
         self._callbacks.append(callback)
         try:
             if self._ended:

@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from core.configuration import Group
+from core.configuration import SettingsGroup
 
 
-class LLMSettings(Group):
+class LLMSettings(SettingsGroup):
     base_url: str | None = Field(
         None, description="Base URL of OpenRouter or of any server with an OpenAI-compatible API."
     )

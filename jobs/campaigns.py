@@ -1,4 +1,4 @@
-"""Jobs and sweeps of campaigns: prepare the audience, start due campaigns, finish those with nothing open."""
+"""Jobs and sweeps of campaigns: prepare the audience, start due campaigns, finish those without open deliveries."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from services.deliveries.sweeping import advance_campaign, campaigns_to_advance
 
 MAX_CONCURRENT = 4
 PREPARE_SECONDS = 5.0
-"""How long one job prepares a campaign, before others of the queue run."""
+"""How long one job prepares a campaign, before other jobs of the queue run."""
 
 
 async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:

@@ -43,7 +43,7 @@ def _list_of(row: ListRow) -> List:
 
 
 def contact_ids(values: Sequence[str]) -> list[UUID | None]:
-    """The UUIDs of contacts' global ids; None for what is none."""
+    """The UUIDs of contacts' global ids; None for an invalid one."""
     return [uuid_of("Contact", value) for value in values]
 
 

@@ -38,7 +38,7 @@ def root_fields() -> Iterator[RootField]:
 
 
 def _matrix_rows() -> Rows:
-    """The verbs of each role, and the most that Maya may have, for each resource."""
+    """For each resource, the verbs of each role and the largest set that Maya may have."""
     columns = (*Role, "maya")
     rows: Rows = [("Resource", *(column.capitalize() for column in columns), "What it is")]
     for name, resource in MATRIX.items():

@@ -119,7 +119,7 @@ class Conversation(Node):
         after: After = None,
         before: Before = None,
     ) -> Connection[MayaMessage]:
-        """Read together for all conversations of an answer."""
+        """Read together for all conversations of a response."""
         return await CONVERSATION_MESSAGES.of(info, key_of(self), page_request(first, last, after, before))
 
 

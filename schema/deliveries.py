@@ -116,12 +116,12 @@ class Delivery(Node):
         "The campaign to which the message belongs. Requires the permission `campaign:read`.", null_on_error=True
     )
     async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
-        """Read together for all deliveries of an answer."""
+        """Read together for all deliveries of a response."""
         return await DELIVERY_CAMPAIGN.of(info, key_of(self, "campaign_id"))
 
     @on_demand("The recipient. `null` if the contact has been deleted.")
     async def contact(self, info: strawberry.Info) -> Contact | None:
-        """Read together for all deliveries of an answer."""
+        """Read together for all deliveries of a response."""
         return await DELIVERY_CONTACT.of(info, key_of(self, "contact_id"))
 
 

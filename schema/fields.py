@@ -1,4 +1,4 @@
-"""Fields that are read only when selected, and what they cost."""
+"""Fields that are read only when selected, and their cost."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
@@ -10,7 +10,7 @@ V = TypeVar("V")
 Read = TypeVar("Read", bound=Callable[..., Any])
 COST: Final = "nudge.cost"
 COUNTING_COST: Final = 10
-"""Points of what counts rows, or reads many for a few, when it is selected."""
+"""Points of a field that counts rows, or reads many rows to return a few."""
 
 
 @strawberry.schema_directive(
@@ -31,10 +31,11 @@ NULL_ON_ERROR: Final = (SemanticNonNull(levels=cast("list[int]", strawberry.UNSE
 
 
 def on_demand(description: str, *, cost: int = 0, null_on_error: bool = False) -> Callable[[Read], Read]:
-    """A method as a field: `strawberry.field`, which would take the method's type away.
+    """A method as a field, like `strawberry.field`, which however would lose the method's type.
 
-    `cost` is what it costs, in points, beyond the objects that it shows. With `null_on_error`, an error of the field
-    makes it null instead of the object that it belongs to: its type is optional, though it gives no None.
+    `cost` is its cost in points, in addition to that of the objects that it returns. With `null_on_error`,
+    an error of the field makes it null instead of the object that it belongs to: its type is optional, although it
+    never returns None.
     """
     directives = NULL_ON_ERROR if null_on_error else ()
     declared = strawberry.field(description=description, metadata={COST: cost}, directives=directives)
@@ -42,5 +43,5 @@ def on_demand(description: str, *, cost: int = 0, null_on_error: bool = False) -
 
 
 def later(value: Awaitable[V]) -> V:
-    """A value that still has to be awaited, which the executor does; the schema names what it comes to."""
+    """An awaitable, typed as its result: the executor awaits it."""
     return cast("V", value)

@@ -1,4 +1,4 @@
-"""What an organisation may still ask for."""
+"""The rate limit of the API, in points of cost."""
 
 from datetime import datetime
 

@@ -36,7 +36,7 @@ class List(Node):
         cost=COUNTING_COST,
     )
     async def contact_count(self, info: strawberry.Info) -> int:
-        """Counted together for all lists of an answer."""
+        """Counted together for all lists of a response."""
         return await LIST_CONTACT_COUNT.of(info, key_of(self))
 
 

@@ -26,7 +26,7 @@ class PageInfo:
 
 
 def optional_uuid_of(type_name: str, value: str | None) -> UUID | None:
-    """The UUID of an id that may be left out; what is no id of the type names an object that does not exist."""
+    """The UUID of an optional global id; for an invalid one, the id of an object that does not exist."""
     return None if value is None else uuid_of(type_name, value) or NOTHING
 
 
@@ -36,5 +36,5 @@ def global_id(type_name: str, value: UUID) -> strawberry.ID:
 
 
 def uuid_of(type_name: str, value: str) -> UUID | None:
-    """The UUID of a global id of this type; None for any other text, which then answers as an unknown id."""
+    """The UUID of a global id of this type; None for any other text, which is treated as an unknown id."""
     return decode_id(type_name, value)

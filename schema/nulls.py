@@ -1,12 +1,12 @@
-"""Null in arguments and inputs: no default is null, and each field says what an explicit null does.
+"""Null in arguments and inputs: no default is null, and each field states what an explicit null does.
 
-What may be left out is declared in one of three ways:
+An optional argument or field is declared in one of three ways:
 
-- `default=None`: null means the same as leaving it out. Strawberry would print the default as `= null`;
+- `default=None`: null has the same effect as omitting it. Strawberry would print the default as `= null`;
   `drop_null_defaults` removes it from the schema, and states the meaning of null in the description.
-- `default=strawberry.UNSET`: null and leaving it out differ. The description says how.
+- `default=strawberry.UNSET`: null and omitting it differ. The description states how.
 - `never_null(...)`: null is refused, by `resolvers.inputs.optional_value`. Where this holds for all nullable
-  fields of an input, the type's description says it once (`without_nulls`, `condition`, `conditions`), and its fields
+  fields of an input, its description states it once (`without_nulls`, `condition`, `conditions`), and its fields
   are declared with `omittable(...)`. Filters are read by `resolvers.listing.parse`.
 """
 
@@ -30,21 +30,21 @@ AS_LEFT_OUT: Final = "`null` has the same effect as omitting it."
 
 
 def never_null(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - stands for a field of any type
-    """A field of an input that may be left out, and of which null is refused.
+    """An optional field of an input that refuses null.
 
-    For what must not be lost by mistake: a filter whose value is missing would match everything, a version that is
-    missing would overwrite any.
+    For values whose loss would do damage: a filter without its value would match everything, and an update without
+    its version would overwrite any version.
     """
     return omittable(f"{description} {REFUSED}", name=name)
 
 
 def omittable(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - the same
-    """The same, in an input whose own description says that null is refused."""
+    """The same, for an input type whose description states that null is refused."""
     return strawberry.field(default=strawberry.UNSET, name=name, description=description)
 
 
 def without_nulls(description: str) -> str:
-    """The description of an input type, null in whose fields is refused."""
+    """The description of an input type whose fields refuse null."""
     return f"{description} {ALL_REFUSED}"
 
 

@@ -1,4 +1,4 @@
-"""What is read about objects only when it is selected."""
+"""Related values of objects, which are read only when they are selected."""
 
 from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
@@ -11,10 +11,10 @@ V = TypeVar("V")
 
 
 class Relation(Generic[K, V]):
-    """A value of each object, by a key of the object: read for all objects of an answer in one statement.
+    """A value of each object, by a key of the object: read for all objects of a response in one statement.
 
-    The schema declares it, with its type, under the name of its field; `resolvers.relations.relation` says how it is
-    read.
+    The schema declares it, with its type, under the name of its field; `resolvers.relations.relation` declares how it
+    is read.
     """
 
     __slots__ = ("name",)
@@ -23,13 +23,13 @@ class Relation(Generic[K, V]):
         self.name = name
 
     def of(self, info: strawberry.Info, key: K, *arguments: object) -> Awaitable[V]:
-        """The value for the key; objects of one answer with equal arguments are read together."""
+        """The value for the key; objects of one response with equal arguments are read together."""
         related: Awaitable[V] = info.context.load(self, key, *arguments)
         return related
 
 
 def key_of(node: object, column: str = "id") -> UUID:
-    """The UUID in a column of the row that a node is read from; what the schema shows of it is a global id."""
+    """The UUID in a column of the row that a node is read from; the schema has the global id instead."""
     return cast("UUID", getattr(node, column))
 
 
@@ -39,6 +39,6 @@ def key_or_none(node: object, column: str) -> UUID | None:
 
 
 def known(node: object, name: str) -> object | None:
-    """What was read with the row already, under that name; None where it was not."""
+    """The value that was read together with the row under that name; None if it was not."""
     value: object | None = getattr(node, name, None)
     return value

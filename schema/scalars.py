@@ -119,5 +119,5 @@ SCALARS: dict[object, Any] = {
 
 
 def configuration(*, read: Callable[[Any, str], object] = getattr) -> StrawberryConfig:
-    """Strawberry's configuration with our scalars; `read` gives a field's value off what is shown."""
+    """Strawberry's configuration with our scalars; `read` returns a field's value of an object."""
     return StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False, default_resolver=read)

@@ -46,7 +46,7 @@ class Sender(Node):
         "there was no problem."
     )
     async def confirmation_problem(self, info: strawberry.Info) -> str | None:
-        """Read together for all senders of an answer."""
+        """Read together for all senders of a response."""
         return await SENDER_CONFIRMATION_PROBLEM.of(info, key_of(self))
 
 

@@ -80,7 +80,7 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
 
 
 async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
-    """The ids without duplicates; raises `NotFound` for the first that is no list of the tenant."""
+    """The ids without duplicates; raises `NotFound` for the first id that is not a list of the tenant."""
     requested = [list_id for list_id in list_ids if list_id is not None]
     rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(requested))) if requested else ()
     existing = {row[0] for row in rows}

@@ -34,9 +34,9 @@ _IDS_OF_KIND: Final = {
 class Actor:
     """An actor in an organization, with its rights.
 
-    A user has a `user_id`, an API key an `api_key_id`, Maya in `on_behalf_of` the id of her user; the system has none
-    of them. Raises `ValueError` for any other combination. `tenant` is the actor for Row Level Security: Maya sees
-    the rows of her user.
+    A user has a `user_id` and an API key an `api_key_id`. Maya has `on_behalf_of`, the id of the user that she acts
+    for. The system has none of them. Raises `ValueError` for any other combination. `tenant` is what Row Level
+    Security checks; for Maya it is that of the user.
     """
 
     kind: ActorKind
@@ -50,7 +50,7 @@ class Actor:
     def __post_init__(self) -> None:
         ids = (self.user_id is not None, self.api_key_id is not None, self.on_behalf_of is not None)
         if ids != _IDS_OF_KIND[self.kind]:
-            raise ValueError(f"These ids do not fit an actor of the kind {self.kind}.")
+            raise ValueError(f"An actor of the kind {self.kind} cannot have these ids.")
         tenant = Tenant(
             organization_id=self.organization_id,
             user_id=self.user_id or self.on_behalf_of,
@@ -95,7 +95,7 @@ def system_actor(organization_id: UUID) -> Actor:
 
 
 def shared_actor(actor: Actor) -> Actor:
-    """An actor with the same rights but without a user: for reads shared by all who have these rights."""
+    """An actor with the same rights but without a user, for reads that all actors with these rights share."""
     return Actor(kind=ActorKind.SYSTEM, organization_id=actor.organization_id, rights=actor.rights)
 
 

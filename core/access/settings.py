@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from core.configuration import Group
+from core.configuration import SettingsGroup
 from core.setting_types import LongSecret, SigningKey, upper
 
 
@@ -16,7 +16,7 @@ class SignUpMode(StrEnum):
     CLOSED = "CLOSED"
 
 
-class AuthSettings(Group):
+class AuthSettings(SettingsGroup):
     signing_key: SigningKey | None = Field(None, description="EC P-256 private key (PEM) that signs access tokens.")
     access_token_seconds: int = Field(900, ge=1, description="Lifetime of an access token in seconds.")
     refresh_token_days: int = Field(30, ge=1, description="Lifetime of a refresh token in days.")
@@ -69,7 +69,7 @@ class AuthSettings(Group):
     )
 
 
-class SecuritySettings(Group):
+class SecuritySettings(SettingsGroup):
     secret_key: LongSecret | None = Field(
         None, description="Secret that signs unsubscribe links, at least 32 characters."
     )

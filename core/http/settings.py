@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from core.configuration import Group
+from core.configuration import SettingsGroup
 from core.setting_types import LongSecret, Port, PublicUrl
 
 
-class ApiSettings(Group):
+class ApiSettings(SettingsGroup):
     host: str = Field("127.0.0.1", description="Address on which the API listens.")
     port: Port = Field(8000, description="Port on which the API listens.")
     public_url: PublicUrl | None = Field(
@@ -25,7 +25,7 @@ class ApiSettings(Group):
     )
 
 
-class GraphQLSettings(Group):
+class GraphQLSettings(SettingsGroup):
     graphiql: bool = Field(True, description="Whether GET /graphql serves GraphiQL to browsers.")
     introspection: bool | None = Field(
         None,
@@ -48,7 +48,7 @@ class GraphQLSettings(Group):
     )
 
 
-class RealtimeSettings(Group):
+class RealtimeSettings(SettingsGroup):
     init_timeout_seconds: float = Field(
         5.0, gt=0, description="Timeout for the `connection_init` message of a WebSocket, in seconds."
     )
@@ -76,7 +76,7 @@ class RealtimeSettings(Group):
     )
 
 
-class MetricsSettings(Group):
+class MetricsSettings(SettingsGroup):
     token: LongSecret | None = Field(
         None,
         description=(

@@ -47,7 +47,7 @@ class In:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """The field's value is within all of the given bounds."""
+    """The field's value is within all bounds."""
 
     field: str
     gte: object = None

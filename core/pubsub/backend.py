@@ -97,7 +97,7 @@ class RedisBackend(BroadcastBackend):
         return self._connected
 
     async def connect(self) -> None:
-        """Start connecting, in the background: returns at once even while Redis is unavailable."""
+        """Start connecting in the background: returns immediately, even while Redis is unavailable."""
         self._supervisor = self.supervisors.start(
             "pubsub-connection",
             self._session,

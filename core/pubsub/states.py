@@ -1,3 +1,5 @@
+"""Streams of a state that is read again after each signal, and one such stream for many followers."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -27,8 +29,8 @@ async def state_stream(
     """Yield the current state, then each change of it, until a final one.
 
     Reads at most once in `min_interval` seconds, always again after the last signal, and without a signal every
-    `poll_interval` seconds. A value equal to the one before is not yielded. The stream ends with an error of `read`,
-    and with `HubClosed` at shutdown.
+    `poll_interval` seconds. A value equal to the previous one is not yielded. The stream ends with an error of
+    `read`, and with `HubClosed` at shutdown.
     """
     clock = asyncio.get_running_loop().time
     last: list[T] = []
@@ -49,7 +51,7 @@ async def state_stream(
 
 
 class SharedState(Generic[T]):
-    """One reader's newest value for many followers. A slow follower skips values in between, never the last."""
+    """The newest value of one source for many followers. A slow follower skips values, but never the last one."""
 
     def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
         self.followers = 0
@@ -63,7 +65,7 @@ class SharedState(Generic[T]):
         self.task.add_done_callback(self._on_done)
 
     async def follow(self) -> AsyncGenerator[T, None]:
-        """Yield the newest value, then each newer one; ends when the reader ends, with its error."""
+        """Yield the newest value, then each newer one; ends when the source ends, with its error."""
         seen = 0
         while True:
             changed = self._changed
@@ -87,7 +89,7 @@ class SharedState(Generic[T]):
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # retrieved here, since asyncio logs errors that are not: all followers may have left
+            task.exception()  # asyncio logs an error that is never retrieved, and there may be no follower
         self._notify()
 
     def _notify(self) -> None:

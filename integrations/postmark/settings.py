@@ -2,11 +2,11 @@
 
 from pydantic import Field, SecretStr
 
-from core.configuration import Group
-from core.redaction import basic
+from core.configuration import SettingsGroup
+from core.redaction import basic_authorization
 
 
-class PostmarkSettings(Group):
+class PostmarkSettings(SettingsGroup):
     base_url: str | None = Field(None, description="Base URL of Postmark's API or of the sandbox.")
     server_token: SecretStr | None = Field(None, description="Server token of Postmark.")
     message_stream: str = Field("broadcast", description="Message stream for campaigns.")
@@ -30,4 +30,4 @@ class PostmarkSettings(Group):
     def webhook_credentials(self) -> str | None:
         """The Authorization header of Postmark's webhook requests."""
         password = self.webhook_password
-        return None if password is None else basic(self.webhook_username, password.get_secret_value())
+        return None if password is None else basic_authorization(self.webhook_username, password.get_secret_value())

@@ -47,7 +47,7 @@ def condition_variables(document: DocumentNode, operation: OperationDefinitionNo
 def _reachable_selections(
     document: DocumentNode, operation: OperationDefinitionNode
 ) -> Iterator[FieldNode | InlineFragmentNode | FragmentSpreadNode]:
-    """Every selection that the operation reaches, each fragment's once."""
+    """Every selection that the operation reaches, those of a fragment only once."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     pending: list[SelectionSetNode] = [operation.selection_set]
     count = 0

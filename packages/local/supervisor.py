@@ -139,7 +139,7 @@ class Supervisor:
         relay = asyncio.create_task(self._relay(name, process))
         try:
             await process.wait()
-            # A child process may hold the pipe open; the program's own last lines arrive at once.
+            # A child process may hold the pipe open; the program's own last lines arrive immediately.
             await asyncio.wait([relay], timeout=1.0)
         finally:
             await cancel_and_wait([relay])

@@ -114,7 +114,7 @@ class Webhooks:
         self._changed.set()
 
     async def send_now(self, body: bytes) -> int:
-        """Send an event at once, without retries; returns the HTTP status, 0 if the receiver is unreachable."""
+        """Send an event immediately, without retries; returns the HTTP status, 0 if the receiver is unreachable."""
         if self.target is None:
             raise HttpError(409, {"error": "no webhook URL is set (PUT /sandbox/webhooks)"})
         if self.stopped:

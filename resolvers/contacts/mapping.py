@@ -42,5 +42,5 @@ NODES: Final = (
 
 
 def contact_of(row: ContactRow) -> Contact:
-    """The contact of a row: the API's type is read from the row itself."""
+    """The row, typed as the API's `Contact`, whose fields are read from the row's columns."""
     return cast("Contact", row)

@@ -78,12 +78,12 @@ class Audience:
 
     @on_demand("Lists whose contacts are included. Requires the permission `list:read`.", null_on_error=True)
     async def lists(self, info: strawberry.Info) -> list[List] | None:
-        """Read together for all audiences of an answer."""
+        """Read together for all audiences of a response."""
         return await lists_of(info, self, "list_ids")
 
     @on_demand("Lists whose contacts are excluded. Requires the permission `list:read`.", null_on_error=True)
     async def exclude_lists(self, info: strawberry.Info) -> list[List] | None:
-        """Read together for all audiences of an answer."""
+        """Read together for all audiences of a response."""
         return await lists_of(info, self, "exclude_list_ids")
 
     @on_demand(
@@ -95,7 +95,7 @@ class Audience:
         cost=COUNTING_COST,
     )
     async def count(self, info: strawberry.Info) -> int:
-        """Counted together for all audiences of an answer."""
+        """Counted together for all audiences of a response."""
         return await AUDIENCE_COUNT.of(info, key_of(self, "campaign_id"))
 
 
@@ -113,7 +113,7 @@ CAMPAIGN_FIGURES: Final = Relation[UUID, CampaignStats]("Campaign.stats and prog
 
 
 async def content_of(info: strawberry.Info, campaign: object) -> Content:
-    """A campaign's large texts, as they were read with it or else together for all campaigns of an answer."""
+    """A campaign's large texts, read with it, or otherwise together for all campaigns of a response."""
     content = known(campaign, "content")
     return cast("Content", content) if content is not None else await CAMPAIGN_CONTENT.of(info, key_of(campaign))
 
@@ -164,14 +164,14 @@ class Campaign(Node):
 
     @on_demand("HTML as a Liquid template, at most 512 KiB, as it was saved.")
     async def html_content(self, info: strawberry.Info) -> str:
-        """Read together for all campaigns of an answer."""
+        """Read together for all campaigns of a response."""
         return (await content_of(info, self)).html_content
 
     @on_demand(
         "Plain text as a Liquid template, at most 512 KiB. If it is empty, the text is generated from the HTML."
     )
     async def text_content(self, info: strawberry.Info) -> str:
-        """Read together for all campaigns of an answer."""
+        """Read together for all campaigns of a response."""
         return (await content_of(info, self)).text_content
 
     @on_demand(
@@ -179,7 +179,7 @@ class Campaign(Node):
         "it. Requires the permission `organization:read`."
     )
     async def author(self, info: strawberry.Info) -> User | None:
-        """Read together for all campaigns of an answer."""
+        """Read together for all campaigns of a response."""
         author_id = key_or_none(self, "author_id")
         return await CAMPAIGN_AUTHOR.of(info, author_id) if author_id else None
 
@@ -190,19 +190,19 @@ class Campaign(Node):
         "`sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
-        """Read together for all campaigns of an answer."""
+        """Read together for all campaigns of a response."""
         sender_id = key_or_none(self, "from_sender_id") or key_or_none(self, "sender_id")
         return await CAMPAIGN_SENDER.of(info, sender_id) if sender_id else None
 
     @on_demand("The contacts to whom the campaign is sent.")
     async def audience(self, info: strawberry.Info) -> Audience:
-        """Read together for all campaigns of an answer."""
+        """Read together for all campaigns of a response."""
         audience = known(self, "audience")
         return cast("Audience", audience) if audience is not None else await CAMPAIGN_AUDIENCE.of(info, key_of(self))
 
     @on_demand("Delivery and engagement statistics.")
     def stats(self, info: strawberry.Info) -> CampaignStats:
-        """At once where they were read with the campaign, else together for all campaigns of an answer."""
+        """Immediately if they were read with the campaign, otherwise together for all campaigns of a response."""
         figures = known(self, "figures")
         if figures is not None:
             return cast("CampaignStats", figures)
@@ -210,11 +210,11 @@ class Campaign(Node):
 
     @on_demand("Sending progress. The subscription `campaignProgress` delivers it live.")
     def progress(self, info: strawberry.Info) -> CampaignProgress:
-        """At once where the figures were read with the campaign, else together for all campaigns of an answer."""
+        """Immediately if they were read with the campaign, otherwise together for all campaigns of a response."""
         figures = known(self, "figures")
         if figures is not None:
             return cast("Counted", figures).progress_with(self)
-        # Asked for at once, so that one statement reads the figures for `stats` as well.
+        # Requested immediately, so that one statement reads the figures for `stats` as well.
         return later(progress_of(CAMPAIGN_FIGURES.of(info, key_of(self))))
 
     @on_demand(
@@ -233,6 +233,6 @@ class Campaign(Node):
         after: After = None,
         before: Before = None,
     ) -> Connection[Delivery] | None:
-        """Read together for all campaigns of an answer that ask for the same page."""
+        """Read together for all campaigns of a response that ask for the same page."""
         request = page_request(first, last, after, before)
         return await CAMPAIGN_DELIVERIES.of(info, key_of(self), request, filter)

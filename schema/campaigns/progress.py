@@ -126,7 +126,7 @@ class CampaignProgress:
         "normalized cache follows the subscription."
     )
     def campaign(self, info: strawberry.Info) -> LazyCampaign:
-        """The one that the progress was read of, else read together for all of an answer."""
+        """The campaign that the progress was read with; otherwise read together for all of a response."""
         campaign = known(self, "campaign_row")
         if campaign is not None:
             return cast("Campaign", campaign)

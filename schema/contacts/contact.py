@@ -80,13 +80,13 @@ class ContactEvent(Node):
         "the permission `campaign:read`."
     )
     async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
-        """Read together for all events of an answer."""
+        """Read together for all events of a response."""
         campaign_id = key_or_none(self, "campaign_id")
         return await EVENT_CAMPAIGN.of(info, campaign_id) if campaign_id else None
 
     @on_demand("The contact. `null` if it has been deleted.")
     async def contact(self, info: strawberry.Info) -> LazyContact | None:
-        """Read together for all events of an answer."""
+        """Read together for all events of a response."""
         return await EVENT_CONTACT.of(info, key_of(self, "contact_id"))
 
 
@@ -125,17 +125,17 @@ class Contact(Node):
 
     @on_demand("Tags of the contact in alphabetical order, at most 100.")
     async def tags(self, info: strawberry.Info) -> list[str]:
-        """Read together for all contacts of an answer."""
+        """Read together for all contacts of a response."""
         return await CONTACT_TAGS.of(info, key_of(self))
 
     @on_demand("Lists that the contact is on, sorted by name. Requires the permission `list:read`.")
     async def lists(self, info: strawberry.Info) -> list[List]:
-        """Read together for all contacts of an answer."""
+        """Read together for all contacts of a response."""
         return await CONTACT_LISTS.of(info, key_of(self))
 
     @on_demand("Events of the contact, newest first.")
     async def events(self, info: strawberry.Info, first: First = None, after: After = None) -> ContactEventConnection:
-        """Read together for all contacts of an answer that ask for the same page."""
+        """Read together for all contacts of a response that ask for the same page."""
         return await CONTACT_EVENTS.of(info, key_of(self), page_request(first, None, after))
 
 

@@ -1,4 +1,4 @@
-"""Which contacts, and in which order."""
+"""Inputs that filter and sort lists of contacts."""
 
 from enum import Enum
 

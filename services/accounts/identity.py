@@ -95,8 +95,8 @@ class Identity:
 
     This spares each request of a busy client a read from Redis (and, for tokens of an external issuer, a signature
     check). A token stays valid for up to five seconds after its session was ended in another process; a session ended
-    in this process is removed at once, see `invalidate`. Changes made directly in the database are seen after up to a
-    minute, which is how long Redis caches a role, see `SessionCache`; `recheck` sees them at once.
+    in this process is removed immediately, see `invalidate`. Changes made directly in the database have effect after
+    up to a minute, for which Redis caches a role, see `SessionCache`; in `recheck` they have effect immediately.
     """
 
     def __init__(self, verifier: TokenVerifier, sessions: SessionCache) -> None:

@@ -40,7 +40,10 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedClaims:
-    """The claims of a verified token. `has_session` is false for tokens of an external issuer."""
+    """The claims of a verified token.
+
+    `has_session` is false for tokens of an external issuer: their `session_id` names no row of ours.
+    """
 
     user_id: UUID
     organization_id: UUID

@@ -42,7 +42,7 @@ class OpenSession:
 
 
 async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSession:
-    """Start a session of a user that expires after so many days."""
+    """Start a session of a user; it expires after the number of days."""
     session_id = new_id()
     await uow.execute(
         insert(UserSession).values(

@@ -26,7 +26,7 @@ _CustomFields = dict[str, object]
 
 
 class UncheckedFields(TypedDict, total=False):
-    """A contact's fields as given by a caller. A missing key leaves the field as it is; None empties it."""
+    """A contact's fields as the caller sent them. A missing key leaves the field unchanged; None clears it."""
 
     email: str | None
     first_name: str | None
@@ -37,7 +37,7 @@ class UncheckedFields(TypedDict, total=False):
 
 
 class CheckedFields(TypedDict, total=False):
-    """Valid fields, normalized. A key of `custom_fields` with None is to be removed."""
+    """Valid fields, normalized. A key of `custom_fields` whose value is None must be removed."""
 
     email: str
     email_norm: str
@@ -49,7 +49,7 @@ class CheckedFields(TypedDict, total=False):
 
 
 def check(unchecked: UncheckedFields, path: _Path) -> tuple[CheckedFields, list[NudgeError]]:
-    """The checked fields and all errors; with errors, the fields must not be used. `at` is the row's path."""
+    """The checked fields and all errors; with errors, the fields must not be used. `path` is the row's path."""
     fields: CheckedFields = {}
     errors: list[NudgeError] = []
 
@@ -124,7 +124,7 @@ def tags(values: Iterable[str], field: _Path) -> list[str]:
 
 
 def too_many_tags(field: _Path) -> InvalidInput:
-    """The error for the 101st tag."""
+    """The error for more than 100 tags."""
     return InvalidInput(f"A contact has at most {MAX_TAGS} tags.", field=field, code=ErrorCode.TOO_MANY)
 
 
@@ -158,7 +158,7 @@ def _custom_value(value: object, field: _Path) -> object:
 
 
 def _scalar(value: object, field: _Path) -> object:
-    """A text of at most 1,000 characters, a number that JavaScript can hold, true, false or null."""
+    """A string of at most 1,000 characters, a number that JavaScript can represent, true, false or null."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -187,7 +187,7 @@ def _require_size(values: _CustomFields, field: _Path) -> _CustomFields:
 
 
 def merge(stored: _CustomFields, changes: _CustomFields | None, field: _Path) -> _CustomFields:
-    """Custom fields after an update: given keys overwrite, a given null removes its key, None removes all."""
+    """Custom fields after an update: a change overwrites its key, null removes it; None as `changes` removes all."""
     if changes is None:
         return {}
     result = {key: value for key, value in {**stored, **changes}.items() if value is not None}

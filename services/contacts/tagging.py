@@ -1,4 +1,4 @@
-"""Tags of many contacts at once."""
+"""Tagging many contacts in one call."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,7 +22,7 @@ _TAGS: Final = ("input", "tags")
 async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> list[UUID]:
     """The ids without duplicates; locks the contacts until the transaction ends.
 
-    Raises `InvalidInput` for more than 1,000, and `NotFound` for the first that is no contact of the tenant.
+    Raises `InvalidInput` for more than 1,000, and `NotFound` for the first id that is not a contact of the tenant.
     """
     if len(contact_ids) > _MAX_CONTACTS:
         raise InvalidInput(

@@ -83,7 +83,7 @@ class CampaignSender:
                 batch = await self.send_batch(system_actor(slot.organization_id), slot.campaign_id)
             except Exception:
                 # A restart of the database, for example. The rows have the state of the batch; the campaign waits
-                # for the next sweep, so that it does not hold up the others.
+                # for the next sweep, so that it does not delay the others.
                 log.exception("batch failed; the next sweep retries", campaign_id=str(slot.campaign_id))
                 self.scheduler.remove(slot)
                 continue
@@ -202,7 +202,7 @@ class CampaignSender:
             return None
         if mail is not None and is_waiting_reason(mail.reason):
             async with self.work.begin(actor) as uow:
-                await set_waiting_reason(uow, campaign_id, mail.reason, waits=False)
+                await set_waiting_reason(uow, campaign_id, mail.reason, is_waiting=False)
         return mail
 
     async def wait_for_rate(self, requested: int) -> int:

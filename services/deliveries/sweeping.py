@@ -1,4 +1,4 @@
-"""Sweeps over campaigns: start due ones, expire leases, skip what is cancelled, finish what has nothing open.
+"""Sweeps over campaigns: start due ones, expire leases, skip cancelled deliveries, finish the campaigns.
 
 They do not depend on the worker that did the work before, which may have crashed.
 """
@@ -93,14 +93,14 @@ async def ensure_partitions(system: SystemScope) -> int:
 
 
 async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features: Features = ALL) -> OpenCounts:
-    """Start a campaign if due, expire leases, skip what is cancelled, finish it; returns what is still open.
+    """Start a campaign if due, expire leases, skip cancelled deliveries, finish it; returns the open counts.
 
     Where sending is off, a due campaign waits, and a campaign that cannot continue has the cause in `status_reason`.
     """
     sends = Feature.SENDING not in features.off
     async with work.begin(actor) as uow:
         before = await _read_open_counts(uow, campaign_id)
-        await set_waiting_reason(uow, campaign_id, before.reason, waits=before.needs_provider and not sends)
+        await set_waiting_reason(uow, campaign_id, before.reason, is_waiting=before.needs_provider and not sends)
         if before.status == CampaignStatus.SCHEDULED:
             if sends:
                 await start_due(uow, campaign_id)
@@ -122,7 +122,9 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
 async def clear_waiting_reason(work: Work, actor: Actor, campaign_id: UUID) -> None:
     """Remove the status reason that the campaign waits for a mail provider, as there is one now."""
     async with work.begin(actor) as uow:
-        await set_waiting_reason(uow, campaign_id, (await _read_open_counts(uow, campaign_id)).reason, waits=False)
+        await set_waiting_reason(
+            uow, campaign_id, (await _read_open_counts(uow, campaign_id)).reason, is_waiting=False
+        )
 
 
 async def _read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:

@@ -1,4 +1,4 @@
-"""The status reason of a campaign that waits because sending is switched off in the installation."""
+"""The status reason of a campaign that waits because sending is disabled in the installation."""
 
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from services.campaigns.lifecycle import with_sequence_increment
 
-SENDING_IS_OFF: Final = (
+SENDING_DISABLED_REASON: Final = (
     "Sending is disabled in this installation. The campaign continues when sending is enabled again."
 )
 _WAITING_STATUSES: Final = (
@@ -21,15 +21,15 @@ _WAITING_STATUSES: Final = (
 )
 
 
-async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | None, *, waits: bool) -> None:
-    """Append the sentence to the status reason of a campaign that waits, or remove it from one that does not.
+async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | None, *, is_waiting: bool) -> None:
+    """Append `SENDING_DISABLED_REASON` to the status reason of a waiting campaign, or remove it from any other.
 
-    `reason` is the status reason as the caller has read it; if it was changed meanwhile, it stays as it is.
+    `reason` is the status reason as the caller has read it; if it has changed since, it stays unchanged.
     """
-    if waits == is_waiting_reason(reason):
+    if is_waiting == is_waiting_reason(reason):
         return
-    others = (reason or "").removesuffix(SENDING_IS_OFF).rstrip()
-    new_reason = f"{others} {SENDING_IS_OFF}".lstrip() if waits else others or None
+    rest = (reason or "").removesuffix(SENDING_DISABLED_REASON).rstrip()
+    new_reason = f"{rest} {SENDING_DISABLED_REASON}".lstrip() if is_waiting else rest or None
     changed = (
         update(Campaign)
         .where(
@@ -47,5 +47,5 @@ async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | N
 
 
 def is_waiting_reason(reason: str | None) -> bool:
-    """Whether a status reason has the sentence that `set_waiting_reason` appends."""
-    return reason is not None and reason.endswith(SENDING_IS_OFF)
+    """Whether a status reason ends with `SENDING_DISABLED_REASON`."""
+    return reason is not None and reason.endswith(SENDING_DISABLED_REASON)

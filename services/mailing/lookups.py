@@ -12,7 +12,7 @@ from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
 
 MAX_LOOKUPS = 3
-"""After so many lookups that do not find it, spread over the grace period, a message counts as not sent."""
+"""Lookups, spread over the grace period, after which a message that none of them found counts as not sent."""
 _MAX_BATCHES_PER_ROUND = 100
 _ROUND_SECONDS = 20.0
 """After so long a round starts no further search, so that other campaigns get theirs."""

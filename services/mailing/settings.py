@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from core.configuration import Group
+from core.configuration import SettingsGroup
 
 
-class SendingSettings(Group):
+class SendingSettings(SettingsGroup):
     lease_seconds: float = Field(60.0, gt=0, description="Duration of a worker's lease on a batch, in seconds.")
     sweep_seconds: float = Field(5.0, gt=0, description="Seconds between two sweeps.")
     reconcile_grace_seconds: float = Field(

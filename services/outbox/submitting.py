@@ -1,4 +1,4 @@
-"""Claiming and submitting due messages in one transaction: unlike campaigns, composing them takes no time."""
+"""Claiming and submitting due messages in one transaction: composing them is fast, unlike those of campaigns."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ log = logger(__name__)
 
 
 class OutboxItem(NamedTuple):
-    """A message to compose: its kind, the id of what it is about, and the recipient."""
+    """A message to compose; `target_id` is the row that it is about, for example a sender."""
 
     id: UUID
     kind: OutboxKind
@@ -34,7 +34,7 @@ class OutboxItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedMail:
-    """The composed message."""
+    """Subject and content of a message, as it is sent."""
 
     subject: str
     text: str
@@ -42,7 +42,7 @@ class ComposedMail:
 
 
 Composer = Callable[[UnitOfWork, OutboxItem], Awaitable[ComposedMail | None]]
-"""Composes a message in the transaction that submits it; None when it is not needed any more."""
+"""Composes a message in the transaction that submits it; None when it is no longer needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +58,12 @@ class OutboxBatch:
 
 async def count_due(uow: UnitOfWork, limit: int) -> int:
     """Count the due messages of the organization, up to `limit`."""
-    due = select(OutboxMessage.id).where(*_is_due(uow.tenant.organization_id)).limit(limit).subquery()
+    due = select(OutboxMessage.id).where(*_due_conditions(uow.tenant.organization_id)).limit(limit).subquery()
     return int((await uow.rows(select(func.count()).select_from(due)))[0][0])
 
 
-def _is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """The condition on messages that are to be sent now."""
+def _due_conditions(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for a message that must be sent now."""
     return (
         OutboxMessage.organization_id == organization_id,
         OutboxMessage.status == OutboxStatus.PENDING,
@@ -76,7 +76,7 @@ async def submit(
 ) -> list[OutboxBatch] | None:
     """Submit at most `limit` due messages; returns those to hand to the provider after COMMIT, None when none is due.
 
-    A message that is not needed any more is cancelled, and an expired one fails.
+    A message that is no longer needed is cancelled, and an expired one fails.
     """
     deadline = since_boot() + lease_seconds
     rows = await uow.rows(
@@ -87,7 +87,7 @@ async def submit(
             OutboxMessage.email,
             (OutboxMessage.expires_at <= func.now()).label("is_expired"),
         )
-        .where(*_is_due(uow.tenant.organization_id))
+        .where(*_due_conditions(uow.tenant.organization_id))
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -100,14 +100,14 @@ async def submit(
         item = OutboxItem(row.id, OutboxKind(row.kind), row.target_id, row.email)
         mail = None if row.is_expired else await _compose(uow, composers, item)
         if mail is not None:
-            batch = batches.setdefault(item.kind, _empty(item.kind, deadline))
+            batch = batches.setdefault(item.kind, _empty_batch(item.kind, deadline))
             batch.messages.append(Message(str(item.id), item.email, mail.subject, mail.html, mail.text))
     for batch in batches.values():
         await _mark_submitting(uow, batch, lease_seconds)
     return list(batches.values())
 
 
-def _empty(kind: OutboxKind, deadline: float) -> OutboxBatch:
+def _empty_batch(kind: OutboxKind, deadline: float) -> OutboxBatch:
     return OutboxBatch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
 
 
@@ -119,7 +119,7 @@ async def _compose(
         async with savepoint(uow.connection):
             mail = await composers[item.kind](uow, item)
     except Exception:
-        # A message that cannot be composed must not hold up the organization's others.
+        # A message that cannot be composed must not delay the organization's other messages.
         log.exception("message not composed", outbox_id=str(item.id), kind=item.kind)
         await postpone(uow, OutboxMessage.id == item.id, "The message could not be composed.")
         return None
@@ -129,7 +129,7 @@ async def _compose(
 
 
 async def _mark_submitting(uow: UnitOfWork, batch: OutboxBatch, lease_seconds: float) -> None:
-    """From the commit on the messages may have been sent."""
+    """Mark messages as being submitted: after COMMIT they may have been sent."""
     await uow.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id.in_([UUID(message.delivery_id) for message in batch.messages]))
@@ -152,7 +152,7 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
 
 
 async def postpone(uow: UnitOfWork, condition: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
-    """Make messages pending again that were certainly not sent; due after a pause that grows with the attempts."""
+    """Make messages that were certainly not sent pending again, with exponential back-off."""
     delay = func.greatest(at_least, backoff.delay(_BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)

@@ -14,10 +14,10 @@ from services.rendering.templates import CompiledTemplate
 from services.rendering.variables import CUSTOM_FIELDS, KNOWN, is_known
 
 _NO_LINK: Final = "The {part} has no unsubscribe link ({{{{ unsubscribeUrl }}}}), so a footer with one is added."
-_NONE_SEES: Final = (
+_LINK_NOT_VISIBLE: Final = (
     "The {part} mentions {{{{ unsubscribeUrl }}}}, but readers see no link to it, so a footer with one is added."
 )
-_SOME_LACK: Final = (
+_LINK_DEPENDS_ON_CONDITION: Final = (
     "Some recipients see no unsubscribe link in the {part}, because {{{{ unsubscribeUrl }}}} depends on a condition: "
     "they get a footer with one."
 )
@@ -25,14 +25,14 @@ _NOT_A_NUMBER: Final = (
     "{path} is a text for some contacts. They would get no message, because it is compared with a number. "
     "Convert it with {{% assign number = {path} | plus: 0 %}} and compare `number`."
 )
-_TEXTS: Final = frozenset(
+_TEXT_VARIABLES: Final = frozenset(
     {"contact.firstName", "contact.lastName", "contact.email", "organization.name", "campaign.name"}
 )
 _PROBE: Final = "https://unsubscribe.invalid/0"
 _SAMPLE_VALUES: Final = ("Ada", 7, ["vip"])
-_CLIPPED_AT: Final = 102 * 1024
+_GMAIL_CLIPS_ABOVE_BYTES: Final = 102 * 1024
 _MAX_VARIABLES: Final = 20
-_STRIPPED: Final = {
+_REMOVED_ELEMENTS: Final = {
     "script": re.compile(r"<script\b", re.IGNORECASE),
     "form": re.compile(r"<form\b", re.IGNORECASE),
     "iframe": re.compile(r"<iframe\b", re.IGNORECASE),
@@ -61,7 +61,7 @@ def check_content(
         *_numbers(message, text_fields),
         *_footers(message),
         *_size(message.html),
-        *_stripped(html_content),
+        *_removed_elements(html_content),
     ]
 
 
@@ -83,7 +83,7 @@ def _variables(message: MessageTemplate, custom_fields: frozenset[str] | None) -
 
 
 def _numbers(message: MessageTemplate, text_fields: frozenset[str]) -> list[str]:
-    texts = {*_TEXTS, *(CUSTOM_FIELDS + name for name in text_fields)}
+    texts = {*_TEXT_VARIABLES, *(CUSTOM_FIELDS + name for name in text_fields)}
     return [_NOT_A_NUMBER.format(path=path) for path in sorted(message.numbers & texts)]
 
 
@@ -103,8 +103,8 @@ def _footer(part: str, template: CompiledTemplate, link: LinkVisibility) -> list
     if UNSUBSCRIBE not in template.variables:
         return [_NO_LINK.format(part=part)]
     if link is LinkVisibility.NEVER:
-        return [_NONE_SEES.format(part=part)]
-    return [_SOME_LACK.format(part=part)] if link is LinkVisibility.SOMETIMES else []
+        return [_LINK_NOT_VISIBLE.format(part=part)]
+    return [_LINK_DEPENDS_ON_CONDITION.format(part=part)] if link is LinkVisibility.SOMETIMES else []
 
 
 def _link(template: CompiledTemplate, shows: Callable[[str], bool]) -> LinkVisibility:
@@ -123,30 +123,32 @@ def _rendered_samples(template: CompiledTemplate) -> Iterator[str]:
 
 
 def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
-    """No values at all, and each kind of value for all variables of the template."""
+    """One sample without values, then one for each kind of value, in which every variable has it."""
     yield {}
     for value in _SAMPLE_VALUES:
         sample: dict[str, object] = {}
         for path in sorted(variables):
-            place = sample
+            parent = sample
             *parents, last = path.split(".")
             for name in parents:
-                inner = place.setdefault(name, {})
-                place = inner if isinstance(inner, dict) else {}
-            place[last] = value
+                child = parent.setdefault(name, {})
+                parent = child if isinstance(child, dict) else {}
+            parent[last] = value
         yield sample
 
 
 def _size(html: CompiledTemplate) -> list[str]:
     size = len(html.source.encode())
-    if size <= _CLIPPED_AT:
+    if size <= _GMAIL_CLIPS_ABOVE_BYTES:
         return []
     return [f"The HTML has {size // 1024} KB; Gmail clips a message after 102 KB."]
 
 
-def _stripped(html: str) -> list[str]:
+def _removed_elements(html: str) -> list[str]:
     warnings = [
-        f"Mail clients remove <{name}> elements." for name, pattern in _STRIPPED.items() if pattern.search(html)
+        f"Mail clients remove <{name}> elements."
+        for name, pattern in _REMOVED_ELEMENTS.items()
+        if pattern.search(html)
     ]
     if _JAVASCRIPT_LINK.search(html) or _EVENT_HANDLER.search(html):
         warnings.append("Mail clients remove JavaScript from links and attributes.")

@@ -40,7 +40,7 @@ class TokenInvalid(InvalidInput):
 
 
 class ConfirmationRequest(NamedTuple):
-    """The address to confirm, and who has asked for it."""
+    """The address to confirm, and the user who requested the confirmation."""
 
     email: str
     organization_name: str

@@ -25,7 +25,7 @@ class NewStatus(NamedTuple):
 def new_status(organization_id: UUID, email_norm: ColumnElement[str], requested: ColumnElement[str]) -> NewStatus:
     """The requested status, or that of the address's suppression.
 
-    A new contact whose address has bounced is subscribed nevertheless, for when the address is reactivated.
+    `subscribed_at` is also set if the address has bounced: the contact is subscribed once it is reactivated.
     """
     suppression = main_suppression(organization_id, email_norm)
     statuses = {str(reason): str(status) for reason, status in STATUS_OF.items()}
@@ -46,5 +46,5 @@ async def status_at_new_address(
     suppression = await read_main_suppression(reads, email_norm)
     if suppression is None or not has_precedence(new_status := STATUS_OF[suppression.reason], status):
         return {}
-    unsubscribes = new_status is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
-    return {"status": str(new_status), **({"unsubscribed_at": suppression.at} if unsubscribes else {})}
+    sets_time = new_status is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
+    return {"status": str(new_status), **({"unsubscribed_at": suppression.at} if sets_time else {})}

@@ -1,4 +1,4 @@
-"""Applying the events of the inbox: in batches, each once, in any order. A bad event does not hold up the others."""
+"""Applying the events of the inbox: in batches, each once, in any order. A bad event does not delay the others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +81,7 @@ async def _apply_each(work: Work, actor: Actor, providers: _Providers) -> int:
             async with work.begin(actor) as uow:
                 await apply(uow, await _lock_due_events(uow, 1, inbox_id), providers)
         except Exception as error:
-            # Also after a statement timeout: one event must not hold up the others.
+            # Also after a statement timeout: one event must not delay the others.
             log.exception("event not applied", inbox_id=str(inbox_id))
             async with work.begin(actor) as uow:
                 await _record_failure(uow, inbox_id, error)

@@ -24,7 +24,7 @@ from services.campaigns import drafting
 from services.campaigns.lifecycle import move
 from services.campaigns.watching import watch_progress
 from services.deliveries.sweeping import advance_campaign
-from services.deliveries.waiting import SENDING_IS_OFF
+from services.deliveries.waiting import SENDING_DISABLED_REASON
 from services.features import Feature, Features
 from tests import factories
 from tests.campaigns.calls import gid
@@ -228,7 +228,10 @@ async def test_the_progress_shows_that_sending_is_switched_off(api_server: Serve
     ):
         last = await anext(stream)
         assert last["statusReason"] is None
-        for off, reason in ((Features(off=frozenset({Feature.SENDING})), SENDING_IS_OFF), (Features(), None)):
+        for off, reason in (
+            (Features(off=frozenset({Feature.SENDING})), SENDING_DISABLED_REASON),
+            (Features(), None),
+        ):
             await advance_campaign(runtime.work, owner, campaign_id, off)
             async with asyncio.timeout(WAIT_SECONDS):
                 message = await anext(stream)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from core.configuration import SettingsInvalid
+from core.configuration import InvalidSettings
 from core.errors import Unauthenticated
 from core.ids import new_id
 from core.security import AccessTokens, Signer, new_signing_key
@@ -64,7 +64,7 @@ def test_a_token_that_lacks_or_changes_a_claim_is_refused(changes: dict[str, obj
 def test_the_signing_key_is_a_p256_key(key: EllipticCurvePrivateKey | RSAPrivateKey | None) -> None:
     """Any other key is an invalid setting; the error names the variable."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode() if key else "nonsense"
-    with pytest.raises(SettingsInvalid, match=r"^NUDGE_AUTH__SIGNING_KEY: "):
+    with pytest.raises(InvalidSettings, match=r"^NUDGE_AUTH__SIGNING_KEY: "):
         AccessTokens(pem, audience="here", lifetime_seconds=1)
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy import update
 
 from core.access.actor import Actor
-from core.configuration import SettingsInvalid
+from core.configuration import InvalidSettings
 from core.database.clock import now_plus
 from core.ids import new_id
 from core.server_settings import DatabaseSettings
@@ -160,6 +160,6 @@ def test_a_worker_requires_a_minimum_pool_size(settings: Settings) -> None:
     with pytest.raises(ValidationError):
         DatabaseSettings(pool_size=1)
     small = settings.model_copy(update={"database": settings.database.model_copy(update={"pool_size": 4})})
-    with pytest.raises(SettingsInvalid, match="NUDGE_DATABASE__POOL_SIZE: must be at least 5"):
+    with pytest.raises(InvalidSettings, match="NUDGE_DATABASE__POOL_SIZE: must be at least 5"):
         require(small)
     require(small.model_copy(update={"sending": small.sending.model_copy(update={"concurrent_batches": 2})}))

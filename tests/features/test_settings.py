@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from core.configuration import Environment, SettingsInvalid
+from core.configuration import Environment, InvalidSettings
 from integrations.language_settings import LLMSettings
 from integrations.postmark.settings import PostmarkSettings
 from services.features import Feature
@@ -59,7 +59,7 @@ def postmark(**changes: object) -> dict[str, object]:
 def test_an_incomplete_vendor_is_an_error(servers: Servers, groups: dict[str, object], missing: str) -> None:
     """The error lists the missing settings, and how to run without the vendor."""
     usual = {"postmark": PostmarkSettings(**postmark(sender="n@example.org"))}
-    with pytest.raises(SettingsInvalid, match=f"^Missing: .*{missing}.*leave out .* to run without") as raised:
+    with pytest.raises(InvalidSettings, match=f"^Missing: .*{missing}.*leave out .* to run without") as raised:
         require(production(servers, **{**usual, **groups}))
     assert "a-token" not in str(raised.value)
 
@@ -69,7 +69,7 @@ def test_required_settings_of_every_process(servers: Servers) -> None:
     found = production(servers)
     for group, name in (("database", "url"), ("redis", "url"), ("auth", "signing_key"), ("security", "secret_key")):
         changed = found.model_copy(update={group: getattr(found, group).model_copy(update={name: None})})
-        with pytest.raises(SettingsInvalid, match=f"NUDGE_{group.upper()}__{name.upper()}"):
+        with pytest.raises(InvalidSettings, match=f"NUDGE_{group.upper()}__{name.upper()}"):
             require(changed)
-    with pytest.raises(SettingsInvalid, match="NUDGE_API__PUBLIC_URL"):
+    with pytest.raises(InvalidSettings, match="NUDGE_API__PUBLIC_URL"):
         require(found.model_copy(update={"api": found.api.model_copy(update={"public_url": None})}))

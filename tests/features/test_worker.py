@@ -23,7 +23,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from models.outbox import OutboxStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
-from services.deliveries.waiting import SENDING_IS_OFF, set_waiting_reason
+from services.deliveries.waiting import SENDING_DISABLED_REASON, set_waiting_reason
 from services.features import Feature, Features
 from services.outbox.work import ReconcileOutbox, SendOutbox
 from tests import factories
@@ -76,8 +76,8 @@ async def test_campaigns_wait_with_a_reason(off: Runtime) -> None:
     other, _, live = await sending(off, 3)
 
     async def waits() -> bool:
-        return await status_of(off, owner, scheduled) == (CampaignStatus.SCHEDULED, SENDING_IS_OFF) and (
-            await status_of(off, other, live) == (CampaignStatus.SENDING, SENDING_IS_OFF)
+        return await status_of(off, owner, scheduled) == (CampaignStatus.SCHEDULED, SENDING_DISABLED_REASON) and (
+            await status_of(off, other, live) == (CampaignStatus.SENDING, SENDING_DISABLED_REASON)
         )
 
     async with worker(off):
@@ -99,7 +99,7 @@ async def test_reason_is_removed_when_sending_is_on(off: Runtime) -> None:
     """When there is a provider, the reason is removed, even while that provider rejects every message."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
-        await uow.execute(update(Campaign).values(status_reason=SENDING_IS_OFF))
+        await uow.execute(update(Campaign).values(status_reason=SENDING_DISABLED_REASON))
     refusing = RecordingMailer(lambda *_: NotSent(reason="429"))
     async with worker(on(off, refusing)):
 
@@ -117,7 +117,7 @@ async def test_reason_of_a_user_is_unchanged(off: Runtime) -> None:
     other, _, second = await sending(off, 1)
 
     async def waits() -> bool:
-        return (await status_of(off, other, second))[1] == SENDING_IS_OFF
+        return (await status_of(off, other, second))[1] == SENDING_DISABLED_REASON
 
     async with worker(off):
         await until(waits)
@@ -140,7 +140,7 @@ async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: Ca
         await move(uow, live, status, reason=reason)
 
     async def waits() -> bool:
-        return await status_of(off, owner, live) == (status, f"{reason} {SENDING_IS_OFF}")
+        return await status_of(off, owner, live) == (status, f"{reason} {SENDING_DISABLED_REASON}")
 
     async with worker(off):
         await until(waits)
@@ -157,8 +157,8 @@ async def test_concurrent_reason_is_not_overwritten(off: Runtime) -> None:
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
         await uow.execute(update(Campaign).values(status_reason="Check this."))
-        await set_waiting_reason(uow, live, None, waits=True)
-        await set_waiting_reason(uow, live, SENDING_IS_OFF, waits=False)
+        await set_waiting_reason(uow, live, None, is_waiting=True)
+        await set_waiting_reason(uow, live, SENDING_DISABLED_REASON, is_waiting=False)
     assert await status_of(off, owner, live) == (CampaignStatus.SENDING, "Check this.")
 
 

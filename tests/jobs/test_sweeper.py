@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from core.configuration import SettingsInvalid
+from core.configuration import InvalidSettings
 from core.database.scopes import SystemScope
 from core.ids import new_id
 from core.queue import Job
@@ -249,7 +249,7 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
     )
     require(settings)
     too_small = settings.database.model_copy(update={"pool_size": CONCURRENT_SWEEPS})
-    with pytest.raises(SettingsInvalid):
+    with pytest.raises(InvalidSettings):
         require(settings.model_copy(update={"database": too_small}))
     running_sweeps, started, done = 0, 0, list[int]()
 

@@ -4,14 +4,20 @@ import base64
 
 import pytest
 
-from core.redaction import Redaction, basic
+from core.redaction import Redaction, basic_authorization
 from core.security import new_signing_key
 from settings import Settings
 from tests.effort import cpu_limit
 
 KEY = new_signing_key()
 REDACTION = Redaction(
-    ["a-known-secret", "postgresql://app:pass%2Fword@db/x", KEY, basic("postmark", "hook-password"), "ab"]
+    [
+        "a-known-secret",
+        "postgresql://app:pass%2Fword@db/x",
+        KEY,
+        basic_authorization("postmark", "hook-password"),
+        "ab",
+    ]
 )
 
 
@@ -47,7 +53,7 @@ def test_keys_and_headers() -> None:
 
 def test_webhook_header_is_a_secret(settings: Settings) -> None:
     """The credentials of the provider's webhooks are recognized without the word `Basic` before them."""
-    credentials = basic("postmark", "test-webhook-password")
+    credentials = basic_authorization("postmark", "test-webhook-password")
     assert Redaction(settings.secrets)(f"tried {credentials}") == "tried [secret]"
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.engine import make_url
 
 from core import urls
 from core.access.settings import AuthSettings
-from core.configuration import Environment, SettingsInvalid
+from core.configuration import Environment, InvalidSettings
 from settings import Settings, load, require
 from tests.conftest import Servers, settings_for
 
@@ -119,7 +119,7 @@ def test_public_urls(servers: Servers, given: str, accepted: str) -> None:
 )
 def test_public_urls_that_are_refused(servers: Servers, given: str, message: str) -> None:
     """URLs that would make links in e-mail insecure, broken or wrong; the message names the variable."""
-    with pytest.raises(SettingsInvalid, match=f"NUDGE_API__PUBLIC_URL: .*{message}"):
+    with pytest.raises(InvalidSettings, match=f"NUDGE_API__PUBLIC_URL: .*{message}"):
         require(production(servers, given))
 
 

@@ -47,7 +47,7 @@ class PreparedOperation:
     """One operation of a document, ready to run.
 
     `protected_field` is its first root field when every root field needs an authenticated caller, else None.
-    `max_cost` is the most that it can cost, None where that depends on variables.
+    `max_cost` is its maximum cost, None if that depends on variables.
     """
 
     document: DocumentNode

@@ -175,7 +175,7 @@ def _items_are_non_null(type_: GraphQLOutputType) -> bool:
 
 
 def _leaf_cost(owner: GraphQLNamedType, name: str) -> int:
-    """What a field without a selection set costs: nothing, unless it declares a cost."""
+    """The cost of a field without a selection set: 0, unless it declares a cost."""
     if not isinstance(owner, GraphQLObjectType | GraphQLInterfaceType) or name not in owner.fields:
         return 0
     return declared_cost(owner.fields[name])

@@ -96,7 +96,7 @@ class CostNode:
         object.__setattr__(self, "object_cost", cost)
 
     def requested(self, variables: Variables) -> int:
-        """The most that the field can cost."""
+        """The maximum cost of the field."""
         items = self.size.resolve(variables) if self.size else 1
         if not self.is_paged:
             return self.own_cost + items * (self.weight + sum(child.requested(variables) for child in self.children))
@@ -123,13 +123,13 @@ class CostNode:
 
     @property
     def has_variable_size(self) -> bool:
-        """Whether the most that the field can cost depends on variables."""
+        """Whether the maximum cost of the field depends on variables."""
         sized = self.size is not None and any(value.variable is not None for value in self.size.values)
         return sized or any(child.has_variable_size for child in self.children)
 
 
 def requested(nodes: Sequence[CostNode], variables: Variables) -> int:
-    """The most that an operation can cost, except for lists of unknown length; at least 1."""
+    """The maximum cost of an operation, except for lists of unknown length; at least 1."""
     return max(1, sum(node.requested(variables) for node in nodes))
 
 

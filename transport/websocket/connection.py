@@ -294,7 +294,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self._send_error(operation, [masked])
 
     async def cleanup_operation(self, operation_id: str) -> None:
-        """Cancel an operation; its id can be used again at once."""
+        """Cancel an operation; its id can be reused immediately."""
         operation = self.operations.pop(operation_id, None)
         if operation is not None and operation.task is not None:
             self.cancelled_tasks.add(operation.task)

@@ -25,7 +25,7 @@ log = logger(__name__)
 
 
 class MonitoredConnection(Protocol):
-    """The connection that is monitored."""
+    """What the monitor needs of a connection."""
 
     async def close(self, code: int, reason: str) -> None:
         """Close it with a code and a reason for the client."""
@@ -83,13 +83,13 @@ class ConnectionMonitor:
         except HubClosed:
             return  # the server is shutting down, and closes the sockets itself
         except BaseException:
-            self.recheck_at = 0.0  # announcements before the next run are missed
+            self.recheck_at = 0.0  # signals before the next run are missed
             raise
 
     async def run_due_checks(self) -> bool:
         """Run the checks that are due; true when one of them closed the connection."""
         if since_boot() >= self.expires_at and self.renewal is not None:
-            # The renewal began in time: wait for its result. It can't be prolonged, as a second renewal is refused.
+            # The renewal began in time: wait for its result. A second renewal is refused, so this is the only wait.
             await asyncio.wait([self.renewal], timeout=self.limits.init_timeout_seconds)
         now = since_boot()
         if now >= self.expires_at:
@@ -117,8 +117,8 @@ class ConnectionMonitor:
         try:
             current = await self.identity.recheck(token)
         except Unauthenticated as refusal:
-            return str(refusal) if token == self.token else None  # it was renewed meanwhile, with a check of its own
-        except Exception as error:  # noqa: BLE001 - the token is valid: an outage closes no socket
+            return str(refusal) if token == self.token else None  # a renewal has verified a new token since
+        except Exception as error:  # noqa: BLE001 - an outage must not close a connection whose token is valid
             log.warning("a websocket's rights could not be rechecked", error=describe_error(error))
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:

@@ -215,7 +215,7 @@ def base64_decode(value: object) -> str:
     try:
         return _decoded(base64.b64decode(text_of(value), validate=True), "base64_decode")
     except (binascii.Error, ValueError) as error:
-        raise ValueProblem("base64_decode is given what is no base64") from error
+        raise ValueProblem("base64_decode needs base64") from error
 
 
 def base64_url_safe_decode(value: object) -> str:
@@ -226,14 +226,14 @@ def base64_url_safe_decode(value: object) -> str:
             base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True), "base64_url_safe_decode"
         )
     except (binascii.Error, ValueError) as error:
-        raise ValueProblem("base64_url_safe_decode is given what is no base64") from error
+        raise ValueProblem("base64_url_safe_decode needs URL-safe base64") from error
 
 
 def _decoded(data: bytes, name: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueProblem(f"{name} gives what is no text") from error
+        raise ValueProblem(f"the result of {name} is not text") from error
 
 
 def size(value: object) -> int:
