@@ -146,10 +146,10 @@ def create_roles(
     admin_url = reveal(database.admin_url) or ask_for_admin_url()
     target = provisioning.wanted(app_url=reveal(database.url), migrator_url=reveal(database.migrator_url))
     with operator_errors(variable("database", "admin_url"), admin_url):
-        done = asyncio.run(provisioning.run(admin_url, target, renew=new_passwords))
-    for line in done.report:
+        result = asyncio.run(provisioning.run(admin_url, target, renew=new_passwords))
+    for line in result.report:
         typer.echo(line, err=True)
-    for path, url in done.urls.items():
+    for path, url in result.urls.items():
         typer.echo(f"{variable('database', path)}='{url}'")  # quoted: a shell reads it too
 
 

@@ -219,9 +219,9 @@ def _require_vendor(settings: Settings, feature: Feature) -> None:
     if feature is Feature.SENDING and settings.production and "sender" not in settings.postmark.model_fields_set:
         missing.append(variable("postmark", "sender"))
     if missing:
-        theirs = ", ".join(variable(*path) for path in vendor.theirs)
+        names = ", ".join(variable(*path) for path in vendor.theirs)
         raise InvalidSettings(
-            f"Missing: {', '.join(missing)}. Set it, or leave out {theirs} as well to run without {feature}."
+            f"Missing: {', '.join(missing)}. Set it, or leave out {names} as well to run without {feature}."
         )
 
 

@@ -57,19 +57,19 @@ class Cleaner:
     def feed(self, text: str) -> str:
         """Clean the next piece."""
         parts: list[str] = []
-        at = 0
+        position = 0
         for match in self.invisible.finditer(text):
-            if match.start() > at:
+            if match.start() > position:
                 self._note(text[match.start() - 1])
-            parts.append(text[at : match.start()])
-            at = match.end()
+            parts.append(text[position : match.start()])
+            position = match.end()
             char = match.group()
             if self._is_needed(char) or (self.allowed and self.allowed.match(char)):
                 self._note(char)
                 parts.append(char)
-        if at < len(text):
+        if position < len(text):
             self._note(text[-1])
-        parts.append(text[at:])
+        parts.append(text[position:])
         return "".join(parts)
 
     def _note(self, char: str) -> None:

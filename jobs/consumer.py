@@ -128,9 +128,9 @@ async def close(consumer: ArqWorker, running: asyncio.Task[Any]) -> None:
         await _stop_tasks([running])
 
 
-async def _stop_tasks(which: Collection[asyncio.Task[Any]]) -> None:
+async def _stop_tasks(tasks_to_stop: Collection[asyncio.Task[Any]]) -> None:
     """Wait a second for tasks to end, then cancel them; their exceptions are ignored."""
-    tasks = list(which)
+    tasks = list(tasks_to_stop)
     try:
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class EdgeRow(NamedTuple):
-    """The row of an edge."""
+    """An edge of a connection, with the row of its node."""
 
     cursor: str | None
     node: object

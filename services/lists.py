@@ -26,7 +26,7 @@ _MAX_DESCRIPTION: Final = 1_000
 
 
 class ListRow(NamedTuple):
-    """A list."""
+    """A contact list, without its members."""
 
     id: UUID
     name: str

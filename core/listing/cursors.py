@@ -113,7 +113,7 @@ def _encode_together(packed: Sequence[bytes]) -> list[str]:
     """Encode all cursors in one call: without padding, base64 of the whole is base64 of the parts."""
     encoded = urlsafe_b64encode(b"".join(packed)).decode("ascii")
     step = len(encoded) // len(packed)
-    return [encoded[at : at + step] for at in range(0, len(encoded), step)]
+    return [encoded[start : start + step] for start in range(0, len(encoded), step)]
 
 
 def decode_cursor(keys: Keys[K], tag: bytes, cursor: str) -> tuple[K, UUID]:

@@ -59,7 +59,7 @@ def unsupported(kind: object, value: object) -> TypeError:
 
 @dataclass(frozen=True, slots=True)
 class EnumField:
-    """An enum."""
+    """A column with the values of an enum, which the GraphQL schema has validated."""
 
     column: ColumnOf
     enum: type[StrEnum]
@@ -128,7 +128,7 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class TimeField:
-    """A time."""
+    """A column with a point in time; conditions are ranges."""
 
     column: ColumnOf
 

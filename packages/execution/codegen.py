@@ -110,12 +110,12 @@ def _generate_field(compilation: "Compilation", field: Field, variable: str, rea
     if field_source.kind == "typename":
         return []
     position = compilation.constant("X", Position(field, field.type, completer(compilation, field, field.type)))
-    at = f"(path, {field.key!r}, {field.parent.name!r})"
-    read, before = _generate_read(compilation, field, field_source, variable, at, reader)
+    path = f"(path, {field.key!r}, {field.parent.name!r})"
+    read, before = _generate_read(compilation, field, field_source, variable, path, reader)
     return [
         "try:",
         *_indented(read),
-        *_indented(_generate_value(compilation, field.type, ValueSlot(field, variable, position, at, before))),
+        *_indented(_generate_value(compilation, field.type, ValueSlot(field, variable, position, path, before))),
         "except Exception as error:",
         f"    {variable} = fail(run, {position}, path, error)",
     ]
@@ -126,7 +126,7 @@ def _generate_read(
     field: Field,
     field_source: FieldSource,
     variable: str,
-    at: str,
+    path: str,
     reader: RowReader | None,
 ) -> tuple[Lines, Lines]:
     """The lines that read the field into the variable, and those that run before a value is settled."""
@@ -137,20 +137,20 @@ def _generate_read(
     if field_source.kind == "property":
         name = repr(field_source.name)
         lookup = f"source.get({name}) if type(source) is dict else read_property(source, {name})"
-        call = f"{variable} = {variable}(run.info({compilation.constant('F', field)}, {at}))"
+        call = f"{variable} = {variable}(run.info({compilation.constant('F', field)}, {path}))"
         return [f"{variable} = {lookup}"], [f"if callable({variable}):", f"    {call}"]
     if field_source.kind == "method":
         return [f"{variable} = {compilation.constant('M', field_source.call)}(source)"], []
     f = compilation.constant("F", field)
     function = "run.field_resolver" if field_source.call is None else compilation.constant("M", field_source.call)
     if field.constant_arguments is None:
-        return [f"info = run.info({f}, {at})", f"{variable} = {function}(source, info, **run.arguments({f}))"], []
+        return [f"info = run.info({f}, {path})", f"{variable} = {function}(source, info, **run.arguments({f}))"], []
     arguments = f", **{compilation.constant('A', field.constant_arguments)}" if field.constant_arguments else ""
-    return [f"{variable} = {function}(source, run.info({f}, {at}){arguments})"], []
+    return [f"{variable} = {function}(source, run.info({f}, {path}){arguments})"], []
 
 
 def _generate_attribute_read(compilation: "Compilation", name: str, variable: str) -> Lines:
-    """Read an attribute."""
+    """The line that reads an attribute of the source, also for a name that is not an identifier."""
     if name.isascii() and name.isidentifier() and not iskeyword(name):
         return [f"{variable} = source.{name}"]
     return [f"{variable} = getattr(source, {compilation.constant('K', name)})"]
@@ -176,12 +176,12 @@ class ValueSlot:
     slow = "slow"
 
     def __init__(
-        self, field: Field, variable: str, position: str, at: str, before: Lines, *, item: bool = False
+        self, field: Field, variable: str, position: str, path: str, before: Lines, *, item: bool = False
     ) -> None:
         self.field = field
         self.variable = variable
         self.position = position
-        self.at = at
+        self.path = path
         self.before = before
         self.item = item
 
@@ -209,40 +209,42 @@ class ValueSlot:
         ]
 
 
-def _generate_value(compilation: "Compilation", type_: GraphQLOutputType, at: ValueSlot) -> Lines:
+def _generate_value(compilation: "Compilation", type_: GraphQLOutputType, slot: ValueSlot) -> Lines:
     """Complete the variable: values of the common types here, all others by `settle`."""
     nullable = not is_non_null_type(type_)
     named: Any = get_nullable_type(type_)
     if isinstance(named, GraphQLList):
-        _, name = compilation.list_function(at.field, named)
+        _, name = compilation.list_function(slot.field, named)
         return [
-            f"if type({at.variable}) is list or type({at.variable}) is tuple:",
-            *at.complete_lines(f"{name}(run, {at.at}, {at.variable})"),
-            *at.else_lines(nullable=nullable),
+            f"if type({slot.variable}) is list or type({slot.variable}) is tuple:",
+            *slot.complete_lines(f"{name}(run, {slot.path}, {slot.variable})"),
+            *slot.else_lines(nullable=nullable),
         ]
     if is_object_type(named):
         return _generate_object_value(
-            compilation, at, compilation.object_plan(named, at.field.details), nullable=nullable
+            compilation, slot, compilation.object_plan(named, slot.field.details), nullable=nullable
         )
-    lines = generate_leaf(compilation, named, at, nullable=nullable)
-    return lines or [f"if {at.variable} is not None:" if nullable else "if True:", *at.settle_lines()]
+    lines = generate_leaf(compilation, named, slot, nullable=nullable)
+    return lines or [f"if {slot.variable} is not None:" if nullable else "if True:", *slot.settle_lines()]
 
 
-def _generate_object_value(compilation: "Compilation", at: ValueSlot, plan: "ObjectPlan", *, nullable: bool) -> Lines:
+def _generate_object_value(
+    compilation: "Compilation", slot: ValueSlot, plan: "ObjectPlan", *, nullable: bool
+) -> Lines:
     """Pass an object of a known class, or a row, to its function."""
-    test = f"type({at.variable}) in {compilation.constant('P', plan.known_classes)}"
+    test = f"type({slot.variable}) in {compilation.constant('P', plan.known_classes)}"
     if plan.checks_cast:
-        test += f" and not hasattr({at.variable}, {CAST!r})"
+        test += f" and not hasattr({slot.variable}, {CAST!r})"
     lines: Lines = []
     for index, reader in enumerate(plan.row_readers):
         word = "elif" if lines else "if"
-        lines += [f"{word} type({at.variable}) is {compilation.constant('R', reader.row)}:"]
-        lines += at.complete_lines(f"{plan.name}_row{index}(run, {at.variable}, {at.at})")
+        lines += [f"{word} type({slot.variable}) is {compilation.constant('R', reader.row)}:"]
+        lines += slot.complete_lines(f"{plan.name}_row{index}(run, {slot.variable}, {slot.path})")
     return [
         *lines,
         f"{'elif' if lines else 'if'} {test}:",
-        *at.complete_lines(f"{plan.name}{'_object' if lines else ''}(run, {at.variable}, {at.at})"),
-        *at.else_lines(nullable=nullable),
+        *slot.complete_lines(f"{plan.name}{'_object' if lines else ''}(run, {slot.variable}, {slot.path})"),
+        *slot.else_lines(nullable=nullable),
     ]
 
 

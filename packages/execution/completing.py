@@ -234,8 +234,8 @@ def execute_by_graphql_core(plan: "ObjectPlan", details: FieldDetailsList) -> An
     """A function with the signature of compiled code that executes a selection by graphql-core."""
 
     def execute(run: PlanRun, value: Any, path: ThinPath | None) -> Any:
-        at = core_path(path)
-        assert at is not None  # noqa: S101 - the root is always compiled
-        return run.collect_and_execute_subfields(plan.type, details, at, value, None)
+        linked_path = core_path(path)
+        assert linked_path is not None  # noqa: S101 - the root is always compiled
+        return run.collect_and_execute_subfields(plan.type, details, linked_path, value, None)
 
     return execute

@@ -39,24 +39,26 @@ BUILT_IN_TESTS = {
 BUILT_IN_COERCIONS = {type_: type_.coerce_output_value for type_ in BUILT_IN_TESTS}
 
 
-def generate_leaf(compilation: "Compilation", type_: Any, at: "ValueSlot", *, nullable: bool) -> list[str]:
+def generate_leaf(compilation: "Compilation", type_: Any, slot: "ValueSlot", *, nullable: bool) -> list[str]:
     """Complete a leaf in the variable; no lines where only graphql-core's completion is correct."""
     if type_ in BUILT_IN_TESTS and type_.coerce_output_value is BUILT_IN_COERCIONS[type_]:
-        test = BUILT_IN_TESTS[type_].format(at.variable)
-        test = f"{at.variable} is None or {test}" if nullable else test
-        return [f"if not ({test}):", *at.settle_lines()]
+        test = BUILT_IN_TESTS[type_].format(slot.variable)
+        test = f"{slot.variable} is None or {test}" if nullable else test
+        return [f"if not ({test}):", *slot.settle_lines()]
     if isinstance(type_, GraphQLEnumType):
-        return _generate_enum(compilation, type_, at, at.else_lines(nullable=nullable))
+        return _generate_enum(compilation, type_, slot, slot.else_lines(nullable=nullable))
     if isinstance(type_, GraphQLScalarType):
-        return _generate_scalar(compilation, type_, at, at.else_lines(nullable=nullable))
+        return _generate_scalar(compilation, type_, slot, slot.else_lines(nullable=nullable))
     return []
 
 
-def _generate_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "ValueSlot", rest: list[str]) -> list[str]:
+def _generate_enum(
+    compilation: "Compilation", type_: GraphQLEnumType, slot: "ValueSlot", rest: list[str]
+) -> list[str]:
     """Complete an enum: members of a Python enum are found by identity, strings by equality."""
     by_identity, by_text, members = enum_names(type_)
     compilation.references += members
-    v = at.variable
+    v = slot.variable
     lines: list[str] = []
     if by_identity:
         find = compilation.constant("E", by_identity.get)
@@ -90,21 +92,21 @@ def enum_names(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], 
 
 
 def _generate_scalar(
-    compilation: "Compilation", type_: GraphQLScalarType, at: "ValueSlot", rest: list[str]
+    compilation: "Compilation", type_: GraphQLScalarType, slot: "ValueSlot", rest: list[str]
 ) -> list[str]:
     """Complete a custom scalar: call its coercion for a plain value, and check a result that is not a JSON type.
 
     Values of its native class are not coerced (times only in UTC, for which encoders agree on the format).
     """
-    v = at.variable
+    v = slot.variable
     s = compilation.constant("S", type_.coerce_output_value)
     t = compilation.constant("T", type_)
     lines = [
         f"if type({v}) in PLAIN_TYPES:",
         f"    coerced = {s}({v})",
         "    if type(coerced) not in JSON_TYPES:",
-        f"        coerced = {at.call('settle_coerced')} coerced, ({t}, {v}))",
-        f"        {at.slow} = True",
+        f"        coerced = {slot.call('settle_coerced')} coerced, ({t}, {v}))",
+        f"        {slot.slow} = True",
         f"    {v} = coerced",
         *rest,
     ]

@@ -85,9 +85,9 @@ class PlanRun(Executor[Any]):
     def info(self, field: Field, path: ThinPath) -> GraphQLResolveInfo[Any]:
         """The info for a resolver. graphql-core or Strawberry makes the first one; the others are copies of it."""
         if self.info_class is None:
-            at = core_path(path)
-            assert at is not None  # noqa: S101 - a field has a path
-            info = self.build_resolve_info(field.definition, field.nodes, field.parent, at)
+            linked_path = core_path(path)
+            assert linked_path is not None  # noqa: S101 - a field has a path
+            info = self.build_resolve_info(field.definition, field.nodes, field.parent, linked_path)
             if self.finished:
                 return info  # it refers to this executor by its helpers: storing it now would make a reference cycle
             self.info_class = type(info)

@@ -114,8 +114,8 @@ def pip(venv: Path, *words: str) -> None:
 
 def run(*argv: str, **variables: str) -> None:
     """Run a program; exits if it fails."""
-    done = subprocess.run(argv, env={**environment(), **variables}, check=False)  # noqa: S603 - our own argument list
-    if done.returncode != 0:
+    process = subprocess.run(argv, env={**environment(), **variables}, check=False)  # noqa: S603 - our own argument list
+    if process.returncode != 0:
         sys.exit(f"failed: {' '.join(argv)}")
 
 

@@ -229,7 +229,7 @@ def _make_cluster(data: Path, password: str, user: User | None) -> None:
     if user is not None:
         os.chown(unfinished, user.uid, user.gid)
         os.chown(password_file, user.uid, user.gid)
-    done = _run(
+    process = _run(
         [
             *(_bin() / "initdb", "-D", unfinished, "--username=postgres", f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
@@ -239,8 +239,8 @@ def _make_cluster(data: Path, password: str, user: User | None) -> None:
         user,
     )
     password_file.unlink()
-    if done.returncode != 0:
-        raise LocalError(f"initdb could not create {data}:\n{done.stderr.strip()}")
+    if process.returncode != 0:
+        raise LocalError(f"initdb could not create {data}:\n{process.stderr.strip()}")
     unfinished.rename(data)
 
 

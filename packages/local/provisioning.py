@@ -50,19 +50,19 @@ def wanted(*, app_url: str | None, migrator_url: str | None) -> Wanted:
 async def run(admin_url: str, target: Wanted, *, renew: bool) -> Result:
     """Create or repair the roles and the database. Raises `LocalError`, and errors of the server."""
     address = admin_url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    done = await provision(address, database=target.database, passwords=target.passwords, renew=renew)
-    others = await other_databases(address, target.database)
-    report = [f"{step[0].upper()}{step[1:]}." for step in done.steps]
-    if others:
-        revokes = " ".join(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;" for name in others)
+    provisioned = await provision(address, database=target.database, passwords=target.passwords, renew=renew)
+    other_names = await other_databases(address, target.database)
+    report = [f"{step[0].upper()}{step[1:]}." for step in provisioned.steps]
+    if other_names:
+        revokes = " ".join(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;" for name in other_names)
         report.append(
-            f"Note: {APP} may also connect to {', '.join(others)}, like every role (PUBLIC). "
+            f"Note: {APP} may also connect to {', '.join(other_names)}, like every role (PUBLIC). "
             f"To prevent it, an administrator runs: {revokes}"
         )
     urls = {
-        name: _url(address, role, done.generated[role], target.database)
+        name: _url(address, role, provisioned.generated[role], target.database)
         for name, role in ROLES.items()
-        if role in done.generated
+        if role in provisioned.generated
     }
     if urls:
         report.append("Generated passwords; keep these lines, they are not shown again:")

@@ -79,8 +79,8 @@ async def read_object(request: Request, limit: int = 1_000_000) -> JsonObject:
     return value
 
 
-def timestamp(at: float | None = None) -> str:
+def timestamp(unix_seconds: float | None = None) -> str:
     """A Unix time in seconds in Postmark's format: UTC with seven fractional digits."""
-    seconds = time.time() if at is None else at
+    seconds = time.time() if unix_seconds is None else unix_seconds
     ticks = int(seconds * 10_000_000)
     return f"{datetime.fromtimestamp(ticks // 10_000_000, UTC):%Y-%m-%dT%H:%M:%S}.{ticks % 10_000_000:07d}Z"

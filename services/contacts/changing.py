@@ -140,8 +140,8 @@ async def _update_contact(uow: UnitOfWork, contact_id: UUID, values: dict[str, A
 
 async def _replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> bool:
     """Replace the contact's tags; returns whether that changed anything."""
-    others = delete(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag.not_in(tags))
-    removed = (await uow.execute(others)).rowcount
+    delete_others = delete(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag.not_in(tags))
+    removed = (await uow.execute(delete_others)).rowcount
     added = await storing.add_tags(uow, [(contact_id, tag) for tag in tags])
     return bool(removed or added)
 

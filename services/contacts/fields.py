@@ -165,7 +165,9 @@ def _scalar(value: object, field: _Path) -> object:
         return texts.clean_prose(value, field=field, max_length=_MAX_CUSTOM_VALUE_LENGTH)
     # Floats too: PostgreSQL stores 1e20 as a whole number, which our JSON encoder could not write.
     if isinstance(value, int | float) and abs(value) > _MAX_INTEGER:
-        raise InvalidInput("The number is greater than 2^53.", field=field, suggestion="Send it as a string.")
+        raise InvalidInput(
+            "The number is not between -(2^53 - 1) and 2^53 - 1.", field=field, suggestion="Send it as a string."
+        )
     if isinstance(value, int | float) and not math.isnan(value):
         return value
     raise InvalidInput("A value must be a string, a number, true, false, or a list of these.", field=field)

@@ -71,16 +71,16 @@ class PendingContact:
     new_tags: list[str] = field(default_factory=list)
     changed: bool = False
 
-    def merge_row(self, fields: CheckedFields, at: tuple[str, ...]) -> bool:
+    def merge_row(self, fields: CheckedFields, path: tuple[str, ...]) -> bool:
         """Merge a row into it; returns whether that changed anything. Raises `InvalidInput` before any change."""
         values: dict[str, Any] = {key: fields.get(key) for key in _CHANGEABLE if key in fields}
         if "custom_fields" in fields:
             values["custom_fields"] = merge(
-                self.values["custom_fields"], fields["custom_fields"], (*at, "customFields")
+                self.values["custom_fields"], fields["custom_fields"], (*path, "customFields")
             )
         added = [tag for tag in fields.get("tags", ()) if tag not in self.tags]
         if len(self.tags) + len(added) > MAX_TAGS:
-            raise too_many_tags((*at, "tags"))
+            raise too_many_tags((*path, "tags"))
         differs = any(not is_same_value(self.values.get(key), value) for key, value in values.items())
         self.values.update(values)
         self.tags.update(dict.fromkeys(added))

@@ -71,4 +71,4 @@ def _by_deletion() -> dict[str, frozenset[str]]:
 
 def _deletions(key: str) -> Iterator[str]:
     yield key
-    yield from (key[:at] + key[at + 1 :] for at in range(len(key)))
+    yield from (key[:index] + key[index + 1 :] for index in range(len(key)))

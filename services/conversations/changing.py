@@ -128,9 +128,9 @@ async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
 
     A reply that no worker has leased yet ends here; otherwise its worker ends it within a second.
     """
-    mine = update(MayaMessage).where(MayaMessage.id == message_id, MayaMessage.role == MessageRole.ASSISTANT)
+    update_reply = update(MayaMessage).where(MayaMessage.id == message_id, MayaMessage.role == MessageRole.ASSISTANT)
     not_started = await uow.execute(
-        mine.where(MayaMessage.status == MessageStatus.PENDING).values(
+        update_reply.where(MayaMessage.status == MessageStatus.PENDING).values(
             status=MessageStatus.CANCELLED,
             cancel_requested_at=func.now(),
             completed_at=func.now(),
@@ -139,7 +139,7 @@ async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
     )
     if not not_started.rowcount:
         await uow.execute(
-            mine.where(MayaMessage.status == MessageStatus.STREAMING).values(
+            update_reply.where(MayaMessage.status == MessageStatus.STREAMING).values(
                 cancel_requested_at=func.coalesce(MayaMessage.cancel_requested_at, func.now())
             )
         )

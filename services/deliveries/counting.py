@@ -82,16 +82,16 @@ async def verify_counts(uow: UnitOfWork, campaign_id: UUID) -> bool:
     if not differing:
         return True
     log.error("counters differ from the deliveries", campaign_id=str(campaign_id), counters=differing)
-    mine = (
+    conditions = (
         CampaignStats.organization_id == uow.tenant.organization_id,
         CampaignStats.campaign_id == campaign_id,
     )
     # A concurrent transaction that changes deliveries waits for this lock, and then adds to the corrected counters.
-    await uow.rows(select(CampaignStats.campaign_id).where(*mine).with_for_update())
+    await uow.rows(select(CampaignStats.campaign_id).where(*conditions).with_for_update())
     counts = (await uow.rows(_count_rows(uow.tenant.organization_id, campaign_id)))[0]
     await uow.execute(
         update(CampaignStats)
-        .where(*mine)
+        .where(*conditions)
         .values(sequence=CampaignStats.sequence + 1, **{name: getattr(counts, name) for name in _COUNTED})
     )
     return False

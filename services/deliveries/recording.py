@@ -175,7 +175,7 @@ async def _record_refusals(
 ) -> None:
     """Add refusals to the contacts' histories; an address that the provider has deactivated is suppressed."""
     inactive: list[SuppressionFact] = []
-    others: list[ContactLine] = []
+    lines: list[ContactLine] = []
     for row, receipt in rejected:
         data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
         key = f"rejected:{row.id}"
@@ -192,9 +192,9 @@ async def _record_refusals(
                 )
             )
         else:
-            others.append(ContactLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
+            lines.append(ContactLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
     await suppress(uow, inactive)
-    await write_lines(uow, others)
+    await write_lines(uow, lines)
 
 
 async def _mark_unknown(

@@ -66,10 +66,10 @@ async def acquire(uow: UnitOfWork, message_id: UUID) -> Lease | None:
 
 async def cancel_requested(reads: Reads, lease: Lease) -> bool:
     """Whether the user has cancelled the reply. Raises `LeaseLost`."""
-    mine = select(MayaMessage.cancel_requested_at).where(
+    statement = select(MayaMessage.cancel_requested_at).where(
         MayaMessage.id == lease.reply.id, leases.is_held(MayaMessage, lease.token)
     )
-    row = await first(reads, mine)
+    row = await first(reads, statement)
     if row is None:
         raise LeaseLost
     return row[0] is not None
@@ -78,8 +78,8 @@ async def cancel_requested(reads: Reads, lease: Lease) -> bool:
 async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: int) -> None:
     """Extend the lease, and store the text so far. Raises `LeaseLost`."""
     so_far = {"content": content, "last_sequence": last_sequence}
-    mine = MayaMessage.id == lease.reply.id
-    await leases.renew(uow, MayaMessage, mine, lease.token, seconds=LEASE_SECONDS, values=so_far)
+    is_reply = MayaMessage.id == lease.reply.id
+    await leases.renew(uow, MayaMessage, is_reply, lease.token, seconds=LEASE_SECONDS, values=so_far)
 
 
 async def release(uow: UnitOfWork, lease: Lease) -> None:

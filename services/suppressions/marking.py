@@ -55,7 +55,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
     for campaign_id, ats in sorted(times.items()):
         ids = sorted(ats)
         new_values = array_rows(id=Uuid(), at=TIMESTAMP)
-        mine = (
+        conditions = (
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
             EmailDelivery.id >= ids[0],
@@ -63,7 +63,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
         )
         statement: Any = (
             update(EmailDelivery)
-            .where(*mine, EmailDelivery.id == new_values.c.id)
+            .where(*conditions, EmailDelivery.id == new_values.c.id)
             .values(unsubscribed_at=func.least(EmailDelivery.unsubscribed_at, new_values.c.at))
             .returning(EmailDelivery.id, literal_column("old.unsubscribed_at IS NULL").label("is_new"))
         )

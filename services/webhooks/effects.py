@@ -72,7 +72,7 @@ def updates_of(resolved_events: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID
 
 
 def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
-    """The suppressions by the events."""
+    """The suppressions that the events cause; none for an event whose address is unknown."""
     facts: list[SuppressionFact] = []
     for event, delivery in resolved_events:
         reason = reason_of(event.report)

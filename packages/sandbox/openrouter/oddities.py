@@ -93,8 +93,8 @@ class Oddities:
             return
         elif "split_characters" in self.on and not text.isascii():
             units = text.encode("utf-16-le")
-            for at in range(0, len(units), 2):
-                yield {"content": units[at : at + 2].decode("utf-16-le", "surrogatepass")}
+            for start in range(0, len(units), 2):
+                yield {"content": units[start : start + 2].decode("utf-16-le", "surrogatepass")}
         elif "refusal" in self.on:
             yield {"refusal": text}
         elif "content_parts" in self.on:

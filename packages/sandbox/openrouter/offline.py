@@ -68,7 +68,7 @@ class ToolResult:
 
 def answer(chat: ChatRequest) -> Reply:
     """The next message of the conversation: a tool call, or sentences about the results of the tools."""
-    start = max((at for at, message in enumerate(chat.messages) if message["role"] == "user"), default=0)
+    start = max((index for index, message in enumerate(chat.messages) if message["role"] == "user"), default=0)
     question = text_of(chat.messages[start])
     seen = _seen(chat.messages[start:])
     call = _next_call(chat, question, seen)
