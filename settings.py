@@ -119,7 +119,7 @@ REQUIRED: Final[tuple[SettingPath, ...]] = (
 
 
 class Vendor(NamedTuple):
-    """The settings of a feature: the vendor's, any of which switches it on, and those it then needs besides."""
+    """The settings of a feature: any of `theirs`, the vendor's, enables it; then `ours` are required as well."""
 
     theirs: tuple[SettingPath, ...]
     ours: tuple[SettingPath, ...] = ()

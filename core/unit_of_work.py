@@ -17,7 +17,7 @@ from core.queue import Job, QueueUnavailable
 from core.telemetry import describe_error, logger
 
 Ts = TypeVarTuple("Ts")
-# The transaction that holds an advisory lock runs no statement while the work under the lock goes on.
+# The transaction that holds an advisory lock runs no statement while the work under the lock continues.
 LOCK_IDLE_FACTOR = 8
 log = logger(__name__)
 

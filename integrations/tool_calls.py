@@ -175,7 +175,7 @@ class ToolCalls:
         return None if fragment.begins_object else previous or self.current
 
     def _extends_name(self, draft: Draft, fragment: Fragment) -> bool:
-        """Whether a name is the next part of the call's name, or repeats what is known of it."""
+        """Whether a name is the next part of the call's name, or repeats the part received so far."""
         if not self.tools or draft.name in self.tools or not draft.is_blank:
             return False
         joined = draft.name + fragment.name

@@ -55,7 +55,7 @@ def _column(table: Table, column: Column[object]) -> str:
 
 
 def _references(table: Table, *, to_organizations: bool) -> Iterator[str]:
-    """A line for each foreign key; its label is what refers, without the organization that both rows share."""
+    """A line for each foreign key; its label is its columns, without the organization that both rows share."""
     for key in sorted(table.foreign_key_constraints, key=lambda each: list(each.column_keys)):
         target = key.referred_table.name
         if target == ORGANIZATIONS and not to_organizations:
@@ -65,7 +65,7 @@ def _references(table: Table, *, to_organizations: bool) -> Iterator[str]:
 
 
 def _ends(table: Table, key: ForeignKeyConstraint) -> str:
-    """Of the row that is referred to exactly one, or none; of those that refer any number, or at most one."""
+    """Mermaid's cardinalities: one or at most one referenced row; any number or at most one referencing row."""
     optional = any(column.nullable for column in key.columns)
     primary = {column.name for column in table.primary_key.columns}
     at_most_one = primary == {column.name for column in key.columns}

@@ -25,7 +25,7 @@ class SuppressionSource(StrEnum):
     PROVIDER = "provider"
 
 
-# A lift at the same time as the suppression does not count: in doubt, the address is not mailed.
+# A lift at the same time as the suppression does not count: if the order is unknown, the address is not mailed.
 _IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
 
 

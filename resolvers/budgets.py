@@ -3,7 +3,7 @@
 A request is charged in this process's memory, without a round trip. Every second the new charges are added to a
 counter in Redis and the sum of all processes is read back, so that processes share a budget with a second's delay; a
 burst within that second can overdraw it once for each process. While Redis is unavailable each process grants the
-whole budget by itself.
+whole budget.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ RETRY_SECONDS = 0.05
 
 
 class PublishFailed(Exception):
-    """Redis did not take a signal in time. The change itself is stored, so the caller may go on: subscribers poll."""
+    """Redis did not take a signal in time. The change itself is stored, so the caller continues: subscribers poll."""
 
 
 class Publisher:

@@ -53,10 +53,10 @@ class Content(Protocol):
 
 
 class Counted(Protocol):
-    """What is counted of a campaign, which is shown as its stats."""
+    """The counters of a campaign, which the API returns as its `stats`."""
 
     def progress_with(self, campaign: Any) -> CampaignProgress:  # noqa: ANN401 - the row of the campaign
-        """The progress among it, of a campaign that was read already."""
+        """The `progress` in these counters, for a campaign that was already read."""
 
 
 AUDIENCE_LIST: Final = Relation[UUID, List]("Audience.lists")

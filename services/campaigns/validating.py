@@ -24,7 +24,7 @@ _CUSTOM_FIELDS: Final = "contact.customFields."
 
 
 class CampaignNotSendable(NudgeError):
-    """The campaign cannot be sent; the suggestion is what to do first."""
+    """The campaign cannot be sent; the suggestion states what to do first."""
 
     code = ErrorCode.CAMPAIGN_NOT_SENDABLE
 

@@ -272,7 +272,7 @@ class ReplyRun:
                 )
 
     async def recover_log(self) -> tuple[LogWriter | None, str]:
-        """Take over the log from the dead run, and read its text; (None, "") if Redis has lost it."""
+        """Take over the log of a run whose lease has expired, and read its text; (None, "") if Redis has lost it."""
         try:
             writer = await self.dependencies.logs.claim(self.log_name)
             events = [decode(entry.event) async for entry in _entries(self.dependencies.logs, self.log_name)]

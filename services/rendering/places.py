@@ -186,7 +186,7 @@ def _closed(state: State, text: str, position: int) -> tuple[State, int]:
 
 
 def _name(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
-    # The name may go on after a value: data-{{ x }}-y
+    # The name may continue after a value: data-{{ x }}-y
     rest = re.compile(r"[^\s/>=]+").match(text, position)
     if rest:
         return replace(state, attribute=state.attribute + rest[0].lower()), rest.end()

@@ -1,7 +1,7 @@
 """Parsing HTML for what is visible: the text, the links with their URLs, and a position where a footer is visible.
 
 An approximation of how browsers build their tree (WHATWG HTML, 13.2.6), with a bounded cost per tag: enough to know
-which elements are open. In doubt a link counts as invisible.
+which elements are open. If this is not certain, a link counts as invisible.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Elements that style sheets hide, as far as needed to know which links may be invisible.
 
 Only selectors of one element with a class or an id are considered, and no conditional rules (`@media`, `@supports`).
-Each of these counts, even if another rule shows the element again: in doubt a link counts as invisible.
+Each of these counts, even if another rule shows the element again: a link that may be hidden counts as invisible.
 """
 
 import re

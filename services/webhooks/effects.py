@@ -99,7 +99,7 @@ def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
 
 
 def _source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSource:
-    """Who can lift the suppression: the provider, if it was set there by itself or by the recipient."""
+    """Who can lift the suppression: the provider, if the provider or the recipient has set it there."""
     by_provider = reason in OF_ADDRESS or event.report.by_recipient
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
 
