@@ -219,7 +219,7 @@ async def measure(rounds: int) -> None:
             for _ in range(CALLS):
                 await run()
             times[name].append((time.perf_counter() - started) / CALLS * 1e6)
-    medians = {name: statistics.median(found) for name, found in times.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     for name, median in medians.items():
         by_core = medians.get(f"graphql-core, {name.rpartition(' ')[2]}", medians["graphql-core, objects"])
         print(f"{name:28} {median:8.1f} µs   {by_core / median:6.1f} times as fast as graphql-core")

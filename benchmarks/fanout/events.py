@@ -41,16 +41,16 @@ class RowEvents(Events):
     @classmethod
     async def of(cls, env: BenchmarkEnvironment, ours: Api, campaign_id: str) -> "RowEvents":
         """Events of a campaign, which this sets to `sending`."""
-        found = decode_global_id(campaign_id)
-        assert found is not None
+        decoded = decode_global_id(campaign_id)
+        assert decoded is not None
         connection = await asyncpg.connect(env.postgres.admin_url, database=DATABASE)
         await connection.execute(
-            "UPDATE campaigns SET status = 'sending', started_at = now() WHERE id = $1", found[1]
+            "UPDATE campaigns SET status = 'sending', started_at = now() WHERE id = $1", decoded[1]
         )
         await connection.execute(
-            "UPDATE campaign_stats SET audience = $2, pending = $2 WHERE campaign_id = $1", found[1], AUDIENCE
+            "UPDATE campaign_stats SET audience = $2, pending = $2 WHERE campaign_id = $1", decoded[1], AUDIENCE
         )
-        return cls(connection, Publisher(env.redis_url), campaign_topic(ours.organization_id, found[1]), found[1])
+        return cls(connection, Publisher(env.redis_url), campaign_topic(ours.organization_id, decoded[1]), decoded[1])
 
     async def publish(self) -> tuple[int, float]:
         """Change the row, commit, publish to the topic."""

@@ -103,9 +103,9 @@ def goals(results: Results) -> str:
     rows = []
     for other, times in GOALS:
         if other in results[few]:
-            found = results[few][other].round.cpu_microseconds / ours.cpu_microseconds
+            ratio = results[few][other].round.cpu_microseconds / ours.cpu_microseconds
             rows.append(
-                (f"times {other}, {few:,}", f"at least {times:.0f}", f"{found:.2f}", yes_or_no(found >= times))
+                (f"times {other}, {few:,}", f"at least {times:.0f}", f"{ratio:.2f}", yes_or_no(ratio >= times))
             )
     subscribers = results[many][API].round
     rows.append(

@@ -97,8 +97,8 @@ def contact(node: Mapping[str, Any]) -> dict[str, object]:
 
 def plain_id(value: str) -> str:
     """The UUID in a global id; a plain UUID is returned unchanged."""
-    found = decode_global_id(value)
-    return str(found[1]) if found else value
+    decoded = decode_global_id(value)
+    return str(decoded[1]) if decoded else value
 
 
 def milliseconds(value: str | None) -> int | None:

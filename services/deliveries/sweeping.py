@@ -166,10 +166,10 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
 
 
 async def _expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> int:
-    """Make expired claims pending again, and expired submissions, which may have been sent, unknown; returns how many.
+    """Make expired claims pending again, and expired submissions unknown, because they may have been sent.
 
-    At most `in_flight` leases are read: they come first among the open deliveries, before the pending ones, of which
-    there may be millions.
+    Returns how many. At most `in_flight` leases are read: they come first among the open deliveries, before the
+    pending ones, of which there may be millions.
     """
     submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
     of_this = of_campaign(uow.tenant.organization_id, campaign_id)
