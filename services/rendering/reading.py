@@ -168,11 +168,11 @@ def _start(page: HtmlPage, tag: Start) -> None:
     attributes_of_tag = page.attributes.get(tag.attributes)
     if attributes_of_tag is None:
         attributes_of_tag = page.attributes[tag.attributes] = attributes(tag.attributes)
+    since = page.since
     if name == "body":
         _end_head(page)
     elif name in {"html", "head"} and (page.ignores_head or page.open):
         return
-    since = page.since
     _end_implied(page, name)
     _break(page, name)
     if name in VOID:
@@ -182,7 +182,7 @@ def _start(page: HtmlPage, tag: Start) -> None:
     if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
         # `<style/>` hides the rest in browsers and nothing elsewhere: its text is kept, but its links do not count.
         inside, name = page.hidden | LINKLESS, f"{name}/"
-    # A hidden element that this tag closes ends only here.
+    # A hidden element that this tag closes, such as a head without an end tag, ends only here.
     _push(page, name, inside, tag.position if since is None else since)
     if name == "a":
         _open_link(page, attributes_of_tag)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.rendering.outline import outline
@@ -137,6 +137,13 @@ TAGS = st.one_of(
 
 
 @examples(long=5_000)
+@example(html="<head><body hidden>")
+@example(html="<head><title>x</title><body style='display:none'>x</body>")
+@example(html="x<head><p>x<body hidden></body></html>")
+@example(html="<head hidden><body hidden><body>")
+@example(html="<head></head><head><body hidden>")
+@example(html="<html><head><body hidden>")
+@example(html="<html hidden><head><body>x")
 @given(html=st.lists(TAGS, max_size=25).map("".join))
 def test_any_order_of_tags_can_be_parsed(html: str) -> None:
     """The parser terminates, and HTML inserted at its `end` is visible."""
