@@ -130,7 +130,7 @@ class PostmarkMailer:
             if not body.complete:
                 return NotSent(reason=f"The request could not be written: {_describe(error)}", local=body.late)
             return InDoubt(
-                reason=f"The reply was lost: {_describe(error)}", in_progress=isinstance(error, TimeoutError)
+                reason=f"The response was lost: {_describe(error)}", in_progress=isinstance(error, TimeoutError)
             )
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
@@ -162,9 +162,9 @@ class PostmarkMailer:
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SearchFailed(f"Postmark's search does not answer: {_describe(error)}") from error
+            raise SearchFailed(f"Postmark's search does not respond: {_describe(error)}") from error
         if response.status != 200:  # noqa: PLR2004 - OK
-            raise SearchFailed(f"Postmark's search answered {response.status}.")
+            raise SearchFailed(f"Postmark's search returned {response.status}.")
         return _search_page(_parse_json(body))
 
     async def aclose(self) -> None:
@@ -243,7 +243,7 @@ def classify(status: int, body: bytes, retry_after: str | None, count: int) -> O
     if status == 200:  # noqa: PLR2004 - OK
         return receipts(document, count)
     code, text = _error_of(document)
-    reason = f"Postmark answered {status}" + (f", code {code}: {text}" if text else "")
+    reason = f"Postmark returned {status}" + (f", code {code}" if code else "") + (f": {text}" if text else "")
     if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - it is not known what was done
         return InDoubt(reason=reason)
     if RATE_LIMITED in (status, code):
@@ -259,11 +259,11 @@ def classify(status: int, body: bytes, retry_after: str | None, count: int) -> O
 def receipts(document: object, count: int) -> Outcome:
     """The receipts in a 200 response; in doubt unless there is one for each message."""
     if not isinstance(document, list) or len(document) != count:
-        return InDoubt(reason="Postmark's answer cannot be read")
+        return InDoubt(reason="Postmark's response cannot be read")
     try:
         return Answered(receipts=[receipt(item) for item in document])
     except (KeyError, TypeError, AttributeError):
-        return InDoubt(reason="Postmark's answer cannot be read")
+        return InDoubt(reason="Postmark's response cannot be read")
 
 
 def receipt(item: Mapping[str, Any]) -> Receipt:
@@ -291,7 +291,7 @@ def _search_page(document: object) -> SearchPage:
     match document:
         case {"Messages": list(hits), "TotalCount": int(total)} if all(isinstance(hit, dict) for hit in hits):
             return SearchPage(hits, total)
-    raise SearchFailed("The answer of Postmark's search cannot be read.")
+    raise SearchFailed("The response of Postmark's search cannot be read.")
 
 
 def _message_id_of(hit: Mapping[str, object]) -> str:

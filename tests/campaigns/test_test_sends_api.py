@@ -117,7 +117,7 @@ async def test_invalid_addresses_are_refused(
     ("outcome", "words"),
     [
         (NotSent(reason="Postmark cannot be reached"), "Postmark cannot be reached"),
-        (InDoubt(reason="The reply was lost"), "The reply was lost"),
+        (InDoubt(reason="The response was lost"), "The response was lost"),
         (Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "Bad address")]), "Bad address"),
     ],
 )
@@ -146,7 +146,7 @@ async def test_a_test_that_may_have_been_sent_is_recorded(
     mailer.limits = replace(mailer.limits, max_messages=1)
     outcomes: list[Outcome] = [
         *[Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "1")])] * answered,
-        InDoubt(reason="The reply was lost"),
+        InDoubt(reason="The response was lost"),
     ]
     mailer.answer = lambda _, __: outcomes.pop(0)
     owner, campaign_id = await draft(runtime)

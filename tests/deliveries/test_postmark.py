@@ -65,7 +65,22 @@ def test_an_unreadable_response_is_in_doubt() -> None:
 
 def test_retry_after_is_returned() -> None:
     """A 429 may have Retry-After."""
-    assert classify(429, b"", "7", 1) == NotSent(reason="Postmark answered 429", retry_after_seconds=7.0)
+    assert classify(429, b"", "7", 1) == NotSent(reason="Postmark returned 429", retry_after_seconds=7.0)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"ErrorCode": 100, "Message": "Maintenance"}, "Postmark returned 503, code 100: Maintenance"),
+        ({"ErrorCode": 0, "Message": "Maintenance"}, "Postmark returned 503: Maintenance"),
+        ({"Message": "Maintenance"}, "Postmark returned 503: Maintenance"),
+        ({"ErrorCode": 100}, "Postmark returned 503, code 100"),
+        ([], "Postmark returned 503"),
+    ],
+)
+def test_the_reason_contains_what_the_provider_sent(document: object, reason: str) -> None:
+    """The status, the code and the text; a missing code is left out."""
+    assert classify(503, orjson.dumps(document), None, 1) == InDoubt(reason=reason)
 
 
 def test_items_are_classified() -> None:

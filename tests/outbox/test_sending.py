@@ -267,7 +267,7 @@ async def test_lookups_use_postmark_s_search(runtime: Runtime, provider: Provide
     "outcome",
     [
         NotSent(reason="The lease was nearly over.", local=True),
-        InDoubt(reason="The reply was lost."),
+        InDoubt(reason="The response was lost."),
         Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
     ],
 )

@@ -36,8 +36,8 @@ STATUSES = {
 }
 REPLIES: dict[str, Outcome | None] = {
     "as it came": None,
-    "lost": InDoubt(reason="The reply was lost."),
-    "lost and in progress": InDoubt(reason="The reply was lost.", in_progress=True),
+    "lost": InDoubt(reason="The response was lost."),
+    "lost and in progress": InDoubt(reason="The response was lost.", in_progress=True),
     "denied": NotSent(reason="Nothing was sent."),
 }
 
