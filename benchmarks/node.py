@@ -24,9 +24,3 @@ def command(script: str) -> list[str | Path]:
     node = shutil.which("node")
     assert node is not None
     return [node, PEERS / script]
-
-
-def version() -> str:
-    """The version of Node."""
-    done = subprocess.run([*map(str, command("")[:1]), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    return done.stdout.strip()
