@@ -29,6 +29,7 @@ from tests.graphql.test_process import environment
 from tests.logs import bugs
 from tests.logs.markers import Markers
 from tests.logs.requests import LOG_IN, Client, fresh_connections, send_failing_messages, send_failing_requests
+from tests.outages import Relay
 from tests.properties import faults_only
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS, until
@@ -127,58 +128,19 @@ class Backends:
     valkey: ValkeyServer
     runtime: Runtime
     markers: Markers
-
-    relay: "Relay"
-
-    async def cut_database(self) -> None:
-        """Abort every connection of the process to the database, and accept no more."""
-        await self.relay.close()
-
-
-@dataclass(slots=True, kw_only=True)
-class Relay:
-    """A TCP relay between a process and PostgreSQL that can be closed."""
-
-    target: int
-    server: asyncio.Server | None = None
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-
-    async def open(self) -> int:
-        """Begin to accept connections; returns the port."""
-        self.server = await asyncio.start_server(self.forward, "127.0.0.1", 0)
-        return int(self.server.sockets[0].getsockname()[1])
-
-    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward both directions of a connection until one of them ends."""
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        self.writers += [writer, target_writer]
-        await asyncio.gather(copy(reader, target_writer), copy(target_reader, writer), return_exceptions=True)
-
-    async def close(self) -> None:
-        """Abort every connection, and refuse new ones."""
-        if self.server is not None:
-            self.server.close()
-        for writer in self.writers:
-            writer.transport.abort()
-
-
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy bytes until the end of the stream."""
-    while part := await reader.read(65_536):
-        writer.write(part)
-    writer.close()
+    relay: Relay
 
 
 @pytest.fixture
 async def backends(servers: Servers, tmp_path: Path) -> AsyncIterator[Backends]:
     valkey = ValkeyServer(tmp_path)
     await valkey.start()
-    relay = Relay(target=servers.postgres.port)
-    port = await relay.open()
+    relay = Relay(host="127.0.0.1", port=servers.postgres.port)
+    await relay.open()
     found = settings_for(servers, await copy_template(servers))
     redis = type(found.redis).model_validate({"url": valkey.url})
     through = {
-        name: SecretStr(url.get_secret_value().replace(f":{servers.postgres.port}/", f":{port}/"))
+        name: SecretStr(url.get_secret_value().replace(f":{servers.postgres.port}/", f":{relay.own_port}/"))
         for name, url in (("url", found.database.url), ("migrator_url", found.database.migrator_url))
         if url is not None
     }
@@ -189,7 +151,7 @@ async def backends(servers: Servers, tmp_path: Path) -> AsyncIterator[Backends]:
             servers=servers, settings=settings, valkey=valkey, runtime=runtime, markers=markers, relay=relay
         )
     valkey.kill()
-    await relay.close()
+    relay.disconnect()
 
 
 def expect_clean(markers: Markers, text: str) -> None:
@@ -217,7 +179,7 @@ async def test_failing_api_logs_no_markers(backends: Backends, mode: str) -> Non
         await until(client.is_ready)
         await send_failing_requests(client)
         await send_failing_messages(client)
-        await backends.cut_database()
+        backends.relay.disconnect()
         assert await client.execute(LOG_IN, email=markers.address, password=markers.password) in {200, 503}
         assert await client.execute("{ viewer { role } }") in {200, 503}
         assert await client.webhook(Details=markers.payload) == 503
@@ -318,7 +280,7 @@ async def test_failing_worker_logs_no_markers(backends: Backends, mode: str, ven
             await until(
                 lambda: program.has_logged("campaign finished" if vendors == "echo" else "provider request failed")
             )
-            await backends.cut_database()
+            backends.relay.disconnect()
             await until(lambda: program.has_logged("sweep failed"))
             backends.valkey.kill()
             await until(
