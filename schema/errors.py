@@ -99,7 +99,7 @@ class QuotaError(UserError):
     )
 
 
-OF_CODES: Final[Mapping[Code, type[UserError]]] = {
+ERROR_TYPE_BY_CODE: Final[Mapping[Code, type[UserError]]] = {
     **dict.fromkeys(Code, InputError),
     Code.INVALID_STATE: InvalidStateError,
     Code.CONFLICT: ConflictError,
@@ -107,7 +107,7 @@ OF_CODES: Final[Mapping[Code, type[UserError]]] = {
 }
 """The type of the refusals with each code."""
 
-USER_ERROR_TYPES: Final = tuple(dict.fromkeys(OF_CODES.values()))
+USER_ERROR_TYPES: Final = tuple(dict.fromkeys(ERROR_TYPE_BY_CODE.values()))
 
 
 def user_error(error: errors.NudgeError) -> UserError:

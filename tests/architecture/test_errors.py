@@ -7,7 +7,7 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType
 
 import resolvers
 from core.errors import CODES_WITH_CLASS, Conflict, ErrorCode, InvalidState, NudgeError, QuotaExceeded
-from schema.errors import OF_CODES, ConflictError, InputError, InvalidStateError, QuotaError
+from schema.errors import ERROR_TYPE_BY_CODE, ConflictError, InputError, InvalidStateError, QuotaError
 from tests.architecture.tree import ROOT, modules
 
 schema = resolvers.build_schema()._schema
@@ -22,12 +22,12 @@ def all_refusals(kind: type[NudgeError] = NudgeError) -> set[type[NudgeError]]:
 
 def test_every_code_has_one_type() -> None:
     """Every code has a type, and every type that implements `UserError` has a code."""
-    assert OF_CODES.keys() == set(ErrorCode)
+    assert ERROR_TYPE_BY_CODE.keys() == set(ErrorCode)
     interface = schema.type_map["UserError"]
     assert isinstance(interface, GraphQLInterfaceType)
     names = {kind.name for kind in schema.get_possible_types(interface)}
-    assert names == {kind.__name__ for kind in OF_CODES.values()}
-    assert {code for code, kind in OF_CODES.items() if kind is not InputError} == CODES_WITH_CLASS
+    assert names == {kind.__name__ for kind in ERROR_TYPE_BY_CODE.values()}
+    assert {code for code, kind in ERROR_TYPE_BY_CODE.items() if kind is not InputError} == CODES_WITH_CLASS
 
 
 def test_classes_match_codes() -> None:
@@ -36,7 +36,7 @@ def test_classes_match_codes() -> None:
     assert len(refusals) > 15
     for refusal in refusals:
         found = [published for kind, published in CLASSES.items() if issubclass(refusal, kind)]
-        assert (found or [InputError]) == [OF_CODES[refusal.code]], refusal
+        assert (found or [InputError]) == [ERROR_TYPE_BY_CODE[refusal.code]], refusal
 
 
 def test_codes_with_a_class_are_not_passed() -> None:
@@ -67,8 +67,10 @@ def test_page_for_clients_lists_all_codes() -> None:
     """`docs/clients.md` has a row for each type, with exactly its codes and fields."""
     rows = dict(re.findall(r"^\| `(\w+Error)(?: \{[\w, ]+\})?` \| ([^|]+) \|", PAGE, re.MULTILINE))
     listed = {name: set(re.findall(r"\b[A-Z_]{4,}\b", codes)) for name, codes in rows.items()}
-    kinds = dict.fromkeys(OF_CODES.values())
-    assert listed == {kind.__name__: {code for code, of in OF_CODES.items() if of is kind} for kind in kinds}
+    kinds = dict.fromkeys(ERROR_TYPE_BY_CODE.values())
+    assert listed == {
+        kind.__name__: {code for code, of in ERROR_TYPE_BY_CODE.items() if of is kind} for kind in kinds
+    }
     fields = dict(re.findall(r"^\| `(\w+Error) \{([\w, ]+)\}` \|", PAGE, re.MULTILINE))
     own = {kind.__name__: own_fields(kind.__name__) for kind in kinds}
     assert {name: text.split(", ") for name, text in fields.items()} == {name: own[name] for name in own if own[name]}
