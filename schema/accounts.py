@@ -1,4 +1,4 @@
-"""People, their organisations, and the payloads of logging in."""
+"""People, their organizations, and the payloads of logging in."""
 
 import strawberry
 

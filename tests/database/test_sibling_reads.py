@@ -62,7 +62,7 @@ class HeldPool(ReadPool):
 
 
 async def scope_of(runtime: Runtime, pool: ReadPool, contacts: int) -> ReadScope:
-    """The reads of an organisation with so many contacts."""
+    """The reads of an organization with so many contacts."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, contacts)
     scope = runtime.reads(actor.tenant)
