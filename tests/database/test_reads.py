@@ -281,8 +281,8 @@ async def test_a_connection_is_not_lost_with_the_one_who_waited(single: ReadPool
     single.release(connection)
 
 
-async def test_patience_ends_for_each_who_waits(runtime: Runtime) -> None:
-    """Whoever waits in vain gives up, also after another was served in time, and costs no connection."""
+async def test_each_waiting_caller_times_out(runtime: Runtime) -> None:
+    """Also after another caller got a connection in time; a timeout costs no connection."""
     async with pool_of_one(runtime, timeout_seconds=0.2) as hasty:
         connection = await hasty.acquire()
         served = asyncio.create_task(hasty.acquire())
@@ -290,10 +290,10 @@ async def test_patience_ends_for_each_who_waits(runtime: Runtime) -> None:
         hasty.release(connection)
         assert await served is connection
         await asyncio.sleep(0.05)  # so that the first one's time is over before the second one's
-        async with asyncio.timeout(WAIT_SECONDS) as patience:
+        async with asyncio.timeout(WAIT_SECONDS) as limit:
             with pytest.raises(TimeoutError):
                 await pid(hasty)
-        assert not patience.expired()
+        assert not limit.expired()
         hasty.release(connection)
         assert await hasty.acquire() is connection
         hasty.release(connection)

@@ -86,7 +86,7 @@ class Company:
     mailer: RecordingMailer
     owner: Actor
     viewer: Actor
-    stranger: Actor
+    other_owner: Actor
     database: Database
     before: str = ""
     ids: dict[str, dict[str, UUID]] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Company:
     @property
     def callers(self) -> list[Actor | None]:
         """Possible callers: mostly the owner."""
-        return [*[self.owner] * 7, self.viewer, self.stranger, None]
+        return [*[self.owner] * 7, self.viewer, self.other_owner, None]
 
     def context(self, actor: Actor | None) -> RequestContext:
         """A fresh context for an operation."""
@@ -140,7 +140,7 @@ async def founded(runtime: Runtime, database: Database) -> Company:
         mailer=mailer,
         owner=owner,
         viewer=viewer,
-        stranger=await factories.organization(recorded),
+        other_owner=await factories.organization(recorded),
         database=database,
     )
     async with recorded.work.begin(owner) as uow:
