@@ -82,13 +82,21 @@ async def test_variables_above_a_limit(
         assert error["extensions"]["suggestion"]
 
 
-async def test_the_largest_variables_are_processed_quickly(caller: ApiClient) -> None:
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        ([{"status": {"in": ["SUBSCRIBED"]}}] * 830 + [{"status": {"in": ["SUBSCRIBED"] * 20_000}}], "TOO_MANY"),
+        ([{}] * 2_497 + [{"status": {"in": ["SUBSCRIBED"] * 22_000}}], "REQUIRED"),
+    ],
+)
+async def test_the_largest_variables_are_processed_quickly(
+    caller: ApiClient, conditions: list[dict[str, Any]], reason: str
+) -> None:
     """Variables just within the limits cost little time, and are then refused by the field's own limits."""
-    much: dict[str, Any] = {"or": [{}] * 2_497 + [{"status": {"in": ["SUBSCRIBED"] * 22_000}}]}
     with count_calls() as effort:
-        reply = await caller.send(CONTACTS, {"f": much})
+        reply = await caller.send(CONTACTS, {"f": {"or": conditions}})
     assert effort.calls < 3_000_000
-    assert reply.body["errors"][0]["extensions"]["reason"] == "TOO_MANY"
+    assert reply.body["errors"][0]["extensions"]["reason"] == reason
 
 
 async def test_a_full_import_passes(caller: ApiClient) -> None:
