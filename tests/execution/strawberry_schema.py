@@ -176,7 +176,7 @@ class UnknownObject:
     """An object of no type of the schema."""
 
     id = "s"
-    name = "Stranger"
+    name = "Unknown"
     model = None
 
 
