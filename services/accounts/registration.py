@@ -177,7 +177,7 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
 
 
 def _slug_of(name: str) -> str:
-    """A readable part of a URL; six random characters make it unique: `acme-inc-3fa9c1`."""
+    """A readable part of a URL with 40 random bits, which make it unique: `acme-inc-3fa9c1d07b`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
-    return f"{words or 'organization'}-{secrets.token_hex(3)}"
+    return f"{words or 'organization'}-{secrets.token_hex(5)}"

@@ -20,7 +20,7 @@ ID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 TIME = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
 JWT = r"(?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]+)"
 HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
-REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{6}(?=\")"
+REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{10}(?=\")"
 SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
 PACKED = r"(?P<packed>(?<=\")(?:[\w-]{40}|[A-Za-z0-9]{16,}={0,2})(?=\"))"
 # What a campaign's speed is worked out as goes by the time since its start, which differs from run to run.
