@@ -36,7 +36,11 @@ nodes.collect_nodes(
 
 
 @strawberry.type(
-    description="Operations that read data. All fields of an operation read the data of the caller's organization."
+    description=(
+        "Operations that read data. All fields of an operation read the data of the caller's organization.\n\n"
+        "In these descriptions, *the error* with a code, such as `NOT_FOUND`, is in `errors` of the response, "
+        "with the code in `extensions.code`."
+    )
 )
 class Query(
     AccountQueries,

@@ -69,7 +69,10 @@ def _session_payload(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
 class AccountQueries:
     @query(Public())
     async def viewer(self, info: Info) -> User | None:
-        """The user who is logged in, or `null` without an access token. `UNAUTHENTICATED` if the token is invalid."""
+        """The user who is logged in, or `null` without an access token.
+
+        Fails with the error `UNAUTHENTICATED` if the token is invalid.
+        """
         if info.context.anonymous:
             return None
         person = await people.person(info.context.reads, info.context.caller.person_id)
@@ -82,8 +85,8 @@ class AccountMutations:
     async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:  # noqa: A002 - the API's name
         """Create an organization with its owner, and log the owner in.
 
-        `SIGN_UP_CLOSED` if the installation does not allow signing up, which is the default in production. The error
-        `RATE_LIMITED` after too many sign-ups in an hour, from one IP address or in total.
+        `SIGN_UP_CLOSED` if the installation does not allow signing up, which is the default in production. Fails with
+        the error `RATE_LIMITED` after too many sign-ups in an hour, from one IP address or from all of them.
         """
         logged_in = await account_logins.sign_up(
             info.context.dependencies.logins,
@@ -99,8 +102,8 @@ class AccountMutations:
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
         """Log in with e-mail address and password, which starts a session.
 
-        `INVALID_CREDENTIALS` if the address or the password is wrong. The error `RATE_LIMITED` after too many failed
-        attempts from one IP address within five minutes, for this e-mail address or in total.
+        `INVALID_CREDENTIALS` if the address or the password is wrong. Fails with the error `RATE_LIMITED` after too
+        many failed attempts from one IP address within five minutes, for this e-mail address or for any.
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
         logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)

@@ -170,7 +170,9 @@ class ConversationSubscriptions:
     async def maya_reply(
         self,
         info: Info,
-        message_id: Annotated[strawberry.ID, strawberry.argument(description="ID of the reply.")],
+        message_id: Annotated[
+            strawberry.ID, strawberry.argument(description="ID of the reply, which is a `MayaMessage`.")
+        ],
         after: Annotated[
             int, strawberry.argument(description="The `sequence` of the last event you received. 0 for all events.")
         ] = 0,

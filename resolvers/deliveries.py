@@ -71,8 +71,9 @@ def _delivery_of(row: DeliveryRow) -> Delivery:
 class DeliveryMutations:
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="delivery.resolved")
     async def resolve_delivery(self, info: Info, input: ResolveDeliveryInput) -> ResolveDeliveryPayload:  # noqa: A002 - the contract's name
-        """Decide about a delivery that is `UNKNOWN` or `FAILED`, whose message may or may not have been sent.
+        """Record a person's decision about a message that may or may not have been sent.
 
+        Its delivery must be `UNKNOWN` or `FAILED`. A `FAILED` delivery can be resolved again, also after `NOT_SENT`.
         Check the mail provider's records before you choose `SEND_AGAIN`. The decision and the user are recorded in
         the audit log.
 

@@ -11,7 +11,7 @@ from schema.limits import RateLimit, rate_limit
 class LimitQueries:
     @query(Public())
     async def rate_limit(self, info: Info) -> RateLimit:
-        """The caller's budget of cost points.
+        """The caller's rate limit: a budget of cost points for each minute.
 
         The cost of each operation is in `extensions.cost` of its response.
         """

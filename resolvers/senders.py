@@ -53,12 +53,14 @@ class SenderQueries:
 class SenderMutations:
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.created")
     async def create_sender(self, info: Info, input: CreateSenderInput) -> CreateSenderPayload:  # noqa: A002 - the contract's name
-        """Add a sender. A confirmation e-mail is sent to its address.
+        """Add a sender, or rename the sender with this address.
+
+        A confirmation e-mail is sent to the address, unless the sender is confirmed already.
 
         An organization can have 100 senders. In production, a sender gets at most one confirmation e-mail in a
-        minute, and an organization can send 20 a day; `LIMIT_EXCEEDED` beyond any of these limits. The error
-        `RATE_LIMITED` if all organizations together have sent 20 in a day to the same address. `FEATURE_UNAVAILABLE`
-        if a confirmation is needed and the installation has no mail provider.
+        minute, and an organization can send 20 a day; `LIMIT_EXCEEDED` beyond any of these limits. Fails with
+        the error `RATE_LIMITED` if all organizations together have sent 20 in a day to the same address.
+        `FEATURE_UNAVAILABLE` if a confirmation is needed and the installation has no mail provider.
         """
         row = await registration.register(
             info.context.dependencies.sender_registration,

@@ -46,8 +46,9 @@ MayaReplyFailureCode = described_enum(
     values={
         "MODEL_UNAVAILABLE": "The language model did not respond, or stopped responding. Try again later.",
         "MODEL_REFUSED": (
-            "The language model refused to answer, or the installation has no access to it. If the model "
-            "explained the refusal, the explanation is the content of the reply."
+            "The language model declined to answer, or its server refused the request, for example because the "
+            "installation has no access to the model; `failure` states which. If the model explained why it "
+            "declined, the explanation is the content of the reply."
         ),
         "CUT_OFF": (
             "The reply reached the maximum number of tokens and is cut off. The user can ask Maya to continue."
@@ -75,8 +76,8 @@ class MayaMessage(Node):
     status: conversations.MessageStatus = strawberry.field(description="Status of the message.")
     content: str = strawberry.field(
         description=(
-            "Text of the message. Maya writes Markdown without images and HTML. URLs of other sites contain "
-            "a space, so that clients do not show them as links.\n\n"
+            "Text of the message. Maya writes Markdown without images and HTML. A space is inserted "
+            "into URLs of other sites, so that clients do not show them as links.\n\n"
             "While the status is `STREAMING`, this text may be a few seconds old; the subscription "
             "`mayaReply` delivers it live."
         )
@@ -91,7 +92,10 @@ class MayaMessage(Node):
         description=("The time at which the user sent the message or, for a reply, requested it.")
     )
     completed_at: DateTime | None = strawberry.field(
-        description="The time at which the message was completed, cancelled or failed. `null` until then."
+        description=(
+            "The time at which the message ended, with the status `COMPLETED`, `CANCELLED` or `FAILED`. `null` until "
+            "then."
+        )
     )
 
 
@@ -132,7 +136,10 @@ SEQUENCE = (
 
 
 @strawberry.type(
-    description="The next part of the reply's text. The parts in order make up the content of the reply."
+    description=(
+        "The next part of the reply's text: one or more tokens of the language model. The parts in order make up the "
+        "content of the reply."
+    )
 )
 class MayaToken:
     sequence: int = strawberry.field(description=SEQUENCE)
@@ -161,16 +168,16 @@ class MayaToolFinished:
 
 @strawberry.type(
     description=(
-        "The reply has ended; its status is `COMPLETED` or `CANCELLED`. This is the last event. The reply "
-        "contains the whole text, including parts that the client has missed."
+        "The reply has ended without an error: its status is `COMPLETED`, or `CANCELLED` if the user stopped it. "
+        "This is the last event. The reply contains the whole text, including parts that the client has missed."
     )
 )
 class MayaReplyCompleted:
     sequence: int = strawberry.field(description=SEQUENCE)
-    message: MayaMessage = strawberry.field(description="The reply.")
-    reply: MayaMessage = strawberry.field(
-        description="The reply. It is the same as `message`, under the name it has in `MayaReplyFailed`."
+    message: MayaMessage = strawberry.field(
+        description="The reply, the same as `reply`. Use `reply` in new clients; `MayaReplyFailed` has it as well."
     )
+    reply: MayaMessage = strawberry.field(description="The reply.")
 
 
 @strawberry.type(description="The reply has failed. This is the last event. The text written until then is kept.")
@@ -178,7 +185,10 @@ class MayaReplyFailed:
     sequence: int = strawberry.field(description=SEQUENCE)
     code: conversations.ReplyFailure = strawberry.field(description="Machine-readable reason.")
     reason: str = strawberry.field(
-        description="Human-readable reason. The wording may change; use `code` in programs."
+        description=(
+            "Human-readable reason, the same text as `failure { message }` of the reply. The wording may change; use "
+            "`code` in programs."
+        )
     )
     reply: MayaMessage = strawberry.field(description="The reply with the text written until it failed.")
 
@@ -248,7 +258,8 @@ class SendMayaMessagePayload:
 class CancelMayaReplyInput:
     message_id: strawberry.ID = strawberry.field(
         description=(
-            "ID of the reply. `NOT_FOUND` if there is no such reply. A reply that has already ended stays unchanged."
+            "ID of the reply, which is a `MayaMessage`. `NOT_FOUND` if there is no such reply. A reply that has "
+            "already ended stays unchanged."
         )
     )
 

@@ -39,16 +39,19 @@ DeliveryState = described_enum(
         ),
         "ACCEPTED": "Accepted by the mail provider.",
         "DELIVERED": "Accepted by the recipient's mail server.",
-        "BOUNCED": "Refused by the recipient's mail server.",
+        "BOUNCED": (
+            "Reported as undeliverable by the mail provider, immediately or after a delay. Permanent (hard) and "
+            "temporary (soft) bounces have this state."
+        ),
         "COMPLAINED": "Delivered, and reported as spam by the recipient.",
-        "REJECTED": "Refused by the mail provider.",
+        "REJECTED": "Refused by the mail provider when it was submitted, see `reason` and `providerCode`.",
         "SKIPPED": (
             "Not submitted, see `reason`: for example because the contact is unsubscribed, the message could not be "
             "rendered or the campaign was cancelled."
         ),
         "FAILED": (
-            "Given up. The message may or may not have been sent, unless a person decided that it was not. "
-            "See `resolveDelivery`."
+            "The outcome could not be determined: the message may or may not have been sent. This is also the state "
+            "after a person decided with `resolveDelivery` that it was not sent."
         ),
     },
 )
@@ -155,7 +158,9 @@ class ResolveDeliveryInput:
             "`NOT_FOUND` if there is no such delivery."
         )
     )
-    as_: deliveries.DeliveryResolution = strawberry.field(name="as", description="The decision.")
+    as_: deliveries.DeliveryResolution = strawberry.field(
+        name="as", description="What was decided about the message."
+    )
 
 
 @strawberry.type(description="The result of `resolveDelivery`.")
@@ -166,8 +171,9 @@ class ResolveDeliveryPayload:
     campaign: LazyCampaign | None = strawberry.field(
         default=None,
         description=(
-            "The campaign of the delivery. It is `SENDING` again after `SEND_AGAIN`, and `SENT` once its last "
-            "issue is resolved as `SENT`. `null` if the mutation was refused."
+            "The campaign of the delivery. A campaign that is `SENT_WITH_ISSUES` becomes `SENDING` after "
+            "`SEND_AGAIN`, and `SENT` when no issue is left. Messages that were refused, not rendered or resolved "
+            "as `NOT_SENT` remain issues. `null` if the mutation was refused."
         ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -22,14 +22,17 @@ ErrorCode = described_enum(
         "TOO_MANY": "The list has too many items.",
         "TAKEN": "The value must be unique and is already in use.",
         "NOT_FOUND": "The object does not exist, or belongs to another organization.",
-        "CONFLICT": "Another request changed the object at the same time. Read it again, then repeat the call.",
+        "CONFLICT": (
+            "The object has changed since it was read, or another operation is using it. Read it again, then "
+            "repeat the call."
+        ),
         "INVALID_EMAIL": "The e-mail address is malformed.",
         "INVALID_CREDENTIALS": "The e-mail address, the password or the token is wrong or expired.",
         "INVALID_STATE": "The object is in a state that does not allow this operation.",
         "TEMPLATE_INVALID": "The Liquid template cannot be parsed. The message contains line and column.",
         "CAMPAIGN_NOT_SENDABLE": "The campaign cannot be sent, for example because it has no subject or no audience.",
         "IDEMPOTENCY_KEY_REUSED": "The idempotency key was already used with other arguments.",
-        "LIMIT_EXCEEDED": "A limit of the organization is reached.",
+        "LIMIT_EXCEEDED": "A limit of the organization is reached, for example the number of senders.",
         "PROVIDER_REFUSED": "The mail provider refused the message.",
         "SIGN_UP_CLOSED": "The installation does not allow signing up.",
         "SENDER_NOT_CONFIRMED": "The sender must be confirmed before it can be used.",
@@ -60,7 +63,10 @@ class UserError:
 
 
 @strawberry.type(
-    description="An error without additional fields, for example because of an invalid value or an unknown ID."
+    description=(
+        "An error with one of the codes that need no additional fields, for example because of an invalid value, an "
+        "unknown ID or an unavailable feature."
+    )
 )
 class InputError(UserError):
     pass
@@ -82,7 +88,10 @@ class InvalidStateError(UserError):
 
 
 @strawberry.type(
-    description="An error with the code `CONFLICT`: another request changed the object at the same time."
+    description=(
+        "An error with the code `CONFLICT`: the object has changed since it was read, or another operation is "
+        "using it."
+    )
 )
 class ConflictError(UserError):
     current_version: int | None = strawberry.field(
@@ -90,7 +99,12 @@ class ConflictError(UserError):
     )
 
 
-@strawberry.type(description="An error with the code `LIMIT_EXCEEDED`: a limit of the organization is reached.")
+@strawberry.type(
+    description=(
+        "An error with the code `LIMIT_EXCEEDED`: a limit of the organization is reached, for example the number of "
+        "senders. It is not used for the rate limit in cost points, see `rateLimit`."
+    )
+)
 class QuotaError(UserError):
     limit: int | None = strawberry.field(description="The limit. `null` if it is not known.")
     used: int | None = strawberry.field(description="How much of the limit is used. `null` if it is not known.")

@@ -9,8 +9,8 @@ from schema.scalars import DateTime
 
 @strawberry.type(
     description=(
-        "The caller's budget of cost points. An organization has one budget; requests without a token share one "
-        "for each IP address."
+        "The caller's rate limit: a budget of cost points for each minute. An organization has one budget; "
+        "requests without a token share one for each IP address."
     )
 )
 class RateLimit:

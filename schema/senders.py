@@ -71,7 +71,7 @@ class CreateSenderInput:
         default=False,
         description=(
             "Whether to make it the default sender. An unconfirmed sender becomes the default when it is "
-            "confirmed; in development, it becomes the default at once."
+            "confirmed or, outside production, at once."
         ),
     )
 

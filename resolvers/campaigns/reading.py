@@ -65,7 +65,7 @@ class CampaignQueries:
 
     @query(Requires(Permission.CAMPAIGN_READ), cost=2 * COUNTING_COST)
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
-        """Check whether a campaign can be sent now. The error `NOT_FOUND` if there is no such campaign."""
+        """Check whether a campaign can be sent now. Fails with the error `NOT_FOUND` if there is no such campaign."""
         reads = info.context.reads
         row = await CAMPAIGNS.require(reads, uuid_of("Campaign", campaign_id))
         validation = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)

@@ -111,7 +111,7 @@ class ContactMutations:
     async def unsubscribe_contact(self, info: Info, input: UnsubscribeContactInput) -> UnsubscribeContactPayload:  # noqa: A002 - the same
         """Unsubscribe a contact permanently: its address is also added to the suppression list.
 
-        A contact that bounced or complained keeps that status. `CONFLICT` if its address is changed at the same time.
+        A contact who bounced or complained keeps that status. `CONFLICT` if its address is changed at the same time.
         Repeating the call changes nothing.
         """
         async with info.context.work() as uow:

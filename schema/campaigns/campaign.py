@@ -23,13 +23,14 @@ OnDoubt = described_enum(
     campaigns.OnDoubt,
     name="OnDoubt",
     description=(
-        "What happens to a message if it may or may not have been sent, and the mail provider has no record of it."
+        "What happens to a message if it may or may not have been sent. In each case, the mail provider is queried "
+        "first (reconciliation); this setting applies if the provider has no record of the message."
     ),
     values={
         "RECONCILE_THEN_RETRY": "The message is sent again. In rare cases, a recipient may get it twice.",
         "HOLD": (
-            "The message is not sent again. Its delivery becomes `FAILED`, and a person decides with "
-            "`resolveDelivery`."
+            "The message is not sent again. Its delivery becomes `FAILED`, which is final unless a person decides "
+            "otherwise with `resolveDelivery`."
         ),
     },
 )
@@ -68,7 +69,7 @@ AUDIENCE_COUNT: Final = Relation[UUID, int]("Audience.count")
         "The contacts to whom a campaign is sent.\n\n"
         "It includes all contacts if `all` is true, otherwise every contact who is on any of `lists` or has any "
         "of `tags`. Contacts on any of `excludeLists` or with any of `excludeTags` are excluded. Contacts who "
-        "may not be mailed are part of the audience, but are skipped when the campaign is sent."
+        "must not be mailed are part of the audience, but are skipped when the campaign is sent."
     )
 )
 class Audience:

@@ -34,7 +34,7 @@ CampaignStatus = described_enum(
         "SENT": "Sending has ended without issues.",
         "SENT_WITH_ISSUES": (
             "Sending has ended, but some messages were refused by the mail provider, could not be rendered "
-            "or may not have been sent. `statusReason` summarizes the issues and `deliveries` lists the "
+            "or have an unknown outcome. `statusReason` summarizes the issues and `deliveries` lists the "
             "recipients. After `resolveDelivery`, the status can become `SENDING` or `SENT`."
         ),
         "CANCELLING": "The campaign is being cancelled. The outcomes of submitted messages are awaited.",
@@ -68,7 +68,12 @@ class CampaignProgress:
             "is nothing to explain."
         )
     )
-    audience: int = strawberry.field(description="Number of recipients, fixed when sending starts. 0 before that.")
+    audience: int = strawberry.field(
+        description=(
+            "Number of recipients, fixed when sending starts. 0 before that. The field `audience` of `Campaign` is "
+            "an object instead: it describes who the recipients are."
+        )
+    )
     pending: int = strawberry.field(description="Number of messages waiting to be sent.")
     in_flight: int = strawberry.field(
         description="Number of messages being rendered or submitted: `CLAIMED` or `SUBMITTING`."
@@ -76,8 +81,15 @@ class CampaignProgress:
     accepted: int = strawberry.field(
         description="Number of messages accepted by the mail provider whose delivery has not been reported yet."
     )
-    delivered: int = strawberry.field(description="Number of messages accepted by the recipient's mail server.")
-    bounced: int = strawberry.field(description="Number of messages refused by the recipient's mail server.")
+    delivered: int = strawberry.field(
+        description=(
+            "Number of messages whose current state is `DELIVERED`. A message that is reported as spam or bounced "
+            "after its delivery moves to `complained` or `bounced`; `stats { delivered }` still includes it."
+        )
+    )
+    bounced: int = strawberry.field(
+        description="Number of messages that bounced, permanently (hard bounce) or temporarily (soft bounce)."
+    )
     complained: int = strawberry.field(
         description="Number of messages delivered and then reported as spam by the recipient."
     )
@@ -90,14 +102,14 @@ class CampaignProgress:
     )
     failed: int = strawberry.field(
         description=(
-            "Number of messages that were given up. They may have been sent, unless a user decided with "
-            "`resolveDelivery` that they were not."
+            "Number of messages whose outcome could not be determined, or of which a user decided with "
+            "`resolveDelivery` that they were not sent."
         )
     )
     unknown: int = strawberry.field(
         description=(
-            "Number of messages that may have been sent, because the provider's response was lost. The provider "
-            "is being queried about them."
+            "Number of messages of which it is unknown whether they were sent, because the provider's response was "
+            "lost. The provider is being queried about them."
         )
     )
     percent: float = strawberry.field(
@@ -122,8 +134,8 @@ class CampaignProgress:
     occurred_at: DateTime = strawberry.field(description="The time of the latest change of the counts.")
 
     @on_demand(
-        "The campaign, read at the time of this message or later. Select its `id` and `status` so that a "
-        "normalized cache follows the subscription."
+        "The campaign, read at the time of this message or later. Select its `id` and `status` so that each "
+        "message updates the campaign in a normalized cache."
     )
     def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """The campaign that the progress was read with; otherwise read together for all of a response."""
@@ -137,14 +149,24 @@ class CampaignProgress:
     description="Delivery and engagement statistics. A rate is a share from 0 to 1, and 0 if its denominator is 0."
 )
 class CampaignStats:
-    audience: int = strawberry.field(description="Number of recipients, fixed when sending starts.")
+    audience: int = strawberry.field(
+        description=(
+            "Number of recipients, fixed when sending starts. The field `audience` of `Campaign` is an object "
+            "instead: it describes who the recipients are."
+        )
+    )
     sent: int = strawberry.field(
         description="Number of messages accepted by the mail provider, including those that bounced later."
     )
-    delivered: int = strawberry.field(description="Number of messages reported as delivered by the mail provider.")
+    delivered: int = strawberry.field(
+        description=(
+            "Number of messages that the mail provider ever reported as delivered, including those reported as "
+            "spam or bounced later. `progress { delivered }` counts only messages whose current state is `DELIVERED`."
+        )
+    )
     opened: int = strawberry.field(description="Number of contacts who opened the message. Each contact counts once.")
     clicked: int = strawberry.field(description="Number of contacts who clicked a link. Each contact counts once.")
-    bounced: int = strawberry.field(description="Number of messages that bounced.")
+    bounced: int = strawberry.field(description="Number of messages that bounced, hard and soft bounces alike.")
     complained: int = strawberry.field(description="Number of contacts who reported the message as spam.")
     unsubscribed: int = strawberry.field(
         description="Number of contacts who unsubscribed with the link of this message."

@@ -19,9 +19,11 @@ class CampaignValidation:
             "that mail clients remove or truncate."
         )
     )
-    audience: int = strawberry.field(description="Number of contacts that the audience includes at present.")
+    audience: int = strawberry.field(
+        description="Number of contacts that the audience includes at present, as in `Campaign.audience { count }`."
+    )
     skipped_estimate: int = strawberry.field(
-        description=("Number of these contacts who would be skipped, because they may not be mailed at present.")
+        description="Number of these contacts who would be skipped, because they must not be mailed at present."
     )
 
 

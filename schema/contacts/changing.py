@@ -55,16 +55,16 @@ class CreateContactInput:
     status: models.ContactStatus = strawberry.field(
         default=models.ContactStatus.SUBSCRIBED,
         description=(
-            "`SUBSCRIBED`, `PENDING` or `UNSUBSCRIBED`. If the address bounced, complained or unsubscribed "
-            "before, the contact gets that status instead."
+            "`SUBSCRIBED`, `PENDING` or `UNSUBSCRIBED`; `INVALID` for the other statuses. If the address is "
+            "suppressed because of a bounce, a complaint or an unsubscription, the contact gets the "
+            "corresponding status instead."
         ),
     )
 
 
 @strawberry.input(
     description=(
-        "Input of `updateContact`. Omitted fields stay unchanged. An update never subscribes a contact who may "
-        "not be mailed."
+        "Input of `updateContact`. Omitted fields stay unchanged. An update never changes the status to `SUBSCRIBED`."
     )
 )
 class UpdateContactInput:

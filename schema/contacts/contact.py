@@ -29,7 +29,10 @@ ContactStatus = described_enum(
         "SUBSCRIBED": "The contact may be mailed.",
         "PENDING": "The contact has not confirmed the subscription yet.",
         "UNSUBSCRIBED": "The contact has unsubscribed.",
-        "BOUNCED": "The address does not accept mail.",
+        "BOUNCED": (
+            "A message to the address bounced permanently (hard bounce), or the mail provider has stopped mailing "
+            "the address. A temporary (soft) bounce alone does not change the status."
+        ),
         "COMPLAINED": "The contact has reported a message as spam.",
     },
 )
@@ -41,16 +44,20 @@ ContactEventKind = described_enum(
         "DELIVERED": "The recipient's mail server accepted a message.",
         "OPENED": "The contact opened a message.",
         "CLICKED": "The contact clicked a link in a message. `data` contains its URL.",
-        "BOUNCED": "The recipient's mail server refused a message.",
+        "BOUNCED": (
+            "The mail provider reported a message as undeliverable: a permanent (hard) or temporary (soft) bounce."
+        ),
         "COMPLAINED": "The contact reported a message as spam.",
         "UNSUBSCRIBED": "The contact unsubscribed.",
         "SUBSCRIBED": "The contact subscribed.",
         "REJECTED": "The mail provider refused a message. `data` contains its `code` and `message`.",
         "SUPPRESSED": "The mail provider stopped mailing the address.",
-        "REACTIVATED": "The mail provider mails the address again.",
+        "REACTIVATED": (
+            "The mail provider mails the address again, which ends the suppressions that depended on it."
+        ),
         "NOTICE": (
-            "An event without consequences, such as a delay or an automatic reply. `data` contains the mail "
-            "provider's `Type`."
+            "Another report of the mail provider, such as a delay or an automatic reply. It does not change the "
+            "state of the delivery. `data` contains the provider's `Type`."
         ),
     },
 )

@@ -37,7 +37,8 @@ class UpsertStatus(Enum):
 class UpsertContactInput:
     email: str = strawberry.field(
         description=(
-            "E-mail address that identifies the contact, ignoring case. A malformed address makes the row `INVALID`."
+            "E-mail address that identifies the contact, ignoring case. For a malformed address, the status of the "
+            "row is `INVALID`, with an error whose code is `INVALID_EMAIL`."
         )
     )
     first_name: str | None = strawberry.field(default=strawberry.UNSET, description=CLEARED_NAME)
@@ -51,7 +52,10 @@ class UpsertContactInput:
 
 
 @strawberry.input(
-    description="Input of `upsertContacts`. An upsert never subscribes a contact who may not be mailed."
+    description=(
+        "Input of `upsertContacts`. A new contact is `SUBSCRIBED`, unless its address is suppressed. The status "
+        "of an existing contact does not change."
+    )
 )
 class UpsertContactsInput:
     contacts: list[UpsertContactInput] = strawberry.field(
