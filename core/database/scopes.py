@@ -146,7 +146,7 @@ def as_tuples(row: type[R], records: Sequence[Any]) -> list[R]:
 
 
 class SystemScope:
-    """Calls of SECURITY DEFINER functions, which see all tenants and return only ids."""
+    """Calls of SECURITY DEFINER functions, which see all tenants and return ids, flags, counts or a waiting time."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = read_side(engine).engine

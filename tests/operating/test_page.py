@@ -39,7 +39,7 @@ async def test_from_roles_to_an_account(servers: Servers, tmp_path: Path) -> Non
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cli "$@"\n')
     command.chmod(0o755)
     settings = blocks("3. Settings")[1].replace("redis://:password@127.0.0.1:6379/0", servers.valkey.url)
-    organization = blocks("5. The first account")[0]
+    organization = blocks("5. The first organization")[0]
     script = "\n".join(
         [
             "set -e; umask 027",

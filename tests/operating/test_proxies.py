@@ -53,8 +53,8 @@ def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
             "[::]:80;": f"[::1]:{plain};",
             "listen 443": f"listen 127.0.0.1:{port}",
             "listen 80;": f"listen 127.0.0.1:{plain};",
-            "mail.example.org;": "localhost;",
-            "/etc/letsencrypt/live/mail.example.org": str(folder),
+            "app.example.org;": "localhost;",
+            "/etc/letsencrypt/live/app.example.org": str(folder),
             "127.0.0.1:8000": api,
         },
     )
@@ -76,7 +76,7 @@ def caddy(folder: Path, api: str, port: int, plain: int) -> list[str]:
     site = swapped(
         printed("caddyfile"),
         {
-            "mail.example.org {": (
+            "app.example.org {": (
                 f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/fullchain.pem {folder}/privkey.pem"
             ),
             "127.0.0.1:8000": api,
