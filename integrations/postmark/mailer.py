@@ -1,4 +1,4 @@
-"""Postmark's HTTP API: one attempt per call, with outcomes by whether a message may have been sent."""
+"""Postmark's HTTP API: one attempt per call. The outcome states whether a message may have been sent."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -105,7 +105,11 @@ class PostmarkMailer:
         return self.opened
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """POST the batch once. Until the last part of the body is written, nothing can have been sent."""
+        """POST the batch once. Until the last part of the body is written, nothing can have been sent.
+
+        A `local` outcome has its cause in this process: its time was up. `in_progress` means that Postmark may
+        still be processing the request.
+        """
         body = Body(encode(envelope, messages, self.streams[envelope.stream]), not_after=not_after)
         timeout_seconds = not_after - since_boot()
         if timeout_seconds <= 0:
@@ -134,7 +138,7 @@ class PostmarkMailer:
             )
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """Search for the batch id in the metadata, page by page."""
+        """Look up the messages of a batch by the batch id in their metadata, page by page."""
         message_ids: dict[str, str] = {}
         offset = 0
         while True:
@@ -216,7 +220,7 @@ class Body:
     """A request's body, which is written in parts, and not after `not_after` (`since_boot` seconds).
 
     The time is checked right before each part: a process that was suspended, while its lease expired and another took
-    over the work, writes no more. `complete` is set once the last part is written; before that the provider cannot
+    over the work, stops writing. `complete` is set once the last part is written; before that the provider cannot
     have accepted anything. `late` is set if the time was up before that.
     """
 
@@ -295,7 +299,7 @@ def _search_page(document: object) -> SearchPage:
 
 
 def _message_id_of(hit: Mapping[str, object]) -> str:
-    """The message id of a result. Raises `SearchFailed` without one, because the message is not absent then."""
+    """The message id of a result. Raises `SearchFailed` if there is none: the message exists, under an unknown id."""
     message_id = hit.get("MessageID")
     if not isinstance(message_id, str) or _without_nul(message_id) != message_id:
         raise SearchFailed("Postmark's search found a message without a readable id.")

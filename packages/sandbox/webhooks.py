@@ -1,4 +1,4 @@
-"""Events of accepted messages: when they are due they change the ledger and are posted to the client's webhook."""
+"""Events of accepted messages. When due, they are applied to the ledger and posted to the client's endpoint."""
 
 import asyncio
 import heapq
@@ -29,12 +29,14 @@ MAX_HISTORY = 2_000
 MAX_PER_ROUND = 500
 TICK_SECONDS = 0.01  # events that are due within it are handled together
 FORBIDDEN = 403
-# Postmark's delays between attempts, in minutes; a minute takes a second at pace 1.
+# Postmark's delays between attempts, in minutes. Each minute takes `pace` seconds: a larger pace is slower.
 RETRY_MINUTES = (1, 5, 10, 10, 10, 15, 30, 60, 120, 360)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """The client's webhook endpoint, with its credentials for HTTP Basic."""
+
     url: str
     username: str | None
     password: str | None
@@ -57,14 +59,14 @@ class PendingEvents:
 
 @dataclass(frozen=True, slots=True)
 class PendingWebhook:
-    """A webhook to be sent; `attempt` counts from 1."""
+    """The body of a webhook request that is to be sent; `attempt` counts from 1."""
 
     body: bytes
     attempt: int = 1
 
 
 class Webhooks:
-    """Schedules and sends the webhooks of a sandbox, while `running()` is entered."""
+    """Schedules and sends the webhook requests of a sandbox, within the context of `running()`."""
 
     def __init__(self, config: SandboxConfig, ledger: Ledger, faults: Faults) -> None:
         self.target = (
@@ -88,7 +90,7 @@ class Webhooks:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the scheduler and the senders until the block ends; pending events are dropped."""
+        """Run the scheduler and the senders until the context exits; pending events are dropped."""
         connector = aiohttp.TCPConnector(limit=SENDERS)
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
@@ -123,6 +125,7 @@ class Webhooks:
 
     def apply(self, event: WebhookEvent) -> list[WebhookEvent]:
         """Apply an event to the ledger; returns the events to send: itself and those it causes."""
+        # Postmark's status of a message that it has processed, whether or not it was delivered.
         event.message.status = "Sent"
         events = [event]
         reason = _suppression_reason(event)
@@ -133,17 +136,17 @@ class Webhooks:
         return events
 
     def encode(self, events: list[WebhookEvent]) -> list[bytes]:
-        """The bodies of the webhooks of one message's events, stored for a replay."""
+        """The request bodies of one message's events, stored for a replay."""
         bodies = [orjson.dumps(self._with_faults(payload(each))) for each in events]
         self._store(events[0].message.message_id, bodies)
         return bodies
 
     def history(self, message_id: str) -> list[bytes]:
-        """The webhooks of a message so far; stored for the latest 2,000 messages."""
+        """The request bodies of a message's events so far; stored for the latest 2,000 messages."""
         return self._history.get(message_id, [])
 
     def set_target(self, target: Target | None) -> None:
-        """Change the target of webhooks."""
+        """Change the endpoint, and resume after a 403."""
         self.target = target
         self.stopped = False
 
@@ -158,7 +161,7 @@ class Webhooks:
         self.stopped = False
 
     def show(self) -> JsonObject:
-        """The target of webhooks, and the numbers of pending events and attempts."""
+        """The URL of the endpoint, and the numbers of pending events and attempts."""
         return {
             "url": self.target.url if self.target else None,
             "stopped": self.stopped,

@@ -1,4 +1,7 @@
-"""Rendering a claimed batch, between T1 and T2, without a transaction. Templates are compiled once per campaign."""
+"""Rendering a claimed batch without a transaction, between the claim (T1) and the submission (T2): see sending.md.
+
+Templates are compiled once per campaign.
+"""
 
 import asyncio
 import math
@@ -41,8 +44,8 @@ class NoFromHeader(Exception):
 class CampaignMail:
     """What is the same for every recipient of a campaign. It cannot change during sending, so it is cached.
 
-    `batch_size` is the size of the next batch, adapted after each one, and at most `max_batch_size`. `reason` is the
-    campaign's status reason when this was read.
+    `batch_size` is the size of the next batch, adapted after each one, and at most `max_batch_size`. `custom_fields`
+    and `tags` state whether the templates use these. `reason` is the campaign's status reason when this was read.
     """
 
     organization_id: UUID
@@ -62,8 +65,8 @@ class CampaignMail:
 class Composed:
     """The rendered batch: messages in the order of their rows, and the rows without one, by delivery id.
 
-    `skipped` recipients get no message, with more details in `reasons` for some; `remaining` ones were not rendered
-    for lack of time or memory, and are released.
+    `skipped` recipients get no message; `reasons` has the texts of rendering errors. `remaining` ones were not
+    rendered for lack of time or memory, and are released.
     """
 
     messages: dict[UUID, Message] = field(default_factory=dict)
@@ -131,8 +134,8 @@ async def compose(
 ) -> Composed:
     """Render a claimed batch, but skip recipients who must not be mailed, or whose message fails to render.
 
-    Stops at `until` (`since_boot` seconds), or when the messages exceed the memory limit, but not before the first.
-    It yields to the event loop at short intervals: other batches hold the lock on the campaign's counters until
+    Stops at `until` (`since_boot` seconds), or when the messages exceed the memory limit, but handles at least one
+    row. It yields to the event loop at short intervals: other batches hold the lock on the campaign's counters until
     their commit.
     """
     result = Composed()

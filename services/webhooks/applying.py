@@ -1,4 +1,4 @@
-"""Applying the events of the inbox: in batches, each once, in any order. A bad event does not delay the others."""
+"""Applying the events of the inbox: in batches, each once, in any order. A failed event does not delay the others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,10 @@ async def apply_pages(work: Work, actor: Actor, providers: _Providers, *, within
 
 
 async def apply_page(work: Work, actor: Actor, providers: _Providers) -> int:
-    """Apply the next page of events in one transaction, or one by one if that fails; returns how many."""
+    """Apply the next page of events in one transaction, and return how many.
+
+    If that fails, they are applied one by one and 0 is returned, so that `apply_pages` stops and enqueues no job.
+    """
     try:
         async with work.begin(actor) as uow:
             rows = await _lock_due_events(uow, PAGE)
@@ -72,7 +75,7 @@ async def apply_page(work: Work, actor: Actor, providers: _Providers) -> int:
 async def _apply_each(work: Work, actor: Actor, providers: _Providers) -> int:
     """Apply a page of events, each in its own transaction; failures are recorded, and retried after a pause.
 
-    Raises the database's error when a failure cannot be recorded.
+    Returns 0. Raises the database's error when a failure cannot be recorded.
     """
     async with work.begin(actor) as uow:
         ids = [row.id for row in await _lock_due_events(uow, PAGE)]
@@ -89,7 +92,7 @@ async def _apply_each(work: Work, actor: Actor, providers: _Providers) -> int:
 
 
 async def _lock_due_events(uow: UnitOfWork, limit: int, inbox_id: UUID | None = None) -> Sequence[_InboxRow]:
-    """Lock events of the organization that are due and not locked by another worker, the longest due first."""
+    """Lock events of the organization that are due and not locked by another worker, oldest due time first."""
     statement = (
         select(*_COLUMNS)
         .where(
@@ -141,7 +144,7 @@ async def apply(uow: UnitOfWork, rows: Sequence[_InboxRow], providers: _Provider
         outcomes[event.inbox_id] = "no such delivery" if resolved is None else "applied"
         if resolved is not None:
             resolved_events.append(ResolvedEvent(resolved, delivery))
-    # Events with a delivery first: of two reports of the same, the history gets the one with the message.
+    # Events with a delivery first: of two events with one dedupe key, the history gets the one with the delivery.
     resolved_events.sort(key=lambda one: one.delivery is None)
     for campaign_id, updates in sorted(updates_of(resolved_events).items()):
         await apply_updates(uow, campaign_id, updates)
@@ -152,9 +155,10 @@ async def apply(uow: UnitOfWork, rows: Sequence[_InboxRow], providers: _Provider
 
 
 def _as_address_event(event: InboxEvent) -> InboxEvent | None:
-    """An event without a delivery as one that concerns an address; None where it does not.
+    """An event without a delivery, with the address that it applies to; None if it applies to none.
 
-    A complaint about a test message, or unsubscribing from it, counts as well, although it has no delivery.
+    Test messages have no delivery: complaints about them and unsubscriptions from them apply to the recipient's
+    address.
     """
     if event.email_norm is None and reason_of(event.report) in PERSONAL:
         event = event._replace(email_norm=parse_address(event.report.recipient))
@@ -230,7 +234,7 @@ def _select_deliveries() -> Select[UUID, UUID, UUID, str, str | None]:
 
 
 async def _record_outcomes(uow: UnitOfWork, outcomes: dict[UUID, str]) -> None:
-    """Mark events as applied, each with its outcome."""
+    """Mark events as processed (`applied_at`), each with its outcome, also those that were ignored."""
     if not outcomes:
         return
     new_values = (

@@ -112,7 +112,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.connection_acknowledged = True
 
     async def _admit(self, payload: dict[str, object]) -> Session | None:
-        """The session of the authenticated caller, counted among the sockets; None after closing the connection."""
+        """The session of the authenticated caller, whose connection is counted; None after closing the connection."""
         header = payload.get("authorization") or payload.get("Authorization")
         if not isinstance(header, str) or not header:
             await self.close(UNAUTHORIZED, "connectionParams need {authorization: 'Bearer <access token>'}")
@@ -124,12 +124,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
             return None
         except Exception:
-            # Not 1011, on which clients do not reconnect.
+            # Not 1011, because clients do not reconnect after it.
             log.exception("a websocket's caller could not be authenticated")
             await self.close(TRY_AGAIN, "Internal error; try again")
             return None
         if session is None:
-            # Not 4403, on which clients retry with the same token again and again, without an error to their caller.
+            # Not 4403: clients would reconnect with the same token repeatedly, and report no error to their caller.
             await self.close(UNAUTHORIZED, str(error))
             return None
         reason = self.sockets.admit(session.actor)
@@ -167,7 +167,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self._start(identifier, request)
 
     def _require_free_slot(self) -> None:
-        """Raise `RequestRefused` when the socket runs the maximum number of operations."""
+        """Raise `RequestRefused` when the connection runs the maximum number of operations."""
         if len(self.operations) >= self.limits.per_socket:
             raise RequestRefused(
                 f"A socket may run {self.limits.per_socket} operations at once; this one already does.",
@@ -262,11 +262,11 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         )
 
     async def apply_session(self, session: Session) -> None:
-        """Replace the session by one of the same caller with other rights.
+        """Replace the session by one of the same caller with other permissions.
 
-        Subscriptions that the new rights do not allow end with FORBIDDEN; others have them from their next event on.
-        A state subscription is started again, as subscribers share its execution by their rights; it sends a
-        snapshot again.
+        Subscriptions that the new permissions do not allow end with FORBIDDEN; the others use the new permissions
+        from the next event. A state subscription is restarted and sends a snapshot again, because only subscribers
+        with the same permissions share an execution.
         """
         before, self.session = self.session, session
         if before is None or before.actor.rights == session.actor.rights:
@@ -274,7 +274,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         for operation in list(self.operations.values()):
             running = cast("RunningOperation", operation)
             if running.prepared is None or running.context is None:
-                continue  # it has not started: it will run with the new rights
+                continue  # not started, so it will run with the new permissions, or failed
             if running.prepared.kind is not OperationType.SUBSCRIPTION:
                 continue
             permission = self.executor.required_permission(running.prepared)
@@ -303,7 +303,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             operation.task.cancel()
 
     def recancel(self) -> None:
-        """Cancel again the tasks that still run after they were cancelled: see `cancel_and_wait`."""
+        """Cancel again the tasks that still run, because a library can lose a cancellation: see `cancel_and_wait`."""
         for task in self.cancelled_tasks:
             task.cancel()
 
