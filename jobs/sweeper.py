@@ -1,4 +1,4 @@
-"""Sweeps: work at regular intervals, mostly searches of the rows for jobs that were never enqueued, or were lost."""
+"""Sweeps: work at regular intervals, mostly searches for rows whose job was never enqueued, or was lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ START = UUID(int=0)
 PAGE = 500
 """Rows of one page of a search."""
 RETRY_SECONDS = 5.0
-"""The pause after a round that left something, and the first pause after one that was not done."""
+"""The pause after a round with the result MORE, and the first back-off after one with NOT_DONE."""
 MAX_PAGES = 20
 """Pages of one round; the next round continues after them."""
 log = logger(__name__)
@@ -34,14 +34,14 @@ class JobPage(NamedTuple):
 
 
 class RoundResult(Enum):
-    """The result of a round, which determines the pause before the next one."""
+    """The result of one run of a sweep (a round), which determines the pause before the next one."""
 
     DONE = auto()
     """The next round starts after the interval."""
     MORE = auto()
     """There is more to do: the next round starts soon."""
     NOT_DONE = auto()
-    """It failed, or another process runs the sweep: the next round starts after a pause, longer each time."""
+    """It failed, or was skipped because another process runs the sweep: the next round starts after a back-off."""
 
 
 Find = Callable[[SystemScope, UUID], Awaitable[JobPage]]
@@ -97,7 +97,10 @@ class Sweeper:
         self.exclusive_slots = asyncio.Semaphore(CONCURRENT_SWEEPS)
 
     async def run(self, sweep: Sweep) -> None:
-        """Run a sweep at its interval until stopped. A failed round is logged, and the next one starts sooner."""
+        """Run a sweep at its interval until stopped.
+
+        A failed round is logged; the next one starts after a back-off, which is at most the interval.
+        """
         every = self.worker.settings.sending.sweep_seconds if sweep.every is None else sweep.every
         not_done = 0
         while not self.stopping.is_set():
@@ -114,7 +117,7 @@ class Sweeper:
         """Run a sweep once, unless it is exclusive and another process runs it.
 
         An exclusive sweep holds one connection for its lock, and needs a second one to work. The number of concurrent
-        ones is limited, so that the connection pool always has one for that.
+        ones is limited, so that the connection pool always has a second connection for each.
         """
         if not sweep.exclusive:
             return await sweep.run(self)

@@ -26,7 +26,7 @@ Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
 
 
 class Rule(FieldExtension):
-    """Who may use a root field; `sentence` is part of the field's description."""
+    """The access rule of a root field; `sentence` is part of the field's description."""
 
     sentence = ""
 
@@ -73,7 +73,7 @@ class Payload(Protocol):
 
 
 class UserErrorsInPayload(FieldExtension):
-    """Turns the errors of a service into the payload's `userErrors`; the only place in GraphQL that does."""
+    """Turns the errors of a service into the payload's `userErrors`; nothing else does."""
 
     def __init__(self, payload: Callable[..., Payload]) -> None:
         self.payload = payload
@@ -95,7 +95,7 @@ class UserErrorsInPayload(FieldExtension):
 
 
 def _field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0) -> str:
-    """The resolver's docstring, which is written for the API's readers, and the declared permission and cost."""
+    """The resolver's docstring, which is written for users of the API, and the declared permission and cost."""
     text = inspect.getdoc(resolver)
     if not text:
         raise TypeError(f"{resolver.__qualname__} needs a docstring: it is the field's description")
@@ -124,7 +124,7 @@ def _describe_arguments(field: Any, inputs: str) -> Any:  # noqa: ANN401 - a Str
 
 
 def _nullable(returned: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotation
-    """The declaration of a root field's type: nullable, so that its error leaves the data of other root fields.
+    """The declaration of a root field's type: nullable, so that an error does not null other root fields.
 
     Where null is not a result, `@semanticNonNull` declares that null means an error.
     """
@@ -170,7 +170,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
     """A root field of Mutation; its return annotation is the payload type.
 
     `audit` names the actions of the audit records that it may write. `cost` is in points, in addition to the cost of
-    any mutation: for one that is expensive whatever it returns.
+    any mutation and of the objects it returns.
     """
     actions = (audit,) if isinstance(audit, str) else audit
 
@@ -191,8 +191,8 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
 def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], Any]:
     """A root field of Subscription: an async generator.
 
-    The values of a `state` are complete, so that the newest is enough, and the same for all callers of an
-    organization with the same rights: its subscribers share one execution.
+    `state` declares a state subscription: its values are complete, so that the newest is enough, and the same for all
+    callers of an organization with the same permissions. Its subscribers share one execution.
     """
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field is typed as its value
@@ -207,7 +207,7 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
 
 def is_state(field: GraphQLField) -> bool:
-    """Whether a root field of the GraphQL schema was declared as a state."""
+    """Whether a root field of the GraphQL schema was declared as a state subscription."""
     return bool(_metadata(field, STATE, default=False))
 
 
@@ -217,7 +217,7 @@ def declared_cost(field: GraphQLField) -> int:
 
 
 def rule_of(field: GraphQLField) -> Rule | None:
-    """Who may use a root field of the GraphQL schema; None for a field that declares nothing."""
+    """The access rule of a root field of the GraphQL schema; None for a field that declares none."""
     definition = definition_of(field)
     extensions = () if definition is None else definition.extensions
     return next((each for each in extensions if isinstance(each, Rule)), None)

@@ -1,7 +1,7 @@
 """Kinds of fields to filter lists by, and the compiler of conditions to SQL.
 
-The FIELDS of a row's type map the API's field names to them. A kind of field parses a client's input (operators to
-values, in the API's names) to conditions with normalized values, and compiles these conditions to SQL.
+A listing maps the API's field names to `Field` objects (`Fields`). A kind of field parses a client's input (operators
+to values, in the API's names) to conditions with normalized values, and compiles these conditions to SQL.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ class EnumField:
     enum: type[StrEnum]
 
     def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
-        """`eq` and `in`."""
+        """Parse `eq` and `in`."""
         for operator, value in operators.items():
             match operator:
                 case "eq":
@@ -76,7 +76,7 @@ class EnumField:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """Compares the stored texts."""
+        """Compile to a comparison with the enum's stored text."""
         match leaf:
             case Eq(value=value):
                 return self.column == str(value)
@@ -87,7 +87,7 @@ class EnumField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextField:
-    """A line of text. `whole` and `part` normalize the text to search for as stored texts are normalized.
+    """A line of text. `whole` normalizes a text to search for, `part` a substring, as stored texts are normalized.
 
     `contains` compiles the operator of that name, if it is not a LIKE on the column.
     """
@@ -159,7 +159,7 @@ class PresenceField:
     column: ColumnOf
 
     def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
-        """`eq`."""
+        """Parse `eq`: true for values that are not NULL."""
         for operator, value in operators.items():
             if operator != "eq":
                 raise unsupported(self, operator)
@@ -176,7 +176,7 @@ class PresenceField:
 class SetField:
     """A set of values in rows of another table, each with the `owner`'s id and one `value`.
 
-    `check` normalizes a value to search for, and raises `InvalidInput`; None means a value that no set has.
+    `check` normalizes a value to search for, and returns None if no set can have it; raises `InvalidInput`.
     """
 
     id: InstrumentedAttribute[UUID]
@@ -202,7 +202,7 @@ class SetField:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """One subquery for any number of values, which PostgreSQL may hash or join."""
+        """One subquery for any number of values, which PostgreSQL can execute as a hashed subplan or a semi-join."""
         match leaf:
             case HasAny(values=values):
                 return self.id.in_(self._owners(values))
@@ -232,7 +232,7 @@ class RelatedField:
         yield Exists(name, And(tuple(read_fields(operators, self.fields, path))))
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """A subquery, which PostgreSQL may hash or join."""
+        """A subquery, which PostgreSQL can execute as a hashed subplan or a semi-join."""
         if not isinstance(leaf, Exists):
             raise unsupported(self, leaf)
         return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))

@@ -185,7 +185,7 @@ class Compilation:
         return plan
 
     def _collect_object_plan(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
-        """Make that plan; beyond the limits without collecting the fields."""
+        """Make the plan of `object_plan`; beyond the limits without collecting the fields."""
         if self.collections_left <= 0 or self.fields >= MAX_FIELDS or self.depth >= MAX_DEPTH:
             return self._graphql_core_plan(type_, details)
         self.collections_left -= 1
@@ -225,13 +225,16 @@ class Compilation:
         return self._compile_concrete_object_plan(type_, details, key) if plan is None else plan
 
     def is_final(self, plan: ObjectPlan, details: FieldDetailsList) -> bool:
-        """Whether a plan of a concrete type stays; one that was made without time to compile is made again."""
+        """Whether the plan of a concrete type is cached; if there was no time to compile it, it is made again."""
         return self.concrete_plans.get((plan.type.name, id(details))) is plan
 
     def _compile_concrete_object_plan(
         self, type_: GraphQLObjectType, details: FieldDetailsList, key: tuple[str, int]
     ) -> ObjectPlan:
-        """Compile that plan, unless another thread has; where it fails or has no time, graphql-core executes."""
+        """Compile the plan of `concrete_object_plan`, unless another thread has done so.
+
+        If that fails or there is no time for it, graphql-core executes the selection.
+        """
         with self.lock:
             plan = self.concrete_plans.get(key)
             if plan is not None:

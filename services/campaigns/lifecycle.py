@@ -1,4 +1,4 @@
-"""The states of a campaign, the transitions between them, and the one conditional UPDATE that makes a transition.
+"""The states of a campaign (its `status`), the transitions between them, and the conditional UPDATE that makes one.
 
 Of two concurrent callers exactly one makes the transition; the other gets an error of this module.
 """
@@ -59,7 +59,10 @@ class InvalidCampaignState(InvalidState):
 
 
 class CampaignChanged(Conflict):
-    """The campaign was changed since the caller read it; `version` is its current version."""
+    """The campaign was changed since the caller read it, or a condition of the caller is no longer met.
+
+    `version` is its current version.
+    """
 
     def __init__(self, version: int) -> None:
         super().__init__(
@@ -92,7 +95,7 @@ async def move(
 ) -> CampaignRow:
     """Move a campaign to a state, change other columns with it, and publish the change; one round trip.
 
-    A move to a live state also unarchives the campaign.
+    A move to `scheduled`, `preparing`, `sending` or `paused` also unarchives the campaign.
 
     `origins` are the states that it may come from, by default those of `_TRANSITIONS`. `reason` is shown to users and
     replaces the previous one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
@@ -128,7 +131,7 @@ async def move_for_user(
 async def archive(
     uow: UnitOfWork, campaign_id: UUID | None, *, archived: bool, version: int | None = None
 ) -> CampaignRow:
-    """Archive a draft or a campaign that has ended, or unarchive it; does nothing if it is so already.
+    """Archive a draft or a campaign that has ended, or unarchive it; does nothing if it already is.
 
     Raises `NotFound`, `InvalidCampaignState`, or `CampaignChanged` if `version` is not the current one.
     """

@@ -32,7 +32,7 @@ from services.maya.output import OutputFilter
 
 _MAX_STEPS: Final = 8
 _MAX_CALLS: Final = 20
-_MAX_REPEATS: Final = 3
+_MAX_REPEATS: Final = 3  # the third identical call of a tool stops the reply
 _MAX_REPLY_LENGTH: Final = 20_000
 _MAX_STEP_TOKENS: Final = 1_500
 _MAX_RECEIVED: Final = 5 * _MAX_REPLY_LENGTH  # characters from the model, including those that are filtered out
@@ -81,7 +81,11 @@ class Usage:
 
 @dataclass(slots=True, kw_only=True)
 class ReplyGeneration:
-    """The generation of one reply."""
+    """The generation of one reply.
+
+    `own_url` is the public URL of this installation, the only site that the reply may link to. `received` counts the
+    characters from the model, including those that are filtered out.
+    """
 
     model: LanguageModel
     models: Sequence[str]
@@ -104,7 +108,8 @@ class ReplyGeneration:
     async def run(self, messages: Sequence[PromptMessage]) -> None:
         """Answer the last of the messages.
 
-        Raises `ModelFailed`, `CutOff`, `ContentFiltered`, or `LimitReached`.
+        Raises `ModelRefused`, `ModelUnavailable`, `ModelTimedOut` (of `integrations.language`), `CutOff`,
+        `ContentFiltered`, or `LimitReached`.
         """
         conversation = list(messages)
         while True:
@@ -171,7 +176,7 @@ class ReplyGeneration:
             raise LimitReached("The reply is too long.")
 
     def _check_call(self, call: ToolCall) -> ToolCall:
-        """The call with a new id. Raises `LimitReached` for too many calls or repetitions."""
+        """The call with a new id. Raises `LimitReached` for too many calls in total or identical ones."""
         if self.usage.tool_calls > _MAX_CALLS:
             raise LimitReached(f"Maya stopped after {_MAX_CALLS} tool calls without an answer.")
         self.calls_made[call.name, call.arguments] += 1
@@ -180,7 +185,7 @@ class ReplyGeneration:
         return ToolCall(id=f"call_{uuid4().hex[:24]}", name=call.name, arguments=call.arguments)
 
     async def _call_tools(self, text: str, calls: Sequence[ToolCall]) -> list[PromptMessage]:
-        """The messages for the next prompt: the model's text and calls, and the results of the calls."""
+        """Call the tools; returns the messages for the next prompt: the model's text and calls, and the results."""
         repeated = [
             ToolCall(id=call.id, name=_shown_name(call), arguments=_valid_arguments(call.arguments)) for call in calls
         ]
