@@ -32,7 +32,7 @@ _DETECTED: Final = frozenset({"killed", "timeout"})
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a mutant: `killed`, `timeout`, `survived`, or `untested` where no test executes it."""
+    """The outcome of a mutant: `killed`, `timeout`, `survived`, or `untested` where no test executes it."""
 
     mutant: Mutant
     outcome: str
@@ -141,7 +141,7 @@ def _result(mutant: Mutant, ran: Ran, tests: str) -> Result:
         case 1:
             return Result(mutant, "killed", f"by {ran.failed[0]}" if ran.failed else tests)
         case 5:
-            return Result(mutant, "untested", "the tests that executed it are gone with it")
+            return Result(mutant, "untested", "the mutant removes the tests that executed it")
         case None:
             return Result(mutant, "timeout", tests)
         case code:

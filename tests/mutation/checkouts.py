@@ -13,7 +13,7 @@ from pathlib import Path
 from local.processes import command
 
 HERE = Path(__file__).parents[2]
-_LINKED = (".venv", "web/node_modules", "tests/node/node_modules")
+_LINKED = (".venv", "web/node_modules", "tests/node/node_modules", "tests/node/compilers/node_modules")
 
 
 _running: set[subprocess.Popen[bytes]] = set()
