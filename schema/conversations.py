@@ -136,10 +136,7 @@ SEQUENCE = (
 
 
 @strawberry.type(
-    description=(
-        "The next part of the reply's text: one or more tokens of the language model. The parts in order make up the "
-        "content of the reply."
-    )
+    description=("The next part of the reply's text. The parts in order make up the content of the reply.")
 )
 class MayaToken:
     sequence: int = strawberry.field(description=SEQUENCE)
