@@ -1,4 +1,4 @@
-// Generates the types of operations.graphql into a folder, strictly, for a client that throws where a field has an error.
+// Generates the types of a folder's operations.graphql into the folder, strictly, for a client that throws where a field has an error.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { codegen } from '@graphql-codegen/core';
 import * as operations from '@graphql-codegen/typescript-operations';
@@ -12,7 +12,7 @@ if (wrong.length) throw new Error(wrong.join('\n'));
 const text = await codegen({
   schema,
   schemaAst,
-  documents: [{ location: 'operations.graphql', document: parse(readFileSync('operations.graphql', 'utf8')) }],
+  documents: [{ location: 'operations.graphql', document: parse(readFileSync(`${folder}/operations.graphql`, 'utf8')) }],
   filename: 'types.ts',
   config: {
     strictScalars: true,
