@@ -91,10 +91,10 @@ class Application:
         if self.on_loss is not None:
             self.on_loss()
 
-    async def close_sockets(self) -> None:
-        """Close every websocket with 1001 (going away), so that clients reconnect elsewhere."""
+    async def close_websockets(self) -> None:
+        """Close every WebSocket with 1001 (going away), so that clients reconnect elsewhere."""
         if self.endpoint is not None:
-            await self.endpoint.sockets.close_all()
+            await self.endpoint.connections.close_all()
 
 
 def is_plain(scope: Scope) -> bool:
@@ -158,7 +158,7 @@ def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Appli
 
 
 class WebSocketProtocol(FrameProtocol):
-    """Uvicorn's websocket protocol, which also closes a connection whose client does not read."""
+    """Uvicorn's WebSocket protocol, which also closes a connection whose client does not read."""
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send as uvicorn does, except that a close frame does not wait, and closing has a timeout.
@@ -177,7 +177,7 @@ class WebSocketProtocol(FrameProtocol):
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which closes websockets with a close frame at shutdown."""
+    """Uvicorn's server, which closes WebSockets with a close frame at shutdown."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -197,10 +197,10 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, setattr, self, "should_exit", True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the websockets, then stop as uvicorn does."""
+        """Close the WebSockets, then stop as uvicorn does."""
         for server in self.servers:
             server.close()
-        await self.application.close_sockets()
+        await self.application.close_websockets()
         await super().shutdown(sockets)
 
 

@@ -32,7 +32,7 @@ from services.accounts.people import OrganizationRow, Person
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
 
-SOCKET_ONLY = Unaudited("Changes nothing but the websocket that it is sent over.")
+SOCKET_ONLY = Unaudited("Changes nothing but the WebSocket that it is sent over.")
 
 Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
 

@@ -32,7 +32,7 @@ V = TypeVar("V")
 
 
 class RenewableConnection(Protocol):
-    """The websocket over which an operation was sent."""
+    """The WebSocket over which an operation was sent."""
 
     async def renew(self, token: str) -> int:
         """Continue it with a new token; returns the seconds until it expires. Raises `NudgeError`."""
@@ -100,7 +100,7 @@ class RequestContext:
 
     @property
     def websocket(self) -> RenewableConnection:
-        """The websocket over which the operation was sent; raises `InvalidState` for one sent over HTTP."""
+        """The WebSocket over which the operation was sent; raises `InvalidState` for one sent over HTTP."""
         if self.connection is None:
             raise InvalidState(
                 "Only a WebSocket connection can be renewed.",
@@ -116,7 +116,7 @@ class RequestContext:
         return self.scope
 
     def apply_session(self, session: Session) -> None:
-        """Continue the operation with other rights of the same caller, which apply to everything read from now on."""
+        """Continue the operation with other permissions of the same caller; later reads use them."""
         self.actor, self.session = session.actor, session
         self.loaders.clear()  # a loader checks its permission when it is made
         if self.scope is not None:

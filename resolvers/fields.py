@@ -18,17 +18,17 @@ from resolvers.context import Info
 from schema.errors import UserError, user_error
 from schema.fields import COST, NULL_ON_ERROR
 
-STATE = "nudge.state"
+STATE_SUBSCRIPTION = "nudge.state_subscription"
 AUDIT = "nudge.audit"
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
 Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
 
 
-class Rule(FieldExtension):
-    """The access rule of a root field; `sentence` is part of the field's description."""
+class AccessRule(FieldExtension):
+    """The access rule of a root field; `description` becomes part of the field's description."""
 
-    sentence = ""
+    description = ""
 
     def check(self, info: Info) -> None:
         """Raise `Unauthenticated` or `Forbidden` unless the caller may use the field."""
@@ -47,19 +47,19 @@ class Rule(FieldExtension):
         return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
 
 
-class Requires(Rule):
+class Requires(AccessRule):
     """The caller must be authenticated and hold the permission."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
-        self.sentence = f"Requires the permission `{permission}`."
+        self.description = f"Requires the permission `{permission}`."
 
     def check(self, info: Info) -> None:
         """Raise unless the caller holds the permission."""
         info.context.caller.require(self.permission)
 
 
-class Public(Rule):
+class Public(AccessRule):
     """Anybody may use the field, authenticated or not."""
 
     def check(self, info: Info) -> None:
@@ -94,13 +94,13 @@ class UserErrorsInPayload(FieldExtension):
             return self.payload(user_errors=[user_error(error) for error in input_errors.errors])
 
 
-def _field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0) -> str:
+def _field_description(resolver: Callable[..., object], rule: AccessRule, cost: int = 0) -> str:
     """The resolver's docstring, which is written for users of the API, and the declared permission and cost."""
     text = inspect.getdoc(resolver)
     if not text:
         raise TypeError(f"{resolver.__qualname__} needs a docstring: it is the field's description")
     charge = f"Adds {cost} points to the cost of the operation." if cost else ""
-    notes = " ".join(filter(None, (rule.sentence, charge)))
+    notes = " ".join(filter(None, (rule.description, charge)))
     return f"{text}\n\n{notes}" if notes else text
 
 
@@ -133,7 +133,7 @@ def _nullable(returned: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotation
     return {"graphql_type": returned | None, "directives": NULL_ON_ERROR}
 
 
-def query(rule: Rule, *, user_errors_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
+def query(rule: AccessRule, *, user_errors_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Query. One that returns a payload, as mutations do, may have errors in its `userErrors`.
 
     `cost` is its cost in points, in addition to the objects that it returns.
@@ -166,7 +166,7 @@ class Unaudited:
 Audit = tuple[str, ...] | Unaudited
 
 
-def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Resolve], Any]:
+def mutation(rule: AccessRule, *, audit: str | Audit, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Mutation; its return annotation is the payload type.
 
     `audit` names the actions of the audit records that it may write. `cost` is in points, in addition to the cost of
@@ -188,7 +188,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
     return declare
 
 
-def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], Any]:
+def subscription(rule: AccessRule, *, state: bool = False) -> Callable[[Subscribe], Any]:
     """A root field of Subscription: an async generator.
 
     `state` declares a state subscription: its values are complete, so that the newest is enough, and the same for all
@@ -200,15 +200,15 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
             resolver=resolver,
             description=_field_description(resolver, rule),
             extensions=[rule],
-            metadata={STATE: state},
+            metadata={STATE_SUBSCRIPTION: state},
         )
 
     return declare
 
 
-def is_state(field: GraphQLField) -> bool:
+def is_state_field(field: GraphQLField) -> bool:
     """Whether a root field of the GraphQL schema was declared as a state subscription."""
-    return bool(_metadata(field, STATE, default=False))
+    return bool(_metadata(field, STATE_SUBSCRIPTION, default=False))
 
 
 def declared_cost(field: GraphQLField) -> int:
@@ -216,11 +216,11 @@ def declared_cost(field: GraphQLField) -> int:
     return int(_metadata(field, COST, default=0))
 
 
-def rule_of(field: GraphQLField) -> Rule | None:
+def access_rule_of(field: GraphQLField) -> AccessRule | None:
     """The access rule of a root field of the GraphQL schema; None for a field that declares none."""
     definition = definition_of(field)
     extensions = () if definition is None else definition.extensions
-    return next((each for each in extensions if isinstance(each, Rule)), None)
+    return next((each for each in extensions if isinstance(each, AccessRule)), None)
 
 
 def audit_of(field: GraphQLField) -> Audit:

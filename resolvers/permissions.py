@@ -9,7 +9,7 @@ from strawberry.utils.str_converters import to_camel_case
 from core.access.matrix import MATRIX
 from core.access.permissions import Permission, Role
 from resolvers import ROOTS
-from resolvers.fields import Requires, Rule
+from resolvers.fields import AccessRule, Requires
 from resolvers.nodes import NODE_TYPES
 
 Rows = list[Sequence[str]]
@@ -22,18 +22,19 @@ class RootField(NamedTuple):
     permission: Permission | None
 
 
-def rules_of(root: type) -> dict[str, list[Rule]]:
+def access_rules_of(root: type) -> dict[str, list[AccessRule]]:
     """The rules of each field of a root type, by the field's name in the API."""
     fields = get_object_definition(root, strict=True).fields
     return {
-        to_camel_case(field.name): [each for each in field.extensions if isinstance(each, Rule)] for field in fields
+        to_camel_case(field.name): [each for each in field.extensions if isinstance(each, AccessRule)]
+        for field in fields
     }
 
 
 def root_fields() -> Iterator[RootField]:
     """Every field of the roots."""
     for root in ROOTS:
-        for name, (rule,) in rules_of(root).items():
+        for name, (rule,) in access_rules_of(root).items():
             yield RootField(name, rule.permission if isinstance(rule, Requires) else None)
 
 

@@ -26,7 +26,7 @@ class Served:
 
     @property
     def websocket_url(self) -> str:
-        """The GraphQL endpoint for websockets."""
+        """The GraphQL endpoint for WebSockets."""
         return self.url.replace("http://", "ws://")
 
 

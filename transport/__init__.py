@@ -1,4 +1,4 @@
-"""The GraphQL endpoint: HTTP, the websocket, GraphiQL, and the limits that all of them share."""
+"""The GraphQL endpoint: HTTP, the WebSocket, GraphiQL, and the limits that all of them share."""
 
 from transport.endpoint import PATH, Endpoint, graphql_routes
 

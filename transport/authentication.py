@@ -1,4 +1,4 @@
-"""Authentication by the bearer token of a request's header, or of a websocket's connection_init."""
+"""Authentication by the bearer token of a request's header, or of a WebSocket's connection_init."""
 
 from core.access.session import Session
 from core.errors import Unauthenticated

@@ -24,19 +24,19 @@ from transport.http import assets
 from transport.http.endpoint import HttpEndpoint
 from transport.websocket.endpoint import WebSocketEndpoint
 from transport.websocket.fanout import FanOut
-from transport.websocket.sockets import Sockets
+from transport.websocket.open_connections import OpenConnections
 
 PATH = "/graphql"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """The GraphQL endpoint of a process: HTTP and websocket, with what they share."""
+    """The GraphQL endpoint of a process: HTTP and WebSocket, with what they share."""
 
     executor: Executor
     http: HttpEndpoint
     websocket: WebSocketEndpoint
-    sockets: Sockets
+    connections: OpenConnections
     fanout: FanOut
     supervisors: Supervisors
 
@@ -47,27 +47,31 @@ class Endpoint:
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
         executor = Executor(schema, runtime.settings, budgets)
         fanout = FanOut(executor)
-        sockets = Sockets(runtime.settings.realtime)
+        connections = OpenConnections(runtime.settings.realtime)
         return cls(
             executor=executor,
             http=HttpEndpoint(dependencies, executor),
-            websocket=WebSocketEndpoint(dependencies, executor, fanout, sockets),
-            sockets=sockets,
+            websocket=WebSocketEndpoint(dependencies, executor, fanout, connections),
+            connections=connections,
             fanout=fanout,
             supervisors=runtime.supervisors,
         )
 
     def metrics(self) -> Iterator[Metric]:
         """Metrics of this process. None is labelled by organization: labels must stay few."""
-        sockets, fanout = self.sockets.statistics(), self.fanout.statistics()
+        connections, fanout = self.connections.statistics(), self.fanout.statistics()
         documents = len(self.executor.documents.entries)
         yield Gauge("nudge_graphql_documents", "Documents in the cache, parsed and validated.", documents)
         yield self.http.clients.metrics()
-        yield Gauge("nudge_websockets_open", "Open websockets.", sockets.open)
+        yield Gauge("nudge_websockets_open", "Open WebSocket connections.", connections.open)
         yield Gauge(
-            "nudge_websockets_authenticated", "Open websockets that are authenticated.", sockets.authenticated
+            "nudge_websockets_authenticated",
+            "Open WebSocket connections that are authenticated.",
+            connections.authenticated,
         )
-        yield Gauge("nudge_websocket_operations", "Operations that run on websockets.", sockets.operations)
+        yield Gauge(
+            "nudge_websocket_operations", "Operations that run on WebSocket connections.", connections.operations
+        )
         yield Gauge(
             "nudge_fanout_groups", "Groups of subscribers that share the execution of each event.", fanout.groups
         )

@@ -44,7 +44,7 @@ class Arrivals:
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
-    """A client's websocket frame, masked with zeros."""
+    """A client's WebSocket frame, masked with zeros."""
     size = len(payload)
     head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
     return head + bytes(4) + payload

@@ -1,4 +1,4 @@
-"""Settings of the API process: its address, and the limits of requests, documents and websockets."""
+"""Settings of the API process: its address, and the limits of requests, documents and WebSockets."""
 
 from pydantic import Field
 

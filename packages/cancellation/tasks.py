@@ -33,7 +33,7 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
     Cancels again every half second, because Python 3.11's `wait_for`, which redis-py uses for each command with a
     socket timeout, loses a cancellation that arrives as its wait ends (fixed in 3.12). The soak test, which drops
-    1,000 websockets at once, hits this in every run. It does not cancel more often, even if the caller is cancelled
+    1,000 WebSockets at once, hits this in every run. It does not cancel more often, even if the caller is cancelled
     again and again, because each `cancel()` interrupts the clean-up of the tasks.
     """
     pending = {task for task in tasks if not task.done()}

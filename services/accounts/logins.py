@@ -107,7 +107,7 @@ async def refresh(logins: Logins, refresh_token: str) -> LoggedIn:
 
 
 async def log_out(logins: Logins, session: Session) -> bool:
-    """End a session: its tokens stop working, its sockets close. False when it had ended."""
+    """End a session: its tokens stop working, its WebSocket connections close. False when it had ended."""
     _require_own_accounts(logins)
     return await _end(logins, session.actor, session.id)
 

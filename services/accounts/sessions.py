@@ -119,7 +119,7 @@ async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) ->
 
 
 async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool:
-    """End a session: its tokens become invalid and its sockets are closed. False if it had ended before."""
+    """End a session: its tokens become invalid and its WebSocket connections close. False if it had ended before."""
     ended = await uow.rows(
         update(UserSession)
         .where(UserSession.id == session_id, UserSession.ended_at.is_(None))

@@ -185,7 +185,7 @@ async def test_an_api_key_has_its_own_limit_of_sockets(runtime: Runtime) -> None
                 # The first recheck after it has subscribed.
                 await settles(lambda before=lookups: identity.lookups > before)
                 await other.init("key")
-                assert await other.closed() == (4429, "Too many sockets: a user or key may have 1")
+                assert await other.closed() == (4429, "Too many connections: a user or key may have 1")
                 identity.key = None
                 async with runtime.work.begin(key) as uow:
                     uow.publish(session_topic(KEY))

@@ -19,9 +19,9 @@ from graphql import (
 
 import resolvers
 from resolvers import ROOTS
-from resolvers.fields import Requires, declared_cost, definition_of, rule_of
+from resolvers.fields import Requires, access_rule_of, declared_cost, definition_of
 from resolvers.nodes import NODE_TYPES
-from resolvers.permissions import root_fields, rules_of
+from resolvers.permissions import access_rules_of, root_fields
 from schema.enums import described_enum
 from schema.fields import COUNTING_COST
 
@@ -73,7 +73,7 @@ def described_things() -> Iterator[tuple[str, str | None]]:
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_root_field_has_a_rule(root: type) -> None:
     """Each field of the roots declares exactly one rule: `Requires(...)` or `Public()`."""
-    rules = rules_of(root)
+    rules = access_rules_of(root)
     assert rules
     assert {name: found for name, found in rules.items() if len(found) != 1} == {}
 
@@ -142,7 +142,7 @@ def test_root_fields_document_their_permission_and_cost() -> None:
     for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
         assert root is not None
         for name, field in root.fields.items():
-            rule, cost, text = rule_of(field), declared_cost(field), field.description or ""
+            rule, cost, text = access_rule_of(field), declared_cost(field), field.description or ""
             needed = [f"Requires the permission `{rule.permission}`."] if isinstance(rule, Requires) else []
             charged = [f"Adds {cost} points to the cost of the operation."] if cost else []
             assert re.findall(r"Requires the permission `\S+`\.|Adds \d+ points[^.]*\.", text)[-2:] == [

@@ -103,7 +103,7 @@ async def test_mutations_leave_the_records_that_they_declare(
 
 
 async def test_a_renewed_connection_leaves_no_record(company: Company, audited_server: Served) -> None:
-    """The only mutation that requires a websocket changes nothing that is stored."""
+    """The only mutation that requires a WebSocket changes nothing that is stored."""
     before = await records(company)
     token = factories.token(company.runtime, company.owner)
     query = "mutation ($token: String!) { renewConnection(input: {accessToken: $token}) { expiresIn } }"

@@ -55,7 +55,7 @@ Message = dict[str, Any]
 
 @asynccontextmanager
 async def session_of(server: Served, runtime: Runtime, actor: Actor) -> AsyncIterator[AsyncClientSession]:
-    """A websocket session of an actor."""
+    """A WebSocket session of an actor."""
     transport = WebsocketsTransport(
         url=server.websocket_url,
         subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],

@@ -25,7 +25,7 @@ from tests.serving import Served, served
 from tests.waiting import WAIT_SECONDS
 from transport import errors
 from transport.websocket import adapter, connection, endpoint, monitoring
-from transport.websocket.sockets import GOING_AWAY
+from transport.websocket.open_connections import GOING_AWAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))

@@ -1,4 +1,4 @@
-"""A bare websocket client that sends any message, valid or not."""
+"""A bare WebSocket client that sends any message, valid or not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ class Socket:
 
 @asynccontextmanager
 async def connected(server: Served, *, protocol: str | None = PROTOCOL) -> AsyncIterator[Socket]:
-    """A websocket to the server, not yet authenticated."""
+    """A WebSocket to the server, not yet authenticated."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(server.websocket_url, protocols=[protocol] if protocol else [], max_msg_size=0) as raw,

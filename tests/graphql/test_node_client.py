@@ -24,7 +24,7 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
     assert found["together"] == [[{"count": 0}, {"count": 1}, {"count": 2}]] * 10
     endpoint = probe_server.application.endpoint
     assert endpoint is not None
-    await settles(lambda: endpoint.sockets.statistics().open == 0)
+    await settles(lambda: endpoint.connections.statistics().open == 0)
 
 
 @needs_node

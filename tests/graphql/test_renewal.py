@@ -1,4 +1,4 @@
-"""`renewConnection`: an open websocket continues with a new token of the same caller, and with no other."""
+"""`renewConnection`: an open WebSocket continues with a new token of the same caller, and with no other."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ def only_connection(server: Served) -> Connection:
     """The server's only open connection."""
     endpoint = server.application.endpoint
     assert endpoint is not None
-    (connection,) = endpoint.sockets.open
+    (connection,) = endpoint.connections.open
     assert isinstance(connection, Connection)
     return connection
 

@@ -122,7 +122,7 @@ def without_malformed(outcome: Outcome) -> Outcome:
 async def test_every_transport_accepts_the_same_requests(
     probe_server: Served, runtime: Runtime, parameters: dict[str, object], outcome: Outcome
 ) -> None:
-    """The same data and messages; a wrong type closes the websocket with 4400, as its protocol requires."""
+    """The same data and messages; a wrong type closes the WebSocket with 4400, as its protocol requires."""
     token = factories.token(runtime, await factories.organization(runtime))
     assert await post(ApiClient(probe_server.url, token), parameters) == without_malformed(outcome)
     async with connected(probe_server) as socket:

@@ -12,11 +12,11 @@ from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket, settles
 from tests.serving import served
 from tests.waiting import until
-from transport.websocket.sockets import SocketStatistics
+from transport.websocket.open_connections import ConnectionStatistics
 
 SOCKETS_EACH = 20
 NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
-NO_SOCKETS = SocketStatistics(open=0, authenticated=0, operations=0)
+NO_CONNECTIONS = ConnectionStatistics(open=0, authenticated=0, operations=0)
 WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { sequence status audience } }"
 
 
@@ -66,12 +66,12 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
                         connect_watcher(session, server.websocket_url, token, campaign) for _ in range(SOCKETS_EACH)
                     )
                     sockets += await asyncio.gather(*arrivals)
-                assert endpoint.sockets.statistics().operations == organizations * SOCKETS_EACH
+                assert endpoint.connections.statistics().operations == organizations * SOCKETS_EACH
                 # One for each campaign, and one for each person's sessions.
                 await until(lambda: has_more_channels(runtime, listened, 2 * organizations))
                 for socket in sockets:
                     drop(socket)
-            await settles(lambda: endpoint.sockets.statistics() == NO_SOCKETS)
+            await settles(lambda: endpoint.connections.statistics() == NO_CONNECTIONS)
             await settles(lambda: runtime.hub.statistics() == NOTHING)
             await settles(lambda: len(asyncio.all_tasks()) <= tasks)
             await until(lambda: has_more_channels(runtime, listened, 0))

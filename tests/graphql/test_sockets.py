@@ -45,7 +45,7 @@ def empty(server: Served) -> bool:
     """Whether the server has no socket and no operation."""
     endpoint = server.application.endpoint
     assert endpoint is not None
-    found = endpoint.sockets.statistics()
+    found = endpoint.connections.statistics()
     return (found.open, found.authenticated, found.operations) == (0, 0, 0)
 
 
@@ -222,9 +222,9 @@ async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtim
         await socket.ready(token)
         await socket.subscribe("subscription { watched }")
         assert (await socket.next())["payload"]["data"] == {"watched": 1}
-        assert endpoint.sockets.statistics().operations == 1
+        assert endpoint.connections.statistics().operations == 1
         await socket.send({"type": "complete", "id": "1"})
-        await settles(lambda: endpoint.sockets.statistics().operations == 0)
+        await settles(lambda: endpoint.connections.statistics().operations == 0)
         await socket.subscribe("{ __typename }")
         assert (await socket.next())["type"] == "next"
 
@@ -297,11 +297,11 @@ async def test_limits_of_sockets_and_operations(runtime: Runtime) -> None:
             await one.ready(token)
             await two.ready(token)
             await three.init(token)
-            assert await three.closed() == (4429, "Too many sockets: a user or key may have 2")
+            assert await three.closed() == (4429, "Too many connections: a user or key may have 2")
             async with connected(server) as four, connected(server) as five:
                 await four.ready(colleagues[0])
                 await five.init(colleagues[1])
-                assert await five.closed() == (4429, "Too many sockets: an organization may have 3")
+                assert await five.closed() == (4429, "Too many connections: an organization may have 3")
             for identifier in ("a", "b", "c"):
                 await one.subscribe("subscription { count(to: 2, pause: 600) }", identifier)
             messages = [await one.next() for _ in range(3)]

@@ -120,7 +120,7 @@ async def test_a_cancelled_campaign_sends_no_message_again(company: Company, run
 
 
 async def test_errors_without_a_state(company: Company, runtime: Runtime) -> None:
-    """A sender in use, and a websocket's renewal over HTTP: `state` is null, and `allowed` empty."""
+    """A sender in use, and a WebSocket's renewal over HTTP: `state` is null, and `allowed` empty."""
     sender = await factories.sender(runtime, company.owner)
     async with runtime.work.begin(company.owner) as uow:
         values = {"status": CampaignStatus.SENDING, "sender_id": sender}

@@ -94,7 +94,7 @@ async def send_failing_requests(client: Client) -> None:
 
 
 async def send_failing_messages(client: Client) -> None:
-    """Send the same over a websocket, an invalid message and an invalid token included."""
+    """Send the same over a WebSocket, an invalid message and an invalid token included."""
     markers = client.markers
     url = client.base.replace("http://", "ws://") + "/graphql"
     socket = Socket(await client.session.ws_connect(url, protocols=[PROTOCOL], headers=client.headers))

@@ -167,7 +167,7 @@ def lines_of(text: str) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("mode", ["development", "production"])
 async def test_failing_api_logs_no_markers(backends: Backends, mode: str) -> None:
-    """Bugs in a field, a webhook, a page and over a websocket; refusals; then no database and no Redis."""
+    """Bugs in a field, a webhook, a page and over a WebSocket; refusals; then no database and no Redis."""
     markers, runtime = backends.markers, backends.runtime
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)

@@ -1,4 +1,4 @@
-"""Conversations over HTTP, and replies over a real websocket, as clients use them."""
+"""Conversations over HTTP, and replies over a real WebSocket, as clients use them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -96,7 +96,7 @@ def as_colleague(person: Person, colleague: Actor) -> ApiClient:
 
 @asynccontextmanager
 async def socket(server: Served, person: Person) -> AsyncIterator[AsyncClientSession]:
-    """A websocket of the user, through the `gql` client."""
+    """A WebSocket of the user, through the `gql` client."""
     transport = WebsocketsTransport(
         url=server.websocket_url,
         init_payload={"authorization": f"Bearer {person.api.token}"},

@@ -163,7 +163,7 @@ async def behind(name: str, runtime: Runtime, folder: Path) -> AsyncIterator[Pro
 
 @pytest.mark.parametrize("name", PROXIES)
 async def test_requests_and_websockets_pass(runtime: Runtime, tmp_path: Path, name: str) -> None:
-    """GraphQL over HTTPS and over a websocket; the API refuses a large body, the proxy a huge one."""
+    """GraphQL over HTTPS and over a WebSocket; the API refuses a large body, the proxy a huge one."""
     token = factories.token(runtime, await factories.organization(runtime))
     headers = {"authorization": f"Bearer {token}"}
     async with behind(name, runtime, tmp_path) as proxy, proxy.client() as session:

@@ -1,4 +1,4 @@
-"""Prepared websocket frames, and the parts of uvicorn that they rely on."""
+"""Prepared WebSocket frames, and the parts of uvicorn that they rely on."""
 
 import asyncio
 

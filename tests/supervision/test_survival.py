@@ -84,7 +84,7 @@ async def before() -> set[asyncio.Task[Any]]:
 
 
 async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
-    """Connection, listener, pumps, budgets, a shared stream and a websocket's monitor still do their work."""
+    """Connection, listener, pumps, budgets, a shared stream and a WebSocket's monitor still do their work."""
     runtime = with_settings(fresh_runtime, realtime={"ping_seconds": 3600.0, "recheck_seconds": 3600.0})
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
@@ -96,7 +96,7 @@ async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: R
             assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
             await settles(lambda: runtime.hub.connected)
             topic = f"pump session:{actor.user_id}"
-            names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-monitor", "fanout-group", topic}
+            names = {"pubsub-connection", "pubsub-listener", "budgets", "connection-monitor", "fanout-group", topic}
             await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.ended == ()
             await signals_flow(runtime)

@@ -32,7 +32,7 @@ from graphql import (
 )
 
 from core.access.permissions import Permission
-from resolvers.fields import Requires, declared_cost, rule_of
+from resolvers.fields import Requires, access_rule_of, declared_cost
 from transport.documents.costs import ArgumentValue, CostNode, ListLength, PageSize
 from transport.errors import COST_EXCEEDED, RequestRefused
 
@@ -224,5 +224,5 @@ def protected_field(
 def required_permission(root: GraphQLObjectType, node: FieldNode) -> Permission | None:
     """The permission that a root field requires; None for a public one."""
     field = root.fields.get(node.name.value)
-    rule = rule_of(field) if field is not None else None
+    rule = access_rule_of(field) if field is not None else None
     return rule.permission if isinstance(rule, Requires) else None

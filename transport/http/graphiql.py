@@ -56,7 +56,7 @@ def _is_installed() -> bool:
 def content_security_policy(nonce: str, host: str) -> str:
     """The Content-Security-Policy: the page may load its own files alone, and connect to the API alone.
 
-    The editor needs inline styles; scripts need the nonce. Some browsers don't count websockets as 'self'.
+    The editor needs inline styles; scripts need the nonce. Some browsers don't count WebSockets as 'self'.
     """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     remote = "" if _is_installed() else f" {CDN}"

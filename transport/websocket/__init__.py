@@ -1,4 +1,4 @@
-"""GraphQL over a websocket (`graphql-transport-ws`): connections, their monitoring, and fan-out to subscribers."""
+"""GraphQL over a WebSocket (`graphql-transport-ws`): connections, their monitoring, and fan-out to subscribers."""
 
 from transport.websocket.endpoint import WebSocketEndpoint
 

@@ -1,4 +1,4 @@
-"""A websocket with the interface of Strawberry's protocol handler, and a timeout for each message sent."""
+"""A WebSocket with the interface of Strawberry's protocol handler, and a timeout for each message sent."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -45,7 +45,7 @@ class WebSocketAdapter:
             yield document
 
     async def send_json(self, message: Mapping[str, object]) -> None:
-        """Send a message; close the socket with 1013 when the client does not take it within the timeout."""
+        """Send a message; close the connection with 1013 when the client does not take it within the timeout."""
         await self.send_text(orjson.dumps(message, default=json_default).decode())
 
     async def send_text(self, text: str) -> None:
@@ -63,7 +63,7 @@ class WebSocketAdapter:
             raise WebSocketDisconnected from None
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket, unless it has closed already."""
+        """Close the connection, unless it has closed already."""
         if self.closed:
             return
         self.closed = True

@@ -1,4 +1,4 @@
-"""One websocket connection: Strawberry's handler of the protocol, with our authentication, limits and errors."""
+"""One WebSocket connection: Strawberry's handler of the protocol, with our authentication, limits and errors."""
 
 import asyncio
 from contextlib import aclosing, suppress
@@ -30,14 +30,14 @@ from transport.websocket.adapter import WebSocketAdapter
 from transport.websocket.fanout import FanOut, Subscriber, is_state_subscription
 from transport.websocket.frames import text_frame
 from transport.websocket.monitoring import ConnectionMonitor
-from transport.websocket.sockets import Sockets
+from transport.websocket.open_connections import OpenConnections
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
 TRY_AGAIN = 1013
 INIT_TIMEOUT = 4408
 ALREADY_EXISTS = 4409
-TOO_MANY = 4429
+TOO_MANY_REQUESTS = 4429
 PING = text_frame(b'{"type":"ping"}')
 
 log = logger(__name__)
@@ -50,7 +50,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self,
         executor: Executor,
         fanout: FanOut,
-        sockets: Sockets,
+        connections: OpenConnections,
         adapter: WebSocketAdapter,
         *,
         dependencies: Dependencies,
@@ -62,15 +62,15 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             context=None,
             root_value=None,
             schema=cast("Any", None),  # operations run in the executor
-            connection_init_wait_timeout=timedelta(seconds=sockets.limits.init_timeout_seconds),
+            connection_init_wait_timeout=timedelta(seconds=connections.limits.init_timeout_seconds),
         )
         self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
-        self.sockets = sockets
+        self.connections = connections
         self.adapter = adapter
         self.client_address = client_address
-        self.limits = sockets.limits
+        self.limits = connections.limits
         self.session: Session | None = None
         self.monitor: ConnectionMonitor | None = None
         self.cancelled_tasks: set[asyncio.Task[Any]] = set()
@@ -99,7 +99,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         if self.connection_timed_out:
             return
         if self.connection_init_received:
-            await self.close(TOO_MANY, "Too many initialisation requests")
+            await self.close(TOO_MANY_REQUESTS, "Too many initialisation requests")
             return
         self.connection_init_received = True
         if self.connection_init_timeout_task:
@@ -125,16 +125,16 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             return None
         except Exception:
             # Not 1011, because clients do not reconnect after it.
-            log.exception("a websocket's caller could not be authenticated")
+            log.exception("a WebSocket's caller could not be authenticated")
             await self.close(TRY_AGAIN, "Internal error; try again")
             return None
         if session is None:
             # Not 4403: clients would reconnect with the same token repeatedly, and report no error to their caller.
             await self.close(UNAUTHORIZED, str(error))
             return None
-        reason = self.sockets.admit(session.actor)
+        reason = self.connections.admit(session.actor)
         if reason is not None:
-            await self.close(TOO_MANY, reason)
+            await self.close(TOO_MANY_REQUESTS, reason)
             return None
         token = header.partition(" ")[2].strip()
         self.monitor = ConnectionMonitor(self.dependencies, self.limits, session, token=token, connection=self)
@@ -170,7 +170,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         """Raise `RequestRefused` when the connection runs the maximum number of operations."""
         if len(self.operations) >= self.limits.per_socket:
             raise RequestRefused(
-                f"A socket may run {self.limits.per_socket} operations at once; this one already does.",
+                f"A connection may run {self.limits.per_socket} operations at once; this one already does.",
                 code=RATE_LIMITED,
             )
 
@@ -194,21 +194,19 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         )
         running = cast("RunningOperation", operation)
         running.context, request = context, running.request
-        self.sockets.operations += 1
+        self.connections.operations += 1
         try:
             await self._respond(operation, request, context)
         except (WebSocketDisconnected, HubClosed):
-            return  # the client has disconnected, or the server is shutting down and closes the socket
+            return  # the client has disconnected, or the server is shutting down and closes the connection
         except asyncio.CancelledError:
             if is_cancellation_requested():
                 raise
-            await self._send_masked_error(
-                operation, RuntimeError("an operation was cancelled without a request"), context
-            )
+            await self._send_masked_error(operation, RuntimeError("an operation was cancelled unexpectedly"), context)
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
             await self._send_masked_error(operation, error, context)
         finally:
-            self.sockets.operations -= 1
+            self.connections.operations -= 1
 
     async def _respond(
         self, operation: Operation[Any, None], request: GraphQLRequest, context: RequestContext
@@ -233,7 +231,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             subscriber = Subscriber(self.adapter, operation.id)
             group = self.fanout.join(prepared, request, context, subscriber)
             try:
-                errors = await group.follow(subscriber)
+                errors = await group.serve(subscriber)
             finally:
                 self.fanout.leave(group, subscriber)
             if errors is not None:
@@ -311,7 +309,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         """Stop the monitor and all operations, and stop counting the connection."""
         if self.monitor is not None:
             await self.monitor.stop()
-            self.sockets.release(self.monitor.session.actor)
+            self.connections.release(self.monitor.session.actor)
             self.monitor = None
         running = [operation.task for operation in self.operations.values() if operation.task is not None]
         await cancel_and_wait([*running, *self.cancelled_tasks])

@@ -1,4 +1,4 @@
-"""The ASGI application behind `/graphql` for websockets: the sub-protocol `graphql-transport-ws` alone."""
+"""The ASGI application behind `/graphql` for WebSockets: the sub-protocol `graphql-transport-ws` alone."""
 
 from starlette.types import Receive, Scope, Send
 
@@ -10,7 +10,7 @@ from transport.websocket.adapter import WebSocketAdapter
 from transport.websocket.connection import TRY_AGAIN, Connection
 from transport.websocket.fanout import FanOut
 from transport.websocket.frames import frame_writer
-from transport.websocket.sockets import GOING_AWAY, Sockets
+from transport.websocket.open_connections import GOING_AWAY, OpenConnections
 
 PROTOCOL = "graphql-transport-ws"
 NOT_ACCEPTABLE = 4406
@@ -19,18 +19,20 @@ log = logger(__name__)
 
 
 class WebSocketEndpoint:
-    """Accepts websockets and serves each until it closes."""
+    """Accepts WebSockets and serves each until it closes."""
 
-    def __init__(self, dependencies: Dependencies, executor: Executor, fanout: FanOut, sockets: Sockets) -> None:
+    def __init__(
+        self, dependencies: Dependencies, executor: Executor, fanout: FanOut, connections: OpenConnections
+    ) -> None:
         self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
-        self.sockets = sockets
+        self.connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one websocket until it closes; the client may disconnect at any moment."""
+        """Serve one WebSocket until it closes; the client may disconnect at any moment."""
         offered = PROTOCOL in scope.get("subprotocols", [])
-        timeout = self.sockets.limits.send_timeout_seconds
+        timeout = self.connections.limits.send_timeout_seconds
         adapter = WebSocketAdapter(receive, send, send_timeout=timeout, write_frame=frame_writer(scope))
         await receive()
         try:
@@ -40,23 +42,23 @@ class WebSocketEndpoint:
         if not offered:
             await adapter.close(NOT_ACCEPTABLE, f"Only the sub-protocol {PROTOCOL} is served")
             return
-        if self.sockets.closing:
+        if self.connections.closing:
             await adapter.close(GOING_AWAY, "The server is shutting down")
             return
-        if self.sockets.too_many_unauthenticated:
+        if self.connections.too_many_unauthenticated:
             # Not 4429, on which clients do not reconnect: this client did not cause the limit to be reached.
-            await adapter.close(TRY_AGAIN, "Too many unauthenticated sockets; try again")
+            await adapter.close(TRY_AGAIN, "Too many unauthenticated connections; try again")
             return
         connection = Connection(
             self.executor,
             self.fanout,
-            self.sockets,
+            self.connections,
             adapter,
             dependencies=self.dependencies,
             client_address=client_address(scope),
         )
-        self.sockets.open.add(connection)
+        self.connections.open.add(connection)
         try:
             await connection.handle()
         finally:
-            self.sockets.open.discard(connection)
+            self.connections.open.discard(connection)

@@ -1,9 +1,9 @@
-"""Fan-out: subscribers to the same state with the same rights share one execution and one encoding per event.
+"""Fan-out: subscribers to the same state with the same permissions share one execution and one encoding per event.
 
-Subscribers with the same operation, variables and rights form a group. Each event is read, executed and encoded once
-for the group; each subscriber then costs one write of a prepared frame. A subscriber whose connection can't take the
-frame at once is served by its own task, which waits as it does for any other message and then sends the newest state;
-it may skip states in between.
+Subscribers with the same operation, variables and permissions form a group. Each event is read, executed and encoded
+once for the group; each subscriber then costs one write of a prepared frame. A subscriber whose connection can't take
+the frame at once is served by its own task, which waits as it does for any other message and then sends the newest
+state; it may skip states in between.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from core.access.actor import shared_actor
 from core.pubsub import HubClosed
 from core.telemetry import new_request_id
 from resolvers.context import RequestContext
-from resolvers.fields import is_state
+from resolvers.fields import is_state_field
 from transport.documents import PreparedOperation
 from transport.errors import format_error
 from transport.executor import Executor, result_body
@@ -56,13 +56,13 @@ class FanOut:
         self.waited = 0
 
     def can_share(self, operation: PreparedOperation, context: RequestContext) -> bool:
-        """Whether subscribers may share the operation: a subscription to one state by an authenticated caller."""
+        """Whether subscribers may share the operation: a state subscription of an authenticated caller."""
         return context.actor is not None and is_state_subscription(self.executor.schema, operation)
 
     def join(
         self, operation: PreparedOperation, request: GraphQLRequest, context: RequestContext, subscriber: "Subscriber"
     ) -> "SubscriberGroup":
-        """Add a subscriber to the group of its operation, variables and rights; the caller must `leave` it again."""
+        """Add a subscriber to the group of its operation, variables and permissions; the caller must `leave` it."""
         actor = context.caller
         key = (
             request.query,
@@ -73,7 +73,7 @@ class FanOut:
         )
         group = self.groups.get(key)
         if group is None:
-            # The group's actor has the subscribers' rights but is no person: personal data stays out of the results.
+            # The group's actor has the subscribers' permissions but is no person, so results contain no personal data.
             shared = RequestContext(
                 dependencies=context.dependencies,
                 actor=shared_actor(actor),
@@ -140,7 +140,7 @@ def _cannot_write(_: bytes) -> bool:
 
 
 class SubscriberGroup:
-    """The subscribers to one operation with the same variables and rights, and the task that executes it for them."""
+    """The subscribers to one operation with the same variables and permissions, and the task that executes it."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class SubscriberGroup:
         self.hub_closed = True
         self.task = asyncio.create_task(self._run(), name="fanout-group")
 
-    async def follow(self, subscriber: Subscriber) -> Errors | None:
+    async def serve(self, subscriber: Subscriber) -> Errors | None:
         """Serve a subscriber until the stream ends; returns its errors, or None when it is complete.
 
         Raises `HubClosed` at shutdown, and `WebSocketDisconnected` when the client has disconnected or is too slow.
@@ -240,5 +240,5 @@ def is_state_subscription(schema: GraphQLSchema, operation: PreparedOperation) -
         if isinstance(node, OperationDefinitionNode) and (node.name.value if node.name else None) == operation.name:
             match list(node.selection_set.selections):
                 case [FieldNode() as field]:
-                    return field.name.value in root.fields and is_state(root.fields[field.name.value])
+                    return field.name.value in root.fields and is_state_field(root.fields[field.name.value])
     return False

@@ -1,6 +1,6 @@
-"""Prepared websocket frames, written straight to the transport.
+"""Prepared WebSocket frames, written straight to the transport.
 
-This module is the only one that uses uvicorn's private websocket protocol. The server offers the ASGI extension
+This module is the only one that uses uvicorn's private WebSocket protocol. The server offers the ASGI extension
 `nudge.frames` with one function, `write(frame) -> bool`. Any other server does not, and messages are sent by ASGI as
 usual. `tests/realtime/test_frames.py` fails when uvicorn's protocol changes.
 """
@@ -39,7 +39,7 @@ def frame_writer(scope: Scope) -> FrameWriter | None:
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """Uvicorn's websocket protocol with the `nudge.frames` extension."""
+    """Uvicorn's WebSocket protocol with the `nudge.frames` extension."""
 
     write_paused = False
 
@@ -66,7 +66,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             del extensions[EXTENSION]  # otherwise a reference cycle keeps this connection until garbage collection
 
     def write_frame(self, frame: bytes) -> bool:
-        """Write a frame at once. False, with nothing written, while writing is paused or when the socket closes."""
+        """Write a frame at once. False, with nothing written, if writing is paused or the connection closes."""
         transport = self.transport
         if self.write_paused or self.close_sent or transport.is_closing():
             return False

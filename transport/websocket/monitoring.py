@@ -1,4 +1,4 @@
-"""Monitors an authenticated connection: the client responds, the token is valid, the rights have not changed."""
+"""Monitors an authenticated connection: the client responds, the token is valid, the permissions have not changed."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ class MonitoredConnection(Protocol):
         """Cancel again the tasks that still run after they were cancelled."""
 
     async def apply_session(self, session: Session) -> None:
-        """Replace the session by one of the same caller with the current rights."""
+        """Replace the session by one of the same caller with the current permissions."""
 
 
 class ConnectionMonitor:
@@ -66,22 +66,22 @@ class ConnectionMonitor:
         self.ping_at = now + fraction * self.limits.ping_seconds
         self.recheck_at = now + fraction * self.limits.recheck_seconds
         self.expires_at = now + session.expires_at - time.time()
-        self.task = asyncio.create_task(supervise("socket-monitor", self._run), name="socket-monitor")
+        self.task = asyncio.create_task(supervise("connection-monitor", self._run), name="connection-monitor")
 
     async def _run(self) -> None:
-        """Send pings and recheck the token and the rights, until one of these checks closes the connection."""
+        """Send pings and recheck the token and the permissions, until one of these checks closes the connection."""
         try:
             with self.hub.watch(session_topic(self.session.actor.id)) as watcher:
                 while not await self.run_due_checks():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - since_boot()
                     signal = await watcher.next(within=max(due, 0.0))
                     if signal is not None:
-                        # After a gap (a Redis outage) all sockets would recheck together: spread the rechecks.
+                        # After a gap (a Redis outage) all connections would recheck together: spread the rechecks.
                         max_wait = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
                         wait = random.uniform(0.0, min(max_wait, self.limits.recheck_seconds))  # noqa: S311 - no secret
                         self.recheck_at = min(self.recheck_at, since_boot() + wait)
         except HubClosed:
-            return  # the server is shutting down, and closes the sockets itself
+            return  # the server is shutting down, and closes the connections itself
         except BaseException:
             self.recheck_at = 0.0  # signals before the next run are missed
             raise
@@ -112,24 +112,24 @@ class ConnectionMonitor:
         return False
 
     async def close_reason(self) -> str | None:
-        """Why the connection must close; None when it need not, or when the rights can't be read at the moment."""
+        """Why the connection must close; None when it need not, or when the permissions can't be read now."""
         token, session = self.token, self.session
         try:
             current = await self.identity.recheck(token)
         except Unauthenticated as refusal:
             return str(refusal) if token == self.token else None  # a renewal has verified a new token since
         except Exception as error:  # noqa: BLE001 - an outage must not close a connection whose token is valid
-            log.warning("a websocket's rights could not be rechecked", error=describe_error(error))
+            log.warning("a WebSocket's permissions could not be rechecked", error=describe_error(error))
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:
-            return None  # a renewal has read the rights after this recheck
+            return None  # a renewal has read the permissions after this recheck
         return "Your permissions have changed; connect again"
 
     async def renew(self, token: str) -> int:
         """Continue the connection with a new token of the same caller; returns the seconds until it expires.
 
         Raises `Conflict`, or an error of `Identity.renew`, without changing anything. From a token that expires
-        before the present one, only the rights are used.
+        before the present one, only the permissions are used.
         """
         if self.renewal is not None:
             raise Conflict(

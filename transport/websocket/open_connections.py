@@ -1,4 +1,4 @@
-"""The open websockets of this process: their numbers, limits, and closing at shutdown."""
+"""The open WebSocket connections of this process: their number, limits, and closing at shutdown."""
 
 import asyncio
 from collections import Counter
@@ -20,8 +20,8 @@ class Closable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SocketStatistics:
-    """Numbers of open sockets, of those that are authenticated, and of operations that run on them."""
+class ConnectionStatistics:
+    """Numbers of open connections, of those that are authenticated, and of operations that run on them."""
 
     open: int
     authenticated: int
@@ -29,8 +29,8 @@ class SocketStatistics:
 
 
 @dataclass(slots=True)
-class Sockets:
-    """Counts sockets by actor (a user or an API key) and by organization, and enforces the limits."""
+class OpenConnections:
+    """Counts connections by actor (a user or an API key) and by organization, and enforces the limits."""
 
     limits: RealtimeSettings
     open: set[Closable] = field(default_factory=set)
@@ -42,22 +42,22 @@ class Sockets:
 
     @property
     def too_many_unauthenticated(self) -> bool:
-        """Whether the limit of sockets that have not authenticated yet is reached."""
+        """Whether the limit of connections that have not authenticated yet is reached."""
         return len(self.open) - self.authenticated >= self.limits.unauthenticated
 
     def admit(self, actor: Actor) -> str | None:
-        """Count an authenticated socket; returns the reason instead when a limit is reached."""
+        """Count an authenticated connection; returns the reason instead when a limit is reached."""
         if self.by_actor[actor.id] >= self.limits.per_user:
-            return f"Too many sockets: a user or key may have {self.limits.per_user}"
+            return f"Too many connections: a user or key may have {self.limits.per_user}"
         if self.by_organization[actor.organization_id] >= self.limits.per_organization:
-            return f"Too many sockets: an organization may have {self.limits.per_organization}"
+            return f"Too many connections: an organization may have {self.limits.per_organization}"
         self.authenticated += 1
         self.by_actor[actor.id] += 1
         self.by_organization[actor.organization_id] += 1
         return None
 
     def release(self, actor: Actor) -> None:
-        """Stop counting an authenticated socket that has closed."""
+        """Stop counting an authenticated connection that has closed."""
         self.authenticated -= 1
         for counter, key in ((self.by_actor, actor.id), (self.by_organization, actor.organization_id)):
             counter[key] -= 1
@@ -65,10 +65,10 @@ class Sockets:
                 del counter[key]
 
     async def close_all(self) -> None:
-        """Close every socket with 1001, and accept no more."""
+        """Close every connection with 1001, and accept no more."""
         self.closing = True
         await asyncio.gather(*(one.close(GOING_AWAY, "The server is shutting down") for one in list(self.open)))
 
-    def statistics(self) -> SocketStatistics:
+    def statistics(self) -> ConnectionStatistics:
         """The current numbers."""
-        return SocketStatistics(open=len(self.open), authenticated=self.authenticated, operations=self.operations)
+        return ConnectionStatistics(open=len(self.open), authenticated=self.authenticated, operations=self.operations)
