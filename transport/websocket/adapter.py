@@ -14,7 +14,7 @@ MAX_REASON_BYTES = 123  # RFC 6455, 5.5: 125 bytes, less two for the code
 
 
 class WebSocketAdapter:
-    """One accepted websocket. Once it has closed, sending raises `WebSocketDisconnected`.
+    """One accepted WebSocket connection. Once it has closed, sending raises `WebSocketDisconnected`.
 
     `write_frame` writes a prepared frame, see `frames`; None where the server does not offer that.
     """

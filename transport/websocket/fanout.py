@@ -73,7 +73,7 @@ class FanOut:
         )
         group = self.groups.get(key)
         if group is None:
-            # The group's actor has the subscribers' permissions but is no person, so results contain no personal data.
+            # The group's actor has the subscribers' permissions but is no person: results contain no personal data.
             shared = RequestContext(
                 dependencies=context.dependencies,
                 actor=shared_actor(actor),
