@@ -51,7 +51,7 @@ from models.campaigns import Campaign, CampaignRecipient, CampaignStats, Campaig
 from models.contacts import Contact
 from models.row_security import OF_ORGANIZATION
 from runtime import Runtime, running
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.progress import read_progress
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
@@ -322,7 +322,7 @@ async def engine(bench: Bench) -> tuple[float, float]:
     """Messages per second of the worker process, and recipients per second of the preparation before it."""
     campaign_id = await draft(bench)
     async with bench.runtime.work.begin(bench.actor) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING)
     started = monotonic()
     while not await prepare(bench.runtime.work, bench.actor, campaign_id):
         pass

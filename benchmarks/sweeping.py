@@ -147,7 +147,7 @@ async def add(
 
 async def one_round(worker: Worker, sweeper: Sweeper) -> None:
     """Run every sweep once, concurrently as in a worker, and wait for all tasks that they start."""
-    await asyncio.gather(*(sweeper.round(sweep) for sweep in SWEEPS if sweep.every is None))
+    await asyncio.gather(*(sweeper.run_once(sweep) for sweep in SWEEPS if sweep.every is None))
     while worker.tasks.tasks:
         await asyncio.wait(list(worker.tasks.tasks.values()))
 

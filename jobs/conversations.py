@@ -25,7 +25,7 @@ def run_dependencies(runtime: Runtime) -> RunDependencies:
         hub=runtime.hub,
         model=runtime.language_model,
         models=runtime.settings.llm.models,
-        own_url=runtime.settings.public_url,
+        public_url=runtime.settings.public_url,
         max_seconds=runtime.settings.llm.timeout_seconds,
     )
 

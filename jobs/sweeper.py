@@ -20,9 +20,9 @@ START = UUID(int=0)
 PAGE = 500
 """Rows of one page of a search."""
 RETRY_SECONDS = 5.0
-"""The pause after a round with the result MORE, and the first back-off after one with NOT_DONE."""
+"""The pause after a run that left work, and the first back-off after one that failed or was skipped."""
 MAX_PAGES = 20
-"""Pages of one round; the next round continues after them."""
+"""Pages of one run; the next run continues after them."""
 log = logger(__name__)
 
 
@@ -33,27 +33,30 @@ class JobPage(NamedTuple):
     after: UUID | None = None
 
 
-class RoundResult(Enum):
-    """The result of one run of a sweep (a round), which determines the pause before the next one."""
+class SweepResult(Enum):
+    """The result of one run of a sweep, which determines the pause before the next run."""
 
     DONE = auto()
-    """The next round starts after the interval."""
+    """Nothing is left to do: the next run starts after the interval."""
     MORE = auto()
-    """There is more to do: the next round starts soon."""
-    NOT_DONE = auto()
-    """It failed, or was skipped because another process runs the sweep: the next round starts after a back-off."""
+    """Work is left: the next run starts soon."""
+    SKIPPED = auto()
+    """Another process runs the sweep: the next attempt starts after a back-off."""
+    FAILED = auto()
+    """The run raised an error: the next attempt starts after a back-off."""
 
 
+_UNSUCCESSFUL = frozenset({SweepResult.SKIPPED, SweepResult.FAILED})
 Find = Callable[[SystemScope, UUID], Awaitable[JobPage]]
-"""Returns a page of the jobs that the rows need, after a key."""
+"""Returns a page of the jobs that rows require, after a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Work at an interval, in every worker, or if `exclusive` in one at a time. Made by `sweep` or `sweep_jobs`."""
+    """Work at an interval, in all workers, or if `exclusive` in one at a time. Created by `sweep` or `sweep_jobs`."""
 
     name: str
-    run: Callable[["Sweeper"], Awaitable[RoundResult]]
+    run: Callable[["Sweeper"], Awaitable[SweepResult]]
     every: float | None
     exclusive: bool
 
@@ -67,8 +70,8 @@ def sweep(
     installation at a time.
     """
 
-    async def once(sweeper: Sweeper) -> RoundResult:
-        return RoundResult.MORE if await run(sweeper.worker) else RoundResult.DONE
+    async def once(sweeper: Sweeper) -> SweepResult:
+        return SweepResult.MORE if await run(sweeper.worker) else SweepResult.DONE
 
     return Sweep(name=name, run=once, every=every, exclusive=exclusive)
 
@@ -77,12 +80,12 @@ def sweep_jobs(find: Find, *, name: str, every: float | None = None, exclusive: 
     """Declare a sweep that finds jobs, page by page, and starts them in this process.
 
     Within a page the jobs are started round-robin over organizations. They run in the background, so that a slow or
-    failing one delays neither the others nor the next round; a job that is still running is not started twice.
+    failing one delays neither the others nor the next run; a job that is still running is not started twice.
     """
 
-    async def start_found(sweeper: Sweeper) -> RoundResult:
+    async def start_found(sweeper: Sweeper) -> SweepResult:
         await sweeper.start_jobs(name, find)
-        return RoundResult.DONE
+        return SweepResult.DONE
 
     return Sweep(name=name, run=start_found, every=every, exclusive=exclusive)
 
@@ -99,21 +102,21 @@ class Sweeper:
     async def run(self, sweep: Sweep) -> None:
         """Run a sweep at its interval until stopped.
 
-        A failed round is logged; the next one starts after a back-off, which is at most the interval.
+        A failed run is logged; the next one starts after a back-off, which is at most the interval.
         """
         every = self.worker.settings.sending.sweep_seconds if sweep.every is None else sweep.every
-        not_done = 0
+        unsuccessful = 0
         while not self.stopping.is_set():
             try:
-                result = await self.round(sweep)
+                result = await self.run_once(sweep)
             except Exception:
                 # The database may be unavailable for a while; the sweeps resume all work after that.
                 log.exception("sweep failed", sweep=sweep.name)
-                result = RoundResult.NOT_DONE
-            not_done = not_done + 1 if result is RoundResult.NOT_DONE else 0
-            await sleep_unless(self.stopping, pause_after(result, every=every, not_done=not_done))
+                result = SweepResult.FAILED
+            unsuccessful = unsuccessful + 1 if result in _UNSUCCESSFUL else 0
+            await sleep_unless(self.stopping, pause_after(result, every=every, unsuccessful=unsuccessful))
 
-    async def round(self, sweep: Sweep) -> RoundResult:
+    async def run_once(self, sweep: Sweep) -> SweepResult:
         """Run a sweep once, unless it is exclusive and another process runs it.
 
         An exclusive sweep holds one connection for its lock, and needs a second one to work. The number of concurrent
@@ -122,10 +125,10 @@ class Sweeper:
         if not sweep.exclusive:
             return await sweep.run(self)
         async with self.exclusive_slots, self.worker.runtime.work.advisory_lock(f"sweep {sweep.name}") as locked:
-            return await sweep.run(self) if locked else RoundResult.NOT_DONE
+            return await sweep.run(self) if locked else SweepResult.SKIPPED
 
     async def start_jobs(self, name: str, find: Find) -> None:
-        """Start the jobs that a search finds, up to `MAX_PAGES` pages, from where the last round ended."""
+        """Start the jobs that a search finds, up to `MAX_PAGES` pages, from where the last run ended."""
         after = self.cursors.pop(name, START)
         for _ in range(MAX_PAGES):
             if self.stopping.is_set():
@@ -139,13 +142,13 @@ class Sweeper:
         self.cursors[name] = after
 
 
-def pause_after(result: RoundResult, *, every: float, not_done: int) -> float:
-    """Seconds until the next round, at most the interval; `not_done` counts the latest rounds that were not done."""
-    if result is RoundResult.DONE:
+def pause_after(result: SweepResult, *, every: float, unsuccessful: int) -> float:
+    """Seconds until the next run, at most the interval. `unsuccessful` counts consecutive failed or skipped runs."""
+    if result is SweepResult.DONE:
         return every
-    if result is RoundResult.MORE:
+    if result is SweepResult.MORE:
         return min(RETRY_SECONDS, every)
-    return Backoff(initial=RETRY_SECONDS, maximum=every).delay(not_done)
+    return Backoff(initial=RETRY_SECONDS, maximum=every).delay(unsuccessful)
 
 
 def interleave(jobs: Iterable[Job]) -> Iterable[Job]:

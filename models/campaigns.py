@@ -10,7 +10,7 @@ from models.row_security import WITH_DELETE, organization_rows
 
 
 class CampaignStatus(StrEnum):
-    """The state of a campaign; `services.campaigns.lifecycle` has the transitions."""
+    """The status of a campaign; `services.campaigns.lifecycle` defines the transitions."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"

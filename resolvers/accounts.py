@@ -75,7 +75,7 @@ class AccountQueries:
         """
         if info.context.anonymous:
             return None
-        person = await people.person(info.context.reads, info.context.caller.person_id)
+        person = await people.person(info.context.reads, info.context.caller.require_user_id())
         return _user_of(person) if person else None
 
 

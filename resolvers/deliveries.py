@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 
 from core.access.permissions import Permission
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.ids import global_ids
 from core.listing.pages import PageRequest
 from execution import Column, rows
@@ -37,7 +37,7 @@ _read_connections: Final = connections_of(DELIVERIES, listing.counts_of)
 
 
 async def _read_deliveries(
-    reads: Reads, campaign_ids: Sequence[UUID], request: PageRequest, filter_: DeliveryFilter | None
+    reads: Reader, campaign_ids: Sequence[UUID], request: PageRequest, filter_: DeliveryFilter | None
 ) -> Mapping[UUID, Any]:
     """The same page of each campaign's deliveries that the filter asks for."""
     return await _read_connections(reads, campaign_ids, request, parse(filter_, DELIVERIES.fields))

@@ -9,7 +9,7 @@ from uuid import UUID
 import strawberry
 
 from core.access.permissions import Permission
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import ErrorCode, InvalidInput
 from core.ids import decode_global_id
 from resolvers.context import Info
@@ -17,7 +17,7 @@ from resolvers.fields import Requires, query
 from schema.nodes import Node
 
 MAX_NODES = 100
-Read = Callable[[Reads, Sequence[UUID]], Awaitable[Mapping[UUID, Any]]]
+Read = Callable[[Reader, Sequence[UUID]], Awaitable[Mapping[UUID, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from core.access.permissions import Permission
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import NotFound
 from core.listing.conditions import EVERYTHING, Condition
 from core.listing.listing import Listing
@@ -84,7 +84,7 @@ def connections_of(
     counted_by = counts_of or listing.counts_of
 
     async def read(
-        reads: Reads, parents: Sequence[UUID], request: PageRequest, condition: Condition = EVERYTHING
+        reads: Reader, parents: Sequence[UUID], request: PageRequest, condition: Condition = EVERYTHING
     ) -> dict[UUID, Connection[Any]]:
         async def count(ids: list[UUID]) -> list[int]:
             counted = await counted_by(reads, ids, condition)

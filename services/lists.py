@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core import texts
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.listing.listing import Listing
@@ -79,7 +79,7 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
     return ListRow._make(rows[0])
 
 
-async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
+async def require_all(reads: Reader, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
     """The ids without duplicates; raises `NotFound` for the first id that is not a list of the tenant."""
     requested = [list_id for list_id in list_ids if list_id is not None]
     rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(requested))) if requested else ()
@@ -90,14 +90,14 @@ async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tupl
     return list(dict.fromkeys(requested))
 
 
-async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
+async def member_counts(reads: Reader, list_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many contacts are on each list, in one statement."""
     rows = await reads.rows(_COUNT_MEMBERS, {"wanted": list(list_ids)})
     counted = {row[0]: row[1] for row in rows}
     return {list_id: counted.get(list_id, 0) for list_id in list_ids}
 
 
-async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
+async def of_contacts(reads: Reader, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
     """The lists of each contact, ordered by name, in one statement."""
     rows = await reads.rows_as(tuple, _OF_CONTACTS, {"wanted": list(contact_ids)})
     lists: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}

@@ -63,7 +63,7 @@ async def member(runtime: Runtime, actor: Actor) -> None:
 
 def session_id_of(actor: Actor) -> UUID:
     """The id of the session that `member` creates. It differs from the user's id, so that tests detect a mix-up."""
-    return uuid5(actor.person_id, "session")
+    return uuid5(actor.require_user_id(), "session")
 
 
 def session(actor: Actor) -> Session:
@@ -74,7 +74,7 @@ def session(actor: Actor) -> Session:
 def token(runtime: Runtime, actor: Actor, *, session_id: UUID | None = None) -> str:
     """An access token of the user, in the session that `member` creates or in another."""
     return runtime.tokens.issue(
-        user_id=actor.person_id,
+        user_id=actor.require_user_id(),
         organization_id=actor.organization_id,
         session_id=session_id or session_id_of(actor),
     )

@@ -63,9 +63,8 @@ class Actor:
         """The id of the user, of the API key, of Maya's user, or of the system's organization."""
         return self.user_id or self.api_key_id or self.on_behalf_of or self.organization_id
 
-    @property
-    def person_id(self) -> UUID:
-        """The id of the user, or of Maya's user; raises `Forbidden` for any other actor."""
+    def require_user_id(self) -> UUID:
+        """The id of the user, or of Maya's user; raises `Forbidden` for an API key and the system."""
         user_id = self.tenant.user_id
         if user_id is None:
             raise Forbidden("Only a user can do this, with a personal access token.")
@@ -104,6 +103,6 @@ def maya_actor(user: Actor) -> Actor:
     return Actor(
         kind=ActorKind.MAYA,
         organization_id=user.organization_id,
-        on_behalf_of=user.person_id,
+        on_behalf_of=user.require_user_id(),
         rights=user.rights.within(MAYA_PERMISSIONS),
     )

@@ -26,7 +26,7 @@ MAX_CONCURRENT_READS = 4
 
 
 def _idle_timeout() -> ColumnElement[str]:
-    """Makes the server end the session if the transaction is idle for too long.
+    """The setting with which the server ends the session if the transaction is idle for too long.
 
     Set for the transaction only, because a setting of the session would be lost behind a pooler.
     """
@@ -37,7 +37,7 @@ BEGIN_WITHOUT_TENANT = select(_idle_timeout())
 BEGIN_WITH_TENANT = set_tenant().add_columns(_idle_timeout())
 
 
-class Reads(Protocol):
+class Reader(Protocol):
     """Runs reads for a service: a `ReadScope` or a `UnitOfWork`."""
 
     @property
@@ -53,7 +53,7 @@ class Reads(Protocol):
         """All rows of a SELECT, as tuples of the class `row`: `tuple`, or a named tuple of the columns."""
 
 
-async def first(reads: Reads, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Row[*Ts] | None:
+async def first(reads: Reader, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Row[*Ts] | None:
     """The first row of a SELECT, or None."""
     rows = await reads.rows(statement, parameters)
     return rows[0] if rows else None
@@ -110,17 +110,17 @@ class ReadScope:
             self._end()
 
     def _may_start(self, pool: ReadPool | None) -> bool:
-        """Whether a read may start now: on the read pool also beside others, otherwise only alone."""
+        """Whether a read may start now: on the read pool with other reads, otherwise only alone."""
         return not self.running or (pool is not None and self.running < MAX_CONCURRENT_READS and pool.has_spare)
 
     async def _wait_to_start(self, pool: ReadPool | None) -> None:
         """Wait until the read may start, and count it as running."""
-        turn = asyncio.get_running_loop().create_future()
-        self.waiting.append((turn, pool))
+        ready = asyncio.get_running_loop().create_future()
+        self.waiting.append((ready, pool))
         try:
-            await turn
+            await ready
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if ready.done() and not ready.cancelled():
                 self._end()
             raise
 
@@ -128,12 +128,12 @@ class ReadScope:
         """Count a read as ended, and start the waiting reads that may run, in order."""
         self.running -= 1
         while self.waiting:
-            turn, pool = self.waiting[0]
-            if not turn.done():
+            ready, pool = self.waiting[0]
+            if not ready.done():
                 if not self._may_start(pool):
                     return
                 self.running += 1
-                turn.set_result(None)
+                ready.set_result(None)
             self.waiting.popleft()
 
 
@@ -178,7 +178,7 @@ async def _execute_read(
 async def transaction(
     engine: AsyncEngine, tenant: Tenant | None, *, idle_seconds: float = IDLE_SECONDS
 ) -> AsyncIterator[AsyncConnection]:
-    """Open a transaction for a tenant or without one, which the server ends after `idle_seconds` of silence."""
+    """Open a transaction for a tenant or without one, which the server ends if it is idle for `idle_seconds`."""
     async with engine.connect() as connection, connection.begin():
         idle = {"idle": f"{round(idle_seconds * 1_000)}ms"}
         if tenant is None:

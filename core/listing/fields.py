@@ -42,7 +42,7 @@ ColumnOf: TypeAlias = InstrumentedAttribute[Any]
 class Field(Protocol):
     """A kind of field to filter by."""
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
         """Parse the operators given for the field `name`; raises `InvalidInput` with the path."""
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
@@ -64,7 +64,7 @@ class EnumField:
     column: ColumnOf
     enum: type[StrEnum]
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
         """Parse `eq` and `in`."""
         for operator, value in operators.items():
             match operator:
@@ -87,33 +87,33 @@ class EnumField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextField:
-    """A line of text. `whole` normalizes a text to search for, `part` a substring, as stored texts are normalized.
+    """A line of text. `normalize` and `normalize_part` normalize a whole text and a substring like the stored texts.
 
     `contains` compiles the operator of that name, if it is not a LIKE on the column.
     """
 
     column: ColumnOf
     max_length: int
-    whole: Callable[[str], str] = str
-    part: Callable[[str], str] = str
+    normalize: Callable[[str], str] = str
+    normalize_part: Callable[[str], str] = str
     contains: Callable[[ColumnOf, str], ColumnElement[bool]] | None = None
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
-        """`eq`, `startsWith` and `contains`."""
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
+        """Parse `eq`, `startsWith` and `contains`."""
         for operator, value in operators.items():
             text = texts.clean_line(value, field=path, max_length=self.max_length)
             match operator:
                 case "eq":
-                    yield Eq(name, self.whole(text))
+                    yield Eq(name, self.normalize(text))
                 case "startsWith":
-                    yield StartsWith(name, self.part(text))
+                    yield StartsWith(name, self.normalize_part(text))
                 case "contains":
-                    yield Contains(name, self.part(text))
+                    yield Contains(name, self.normalize_part(text))
                 case _:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """Escapes the wildcards of LIKE."""
+        """Compile to `=` or to LIKE, with the wildcards in the text escaped."""
         match leaf:
             case Eq(value=value):
                 return self.column == value
@@ -132,15 +132,15 @@ class TimeField:
 
     column: ColumnOf
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
-        """`gte`, `gt`, `lte` and `lt`."""
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
+        """Parse `gte`, `gt`, `lte` and `lt` to one range."""
         if unknown := operators.keys() - {"gte", "gt", "lte", "lt"}:
             raise unsupported(self, unknown)
         if operators:
             yield Range(field=name, **operators)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """One comparison for each bound."""
+        """Compile to one comparison for each bound."""
         if not isinstance(leaf, Range):
             raise unsupported(self, leaf)
         bounds = (
@@ -158,7 +158,7 @@ class PresenceField:
 
     column: ColumnOf
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
         """Parse `eq`: true for values that are not NULL."""
         for operator, value in operators.items():
             if operator != "eq":
@@ -166,7 +166,7 @@ class PresenceField:
             yield Eq(name, value)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """IS NULL or IS NOT NULL, so the result is never NULL."""
+        """Compile to IS NULL or IS NOT NULL, so the result is never NULL."""
         if not isinstance(leaf, Eq):
             raise unsupported(self, leaf)
         return self.column.is_not(None) if leaf.value else self.column.is_(None)
@@ -176,33 +176,33 @@ class PresenceField:
 class SetField:
     """A set of values in rows of another table, each with the `owner`'s id and one `value`.
 
-    `check` normalizes a value to search for, and returns None if no set can have it; raises `InvalidInput`.
+    `normalize` normalizes a value to search for, and returns None if no set can have it; raises `InvalidInput`.
     """
 
     id: InstrumentedAttribute[UUID]
     owner: InstrumentedAttribute[UUID]
     value: ColumnOf
-    check: Callable[[str, Path], object | None]
+    normalize: Callable[[str, Path], object | None]
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
-        """`hasAny`, `hasAll` and `hasNone`, each with at most 100 values."""
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
+        """Parse `hasAny`, `hasAll` and `hasNone`, each with at most 100 values."""
         for operator, values in operators.items():
             if len(values) > MAX_VALUES:
                 raise InvalidInput(f"At most {MAX_VALUES} values.", field=path, code=ErrorCode.TOO_MANY)
-            checked = dict.fromkeys(self.check(value, path) for value in values)
-            valid = tuple(value for value in checked if value is not None)
+            normalized = dict.fromkeys(self.normalize(value, path) for value in values)
+            valid = tuple(value for value in normalized if value is not None)
             match operator:
                 case "hasAny":
                     yield HasAny(name, valid)
                 case "hasAll":
-                    yield HasAll(name, valid) if len(valid) == len(checked) else NOTHING
+                    yield HasAll(name, valid) if len(valid) == len(normalized) else NOTHING
                 case "hasNone":
                     yield Not(HasAny(name, valid))
                 case _:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """One subquery for any number of values, which PostgreSQL can execute as a hashed subplan or a semi-join."""
+        """Compile to one subquery, which PostgreSQL can execute as a hashed subplan or a semi-join."""
         match leaf:
             case HasAny(values=values):
                 return self.id.in_(self._owners(values))
@@ -227,18 +227,18 @@ class RelatedField:
     owner: InstrumentedAttribute[UUID]
     fields: Fields
 
-    def read(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
-        """Conditions on the fields of a related row; one row must match all of them."""
-        yield Exists(name, And(tuple(read_fields(operators, self.fields, path))))
+    def parse(self, name: str, operators: FilterInput, path: Path) -> Iterator[Condition]:
+        """Parse conditions on the fields of a related row; one row must match all of them."""
+        yield Exists(name, And(tuple(parse_fields(operators, self.fields, path))))
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """A subquery, which PostgreSQL can execute as a hashed subplan or a semi-join."""
+        """Compile to a subquery, which PostgreSQL can execute as a hashed subplan or a semi-join."""
         if not isinstance(leaf, Exists):
             raise unsupported(self, leaf)
         return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))
 
 
-def read_fields(filter_input: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
+def parse_fields(filter_input: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
     """Parse conditions by field name; a list instead of operators means `hasAny`, a boolean `eq`.
 
     Raises `InvalidInput`; `KeyError` for a name that is not in `fields` is a bug.
@@ -247,7 +247,7 @@ def read_fields(filter_input: FilterInput, fields: Fields, path: Path) -> Iterat
         operators = value
         if isinstance(value, list | bool):
             operators = {"eq" if isinstance(value, bool) else "hasAny": value}
-        yield from fields[name].read(name, operators, (*path, name))
+        yield from fields[name].parse(name, operators, (*path, name))
 
 
 def compile_condition(condition: Condition, fields: Fields) -> ColumnElement[bool]:

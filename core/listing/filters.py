@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from core.errors import ErrorCode, InvalidInput
 from core.listing.conditions import EVERYTHING, Condition, Not, Or, all_of
-from core.listing.fields import Fields, read_fields
+from core.listing.fields import Fields, parse_fields
 
 PATH: Final = ("filter",)
 COMBINATORS: Final = ("and", "or", "not")
@@ -41,7 +41,10 @@ def _nested(filter_input: Mapping[str, Any], depth: int) -> Iterator[Mapping[str
 def _parsed(filter_input: Mapping[str, Any], fields: Fields) -> Condition:
     """Parse a filter and the filters nested in it."""
     own = {name: value for name, value in filter_input.items() if name not in COMBINATORS}
-    conditions = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in filter_input.get("and", ()))]
+    conditions = [
+        *parse_fields(own, fields, PATH),
+        *(_parsed(inner, fields) for inner in filter_input.get("and", ())),
+    ]
     if "or" in filter_input:
         conditions.append(Or(tuple(_parsed(inner, fields) for inner in filter_input["or"])))
     if "not" in filter_input:

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, tru
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.database.prepared import ProjectionCache, prepare, project
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import NotFound
 from core.listing.conditions import EVERYTHING, Condition
 from core.listing.fields import Fields, compile_condition
@@ -76,14 +76,14 @@ class Listing(Generic[R]):
         self._pages = ProjectionCache()
         self._pages_of: dict[tuple[object, ...], Select[*tuple[Any, ...]]] = {}
 
-    async def get(self, reads: Reads, id_: UUID) -> R | None:
+    async def get(self, reads: Reader, id_: UUID) -> R | None:
         """The tenant's row with this id, or None."""
         if self._by_id is None:
             return (await self.by_ids(reads, [id_])).get(id_)
         rows = await reads.rows_as(self.row, self._by_id, {"wanted": id_})
         return rows[0] if rows else None
 
-    async def require(self, reads: Reads, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
+    async def require(self, reads: Reader, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
         """The tenant's row with this id; raises `NotFound`, also for another tenant's id and for None."""
         row = await self.get(reads, id_) if id_ else None
         if row is None:
@@ -101,14 +101,14 @@ class Listing(Generic[R]):
         """The error for an id without a row of the tenant, at `field` of the input."""
         return NotFound(f"There is no such {self.noun}.", field=self.id_field if field is None else field)
 
-    async def by_ids(self, reads: Reads, ids: Sequence[UUID]) -> dict[UUID, R]:
+    async def by_ids(self, reads: Reader, ids: Sequence[UUID]) -> dict[UUID, R]:
         """The tenant's rows among these ids."""
         rows = await reads.rows_as(self.row, self._by_ids, {"wanted": list(ids)})
         return {row[self._id_index]: row for row in rows}
 
     async def page(
         self,
-        reads: Reads,
+        reads: Reader,
         request: PageRequest,
         order: Order[Any] | None = None,
         condition: Condition = EVERYTHING,
@@ -144,7 +144,7 @@ class Listing(Generic[R]):
 
     async def pages_of(
         self,
-        reads: Reads,
+        reads: Reader,
         parents: Sequence[UUID],
         request: PageRequest,
         condition: Condition = EVERYTHING,
@@ -174,13 +174,13 @@ class Listing(Generic[R]):
         rows = paged(statement, self.order, request).correlate(PARENTS).lateral("rows")
         return select(rows).select_from(PARENTS.join(rows, true()))
 
-    async def count(self, reads: Reads, condition: Condition = EVERYTHING) -> int:
+    async def count(self, reads: Reader, condition: Condition = EVERYTHING) -> int:
         """The number of rows that match the condition."""
         rows = await reads.rows(self._where(self._count, condition))
         return int(rows[0][0])
 
     async def counts_of(
-        self, reads: Reads, parents: Sequence[UUID], condition: Condition = EVERYTHING
+        self, reads: Reader, parents: Sequence[UUID], condition: Condition = EVERYTHING
     ) -> dict[UUID, int]:
         """The number of each parent's rows that match the condition, in one statement."""
         if self._counts is None:

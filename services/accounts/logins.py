@@ -8,7 +8,7 @@ from uuid import UUID
 from core.access.actor import Actor, system_actor, user_actor
 from core.access.session import Session
 from core.access.tenant import Tenant
-from core.database.scopes import Reads, SystemScope
+from core.database.scopes import Reader, SystemScope
 from core.errors import Forbidden
 from core.security import AccessTokens
 from core.unit_of_work import Work
@@ -38,7 +38,7 @@ class Logins:
     """
 
     work: Work
-    reads: Callable[[Tenant], Reads]
+    reads: Callable[[Tenant], Reader]
     system: SystemScope
     admission: Admission
     tokens: AccessTokens
@@ -84,7 +84,7 @@ async def log_in(logins: Logins, *, email: str, password: str, client: str) -> L
     _require_own_accounts(logins)
     user = await check_credentials(logins.system, logins.admission, email=email, password=password, client=client)
     async with logins.work.begin(user) as uow:
-        session = await open_session(uow, user.person_id, days=logins.days)
+        session = await open_session(uow, user.require_user_id(), days=logins.days)
     return await _logged_in(logins, session)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from core.access.permissions import Role
 from core.access.rights import RIGHTS
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.accounts import Organization, User
 
 
@@ -55,18 +55,18 @@ _OWN_ORGANIZATION: Final = prepare(
 )
 
 
-async def people_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
+async def people_by_ids(reads: Reader, ids: Sequence[UUID]) -> dict[UUID, Person]:
     """The tenant's users among these ids, in one statement."""
     rows = await reads.rows_as(Person, _BY_IDS, {"wanted": list(ids)})
     return {row.id: row._replace(role=Role(row.role)) for row in rows}
 
 
-async def person(reads: Reads, user_id: UUID) -> Person | None:
+async def person(reads: Reader, user_id: UUID) -> Person | None:
     """One user of the tenant, or None."""
     return (await people_by_ids(reads, [user_id])).get(user_id)
 
 
-async def organizations_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, OrganizationRow]:
+async def organizations_by_ids(reads: Reader, ids: Sequence[UUID]) -> dict[UUID, OrganizationRow]:
     """The tenant's own organization, if it is among the ids."""
     own = reads.tenant.organization_id
     rows = await reads.rows_as(OrganizationRow, _OWN_ORGANIZATION, {"wanted": own}) if own in ids else []

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, literal, select
 
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import ErrorCode, InvalidInput
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -68,7 +68,7 @@ class TooManyEntries(InvalidInput):
     code = ErrorCode.TOO_MANY
 
 
-async def check_audience(reads: Reads, unchecked: AudienceInput) -> Audience:
+async def check_audience(reads: Reader, unchecked: AudienceInput) -> Audience:
     """Validate an audience and remove duplicates.
 
     Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for an invalid tag, and `TooManyEntries`
@@ -120,7 +120,7 @@ async def copy_audience(uow: UnitOfWork, source_id: UUID, target_id: UUID) -> No
     await uow.execute(insert(CampaignRecipient).from_select(names, entries, include_defaults=False))
 
 
-async def read_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Audience]:
+async def read_audiences(reads: Reader, campaign_ids: Sequence[UUID]) -> dict[UUID, Audience]:
     """The audience of each campaign, in one statement; a campaign without entries has an empty one."""
     entries = await reads.rows(_ENTRIES_OF, {"wanted": list(campaign_ids)})
     return {

@@ -1,4 +1,4 @@
-"""The states of a campaign (its `status`), the transitions between them, and the conditional UPDATE that makes one.
+"""The statuses of a campaign, the transitions between them, and the conditional UPDATE that makes one.
 
 Of two concurrent callers exactly one makes the transition; the other gets an error of this module.
 """
@@ -18,7 +18,8 @@ from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from services import audit
 from services.campaigns.listing import CAMPAIGN_FIELD, CAMPAIGNS, CampaignRow
 
-_LIVE: Final = frozenset(
+# Scheduled or being sent. A campaign that gets one of these statuses is unarchived.
+_CANCELLABLE: Final = frozenset(
     {CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED}
 )
 FINAL: Final = frozenset(
@@ -26,30 +27,30 @@ FINAL: Final = frozenset(
 )
 _ARCHIVABLE: Final = FINAL | {CampaignStatus.DRAFT}
 SENDABLE: Final = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
-# In these states a campaign may have no deliveries, which are the record of what was sent.
+# With these statuses a campaign may have no deliveries, which are the record of what was sent.
 DELETABLE: Final = frozenset(
     {CampaignStatus.DRAFT, CampaignStatus.SCHEDULED, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
 )
-# For each state, the states from which a campaign may move to it.
+# For each status, the statuses from which a campaign may change to it.
 _TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT}),
     CampaignStatus.DRAFT: frozenset({CampaignStatus.SCHEDULED}),
     CampaignStatus.PREPARING: SENDABLE,
     CampaignStatus.SENDING: frozenset({CampaignStatus.PREPARING, CampaignStatus.PAUSED}),
     CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING}),
-    CampaignStatus.CANCELLING: _LIVE,
+    CampaignStatus.CANCELLING: _CANCELLABLE,
     CampaignStatus.CANCELLED: frozenset({CampaignStatus.CANCELLING}),
     CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
 }
 # The exception to `_TRANSITIONS`: when a user resolves an unknown or failed delivery, a campaign that has ended with
-# issues moves to `sending` or `sent`, or gets another summary.
-AFTER_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
+# issues changes to `sending` or `sent`, or gets another summary.
+ENDED_WITH_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
 
 
 class InvalidCampaignState(InvalidState):
-    """The campaign's state does not allow the operation."""
+    """The campaign's status does not allow the operation."""
 
     def __init__(
         self, message: str, *, status: CampaignStatus, allowed: Collection[CampaignStatus], suggestion: str
@@ -74,57 +75,59 @@ class CampaignChanged(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Move:
+class _Transition:
     to: CampaignStatus
-    origins: Collection[CampaignStatus]
+    from_statuses: Collection[CampaignStatus]
     columns: Mapping[str, Any]
     version: int | None = None
     only_if: ColumnElement[bool] | None = None
 
 
-async def move(
+async def change_status(
     uow: UnitOfWork,
     campaign_id: UUID | None,
     to: CampaignStatus,
     *,
-    origins: Collection[CampaignStatus] | None = None,
+    from_statuses: Collection[CampaignStatus] | None = None,
     version: int | None = None,
     only_if: ColumnElement[bool] | None = None,
     reason: str | None = None,
     **columns: Any,  # noqa: ANN401 - column values of `campaigns`, as SQLAlchemy takes them
 ) -> CampaignRow:
-    """Move a campaign to a state, change other columns with it, and publish the change; one round trip.
+    """Change a campaign's status and other columns, and publish the change; one round trip.
 
-    A move to `scheduled`, `preparing`, `sending` or `paused` also unarchives the campaign.
+    The status `scheduled`, `preparing`, `sending` or `paused` also unarchives the campaign.
 
-    `origins` are the states that it may come from, by default those of `_TRANSITIONS`. `reason` is shown to users and
-    replaces the previous one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
-    `CampaignChanged` if `version` is not the current one or the campaign does not meet `only_if`.
+    `from_statuses` are the statuses that it may have before, by default those of `_TRANSITIONS`. `reason` is shown to
+    users and replaces the previous one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`,
+    or `CampaignChanged` if `version` is not the current one or the campaign does not meet `only_if`.
     """
-    moving = _Move(
+    transition = _Transition(
         to=to,
-        origins=origins or _TRANSITIONS[to],
+        from_statuses=from_statuses or _TRANSITIONS[to],
         version=version,
         only_if=only_if,
         columns={"status_reason": reason, **columns},
     )
-    return (await _move(uow, campaign_id, moving))[0]
+    return (await _apply(uow, campaign_id, transition))[0]
 
 
-async def move_for_user(
+async def change_status_for_user(
     uow: UnitOfWork,
     campaign_id: UUID | None,
     to: CampaignStatus,
     action: str,
     *,
-    origins: Collection[CampaignStatus] | None = None,
+    from_statuses: Collection[CampaignStatus] | None = None,
     reason: str | None = None,
     **columns: Any,  # noqa: ANN401 - as above
 ) -> CampaignRow:
-    """Like `move`, with an audit record of the action and the previous state."""
-    moving = _Move(to=to, origins=origins or _TRANSITIONS[to], columns={"status_reason": reason, **columns})
-    row, origin = await _move(uow, campaign_id, moving)
-    await audit.record(uow, action, row.id, {"from": origin})
+    """Like `change_status`, with an audit record of the action and the previous status."""
+    transition = _Transition(
+        to=to, from_statuses=from_statuses or _TRANSITIONS[to], columns={"status_reason": reason, **columns}
+    )
+    row, previous = await _apply(uow, campaign_id, transition)
+    await audit.record(uow, action, row.id, {"from": previous})
     return row
 
 
@@ -162,36 +165,46 @@ async def lock(uow: UnitOfWork, campaign_id: UUID) -> CampaignRow | None:
     return CampaignRow._make(rows[0]) if rows else None
 
 
-async def _move(uow: UnitOfWork, campaign_id: UUID | None, moving: _Move) -> tuple[CampaignRow, CampaignStatus]:
-    """The campaign after the move, and the state that it came from."""
+async def _apply(
+    uow: UnitOfWork, campaign_id: UUID | None, transition: _Transition
+) -> tuple[CampaignRow, CampaignStatus]:
+    """The campaign after the transition, and its previous status."""
     if campaign_id is None:
         raise CAMPAIGNS.not_found()
-    rows = await uow.rows(_move_statement(uow.tenant.organization_id, campaign_id, moving))
+    rows = await uow.rows(_transition_statement(uow.tenant.organization_id, campaign_id, transition))
     if not rows:
-        raise _refusal(await CAMPAIGNS.require(uow, campaign_id), moving)
+        raise _refusal(await CAMPAIGNS.require(uow, campaign_id), transition)
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
-    *row, origin = rows[0]
-    return CampaignRow._make(row), CampaignStatus(origin)
+    *row, previous = rows[0]
+    return CampaignRow._make(row), CampaignStatus(previous)
 
 
-def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> Select[*tuple[Any, ...]]:
+def _transition_statement(
+    organization_id: UUID, campaign_id: UUID, transition: _Transition
+) -> Select[*tuple[Any, ...]]:
     """The conditional UPDATE of the campaign, which also increments its sequence."""
-    unarchived = {"archived_at": None} if moving.to in _LIVE else {}
+    unarchived = {"archived_at": None} if transition.to in _CANCELLABLE else {}
     change = (
         update(Campaign)
         .where(
             Campaign.organization_id == organization_id,
             Campaign.id == campaign_id,
-            Campaign.status.in_(sorted(str(status) for status in moving.origins)),
+            Campaign.status.in_(sorted(str(status) for status in transition.from_statuses)),
         )
-        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **unarchived, **moving.columns)
-        .returning(*CAMPAIGNS.columns, literal_column("old.status").label("origin"))
+        .values(
+            status=transition.to,
+            version=Campaign.version + 1,
+            updated_at=func.now(),
+            **unarchived,
+            **transition.columns,
+        )
+        .returning(*CAMPAIGNS.columns, literal_column("old.status").label("previous_status"))
     )
-    if moving.version is not None:
-        change = change.where(Campaign.version == moving.version)
-    if moving.only_if is not None:
-        change = change.where(moving.only_if)
-    return with_sequence_increment(change.cte("moved"), organization_id)
+    if transition.version is not None:
+        change = change.where(Campaign.version == transition.version)
+    if transition.only_if is not None:
+        change = change.where(transition.only_if)
+    return with_sequence_increment(change.cte("changed"), organization_id)
 
 
 def with_sequence_increment(changed: CTE, organization_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -199,24 +212,25 @@ def with_sequence_increment(changed: CTE, organization_id: UUID) -> Select[*tupl
 
     Without a higher sequence, subscribers to a campaign's progress would ignore the change.
     """
-    announced = (
+    incremented = (
         update(CampaignStats)
         .where(CampaignStats.organization_id == organization_id, CampaignStats.campaign_id == changed.c.id)
         .values(sequence=CampaignStats.sequence + 1, updated_at=func.clock_timestamp())
-        .cte("announced")
+        .cte("incremented")
     )
-    return select(changed).add_cte(announced)
+    return select(changed).add_cte(incremented)
 
 
-def _refusal(campaign: CampaignRow, moving: _Move) -> NudgeError:
+def _refusal(campaign: CampaignRow, transition: _Transition) -> NudgeError:
     """Why the UPDATE found no row."""
-    if campaign.status in moving.origins:
+    if campaign.status in transition.from_statuses:
         return CampaignChanged(campaign.version)
+    allowed = " or ".join(sorted(transition.from_statuses))
     return InvalidCampaignState(
-        f"The campaign is {campaign.status} and cannot become {moving.to}.",
+        f"The campaign is {campaign.status} and cannot become {transition.to}.",
         status=CampaignStatus(campaign.status),
-        allowed=moving.origins,
-        suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
+        allowed=transition.from_statuses,
+        suggestion=f"Only a campaign that is {allowed} can become {transition.to}.",
     )
 
 

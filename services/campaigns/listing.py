@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, select
 
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.listing import fields
 from core.listing.listing import Listing
 from core.listing.orders import Order
@@ -91,7 +91,7 @@ _CONTENTS: Final = prepare(
 )
 
 
-async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[CampaignRow, Content]:
+async def require_with_content(reads: Reader, campaign_id: UUID | None) -> tuple[CampaignRow, Content]:
     """The campaign with its large texts, in one statement; raises `NotFound`."""
     rows = await reads.rows_as(tuple, _WITH_CONTENT, {"wanted": campaign_id}) if campaign_id else ()
     if not rows:
@@ -100,7 +100,7 @@ async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[
     return CampaignRow._make(row), Content(html_content=html_content, text_content=text_content)
 
 
-async def read_contents(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Content]:
+async def read_contents(reads: Reader, campaign_ids: Sequence[UUID]) -> dict[UUID, Content]:
     """The large texts of the campaigns that exist, in one statement."""
     rows = await reads.rows(_CONTENTS, {"wanted": list(campaign_ids)})
     return {row[0]: Content(html_content=row[1], text_content=row[2]) for row in rows}

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select
 
 from core.database.prepared import ProjectionCache, prepare, project
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from services.campaigns.lifecycle import FINAL
 from services.campaigns.listing import CAMPAIGNS, CampaignRow
@@ -162,7 +162,7 @@ _CAMPAIGN_ID_INDEX: Final = Figures._fields.index("campaign_id")
 _WITH_FIGURES: Final = ProjectionCache()
 
 
-async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Figures]:
+async def read_figures(reads: Reader, campaign_ids: Sequence[UUID]) -> dict[UUID, Figures]:
     """The figures of the tenant's campaigns among the ids, in one statement."""
     parameters = {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)}
     return {row.campaign_id: row for row in await reads.rows_as(Figures, _FIGURES, parameters)}
@@ -180,7 +180,7 @@ def _with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None
 
 
 async def get_with_figures(
-    reads: Reads,
+    reads: Reader,
     campaign_id: UUID,
     columns: frozenset[str] | None = None,
     figures: frozenset[str] | None = None,
@@ -202,13 +202,13 @@ async def get_with_figures(
     return campaign
 
 
-async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
+async def read_progress(reads: Reader, campaign_id: UUID) -> ProgressRow | None:
     """The campaign's progress at one moment, or None for an unknown campaign."""
     row = (await read_figures(reads, [campaign_id])).get(campaign_id)
     return None if row is None else _progress_of(row)
 
 
-async def read_stats(reads: Reads, campaign_id: UUID) -> Figures | None:
+async def read_stats(reads: Reader, campaign_id: UUID) -> Figures | None:
     """The campaign's figures, or None for an unknown campaign."""
     return (await read_figures(reads, [campaign_id])).get(campaign_id)
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     union,
 )
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.campaigns import CampaignRecipient, RecipientKind
 from models.contacts import Contact, ContactStatus, ContactTag
 from models.lists import ListMembership
@@ -150,12 +150,12 @@ def _included(organization_id: UUID, campaign_id: _CampaignId, *, mailable: bool
     return included.where(contact.c.status == ContactStatus.SUBSCRIBED, ~exists(suppressed))
 
 
-async def count_audience(reads: Reads, campaign_id: UUID) -> int:
+async def count_audience(reads: Reader, campaign_id: UUID) -> int:
     """How many recipients the campaign would have, including those that it would skip."""
     return (await count_audiences(reads, [campaign_id]))[campaign_id]
 
 
-async def count_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, int]:
+async def count_audiences(reads: Reader, campaign_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Like `count_audience`, for several campaigns in one statement; 0 for an unknown one."""
     campaigns = select(func.unnest(literal(campaign_ids, ARRAY(Uuid))).label("campaign_id")).subquery("wanted")
     # As literal SQL: SQLAlchemy would add `wanted` to the FROM clause of each sub-select with its column.
@@ -166,13 +166,13 @@ async def count_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UU
     return {row[0]: row[1] for row in rows}
 
 
-async def count_mailable(reads: Reads, campaign_id: UUID) -> int:
+async def count_mailable(reads: Reader, campaign_id: UUID) -> int:
     """How many of the recipients may be mailed now."""
     included = _included(reads.tenant.organization_id, campaign_id, mailable=True).subquery("included")
     return (await reads.rows(select(func.count()).select_from(included)))[0][0]
 
 
-async def has_mailable(reads: Reads, campaign_id: UUID) -> bool:
+async def has_mailable(reads: Reader, campaign_id: UUID) -> bool:
     """Whether any of the recipients may be mailed now; cheaper than `count_mailable`."""
     included = _included(reads.tenant.organization_id, campaign_id, mailable=True)
     return bool(await reads.rows(included.limit(1)))

@@ -26,7 +26,7 @@ async def send(
     """Start sending a draft, or a scheduled campaign before its time; once for each idempotency key.
 
     Raises `NotFound`, `InputErrors` of `CampaignNotSendable`, `Conflict` after a concurrent change, or
-    `IdempotencyKeyReused`. A replay returns the campaign in its current state.
+    `IdempotencyKeyReused`. A replay returns the campaign with its current status.
     """
     started: list[CampaignRow] = []
 
@@ -40,7 +40,7 @@ async def send(
 
 async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Pause sending; messages already submitted to the provider are still sent. Raises `NotFound`, `Conflict`."""
-    return await lifecycle.move_for_user(
+    return await lifecycle.change_status_for_user(
         uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a user."
     )
 
@@ -51,8 +51,8 @@ async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPol
     Only from `paused`: `TRANSITIONS` also allows `preparing`, which becomes `sending` once the audience is frozen.
     """
     policy.features.require(Feature.SENDING)
-    campaign = await lifecycle.move_for_user(
-        uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed", origins=(CampaignStatus.PAUSED,)
+    campaign = await lifecycle.change_status_for_user(
+        uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed", from_statuses=(CampaignStatus.PAUSED,)
     )
     uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
     return campaign
@@ -60,7 +60,7 @@ async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPol
 
 async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Stop a campaign for good; messages not yet submitted are not sent. Raises `NotFound`, `Conflict`."""
-    campaign = await lifecycle.move_for_user(
+    campaign = await lifecycle.change_status_for_user(
         uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a user."
     )
     uow.enqueue(AdvanceCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
@@ -78,7 +78,7 @@ async def schedule(
     _check_moment(moment)
     draft, content = await require_with_content(uow, campaign_id)
     sent_from = await _settle_sender(uow, draft, content, policy) if draft.status == CampaignStatus.DRAFT else {}
-    campaign = await lifecycle.move(
+    campaign = await lifecycle.change_status(
         uow, draft.id, CampaignStatus.SCHEDULED, version=draft.version, scheduled_at=moment, **sent_from
     )
     await audit.record(uow, "campaign.scheduled", campaign.id, {"at": moment.isoformat()})
@@ -87,7 +87,7 @@ async def schedule(
 
 async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Make a scheduled campaign a draft again. Raises `NotFound`, `Conflict`."""
-    return await lifecycle.move_for_user(
+    return await lifecycle.change_status_for_user(
         uow,
         campaign_id,
         CampaignStatus.DRAFT,
@@ -101,7 +101,9 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy) -> CampaignRow:
     draft, content = await require_with_content(uow, campaign_id)
     sent_from = await _settle_sender(uow, draft, content, policy)
-    campaign = await lifecycle.move(uow, draft.id, CampaignStatus.PREPARING, version=draft.version, **sent_from)
+    campaign = await lifecycle.change_status(
+        uow, draft.id, CampaignStatus.PREPARING, version=draft.version, **sent_from
+    )
     uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
     await audit.record(uow, "campaign.sent", campaign.id, {"version": draft.version})
     return campaign

@@ -12,7 +12,7 @@ from core import email_addresses, texts
 from core.access.actor import Actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.throttle import Throttle
@@ -64,7 +64,7 @@ class TestSends:
     """Dependencies of `send`. `public_url` is the base of our links, `limit` counts an organization's messages."""
 
     work: Work
-    reads: Callable[[Tenant], Reads]
+    reads: Callable[[Tenant], Reader]
     mailer: Mailer
     policy: SenderPolicy
     limit: Throttle
@@ -104,7 +104,7 @@ async def send(
     *,
     contact_id: UUID | None,
 ) -> SentTest:
-    """Send a campaign in any state to a few addresses, rendered with the values of a contact or of a sample contact.
+    """Send a campaign of any status to a few addresses, rendered with the values of a contact or a sample contact.
 
     No transaction is open during the request to the provider. Raises what `prepare` raises, `Forbidden` for a contact
     that the actor may not read, `RateLimited`, `ProviderRefused`, or `InputErrors` of it if no message was accepted.
@@ -126,7 +126,7 @@ async def send(
 
 
 async def prepare(
-    reads: Reads,
+    reads: Reader,
     campaign_id: UUID | None,
     to: Sequence[str],
     *,
@@ -134,7 +134,7 @@ async def prepare(
     policy: SenderPolicy,
     public_url: str,
 ) -> TestSend:
-    """Render a campaign in any state with a contact's values; sends nothing.
+    """Render a campaign, whatever its status, with a contact's values; sends nothing.
 
     Suppressed addresses are refused, as in a campaign. If senders must be confirmed, only members and confirmed
     senders may get a test. Raises `FeatureUnavailable`, `NotFound`, `InvalidEmail`, `InvalidInput`,
@@ -246,7 +246,7 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
     return {address.norm: address.email for address in addresses}
 
 
-async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
+async def _require_not_suppressed(reads: Reader, norms: dict[str, str]) -> None:
     suppressed = await suppressed_among(reads, list(norms))
     if suppressed:
         raise InputErrors(
@@ -262,7 +262,7 @@ async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
         )
 
 
-async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
+async def _require_known(reads: Reader, norms: dict[str, str]) -> None:
     """Raise `InputErrors` unless each address belongs to a member or is a confirmed sender."""
     requested = list(norms)
     members = await reads.rows(

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import ARRAY, Text, exists, func, literal, select
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import Conflict, ErrorCode, InputErrors, NudgeError
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
@@ -42,7 +42,7 @@ class Validation:
     mailable: int
 
 
-async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy) -> Validation:
+async def validate(reads: Reader, campaign: CampaignRow, *, policy: SenderPolicy) -> Validation:
     """Check a campaign as `sendCampaign` does, and check its content for problems in mail clients."""
     content = (await read_contents(reads, [campaign.id]))[campaign.id]
     audience = await count_audience(reads, campaign.id)
@@ -129,7 +129,7 @@ def _text_errors(subject: str, html_content: str) -> list[NudgeError]:
     return errors
 
 
-async def _audience_errors(reads: Reads, campaign: CampaignRow, *, mailable: bool) -> list[NudgeError]:
+async def _audience_errors(reads: Reader, campaign: CampaignRow, *, mailable: bool) -> list[NudgeError]:
     if mailable:
         return []
     named = (await read_audiences(reads, [campaign.id]))[campaign.id]
@@ -147,7 +147,7 @@ def _not_sendable(message: str, suggestion: str) -> CampaignNotSendable:
     return CampaignNotSendable(message, field=("input", "campaignId"), suggestion=suggestion)
 
 
-async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[str]:
+async def _fields_in_use(reads: Reader, message: MessageTemplate) -> frozenset[str]:
     """The custom fields in the message that any contact of the organization has."""
     names = {path.removeprefix(_CUSTOM_FIELDS).split(".")[0] for path in message.variables if _CUSTOM_FIELDS in path}
     if not names:
@@ -157,7 +157,7 @@ async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[st
     return frozenset(row[0] for row in rows)
 
 
-async def _text_fields(reads: Reads, message: MessageTemplate) -> frozenset[str]:
+async def _text_fields(reads: Reader, message: MessageTemplate) -> frozenset[str]:
     """The custom fields that the message compares with a number, and that are text for some contact."""
     names = {path.removeprefix(_CUSTOM_FIELDS) for path in message.numbers if path.startswith(_CUSTOM_FIELDS)}
     if not names:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.pubsub import Hub, campaign_topic
 from models.campaigns import CampaignStatus
 from services.campaigns.listing import CAMPAIGNS
@@ -19,7 +19,7 @@ _MIN_RATE_SECONDS: Final = 1.0
 """Over fewer seconds a measured rate would be noise; the average since the start is used instead."""
 
 
-async def watch_progress(hub: Hub, reads: Reads, campaign_id: UUID | None) -> AsyncGenerator[ProgressRow, None]:
+async def watch_progress(hub: Hub, reads: Reader, campaign_id: UUID | None) -> AsyncGenerator[ProgressRow, None]:
     """The campaign's progress now and after each change, at most 10 times a second, until it is final.
 
     `sequence` increases strictly. Subscribers of one campaign with the same tenant (organization, user and role, as
@@ -46,7 +46,7 @@ class ProgressReader:
     The rate depends on the rows alone, so that the same sequence always gives the same value.
     """
 
-    def __init__(self, reads: Reads, campaign_id: UUID) -> None:
+    def __init__(self, reads: Reader, campaign_id: UUID) -> None:
         self.reads = reads
         self.campaign_id = campaign_id
         self.last: ProgressRow | None = None

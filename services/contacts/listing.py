@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, literal_column, selec
 
 from core import email_addresses, texts
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.ids import decode_id
 from core.listing import fields
 from core.listing.conditions import EVERYTHING, And, Condition, Contains, Or
@@ -59,16 +59,18 @@ _EVENT_FIELDS: Final[fields.Fields] = {
 }
 _FIELDS: Final[fields.Fields] = {
     "status": fields.EnumField(Contact.status, ContactStatus),
-    "tags": fields.SetField(id=Contact.id, owner=ContactTag.contact_id, value=ContactTag.tag, check=normalize_tag),
+    "tags": fields.SetField(
+        id=Contact.id, owner=ContactTag.contact_id, value=ContactTag.tag, normalize=normalize_tag
+    ),
     "listIds": fields.SetField(
-        id=Contact.id, owner=ListMembership.contact_id, value=ListMembership.list_id, check=_list_id
+        id=Contact.id, owner=ListMembership.contact_id, value=ListMembership.list_id, normalize=_list_id
     ),
     "createdAt": fields.TimeField(Contact.created_at),
     "email": fields.TextField(
         column=Contact.email_norm,
         max_length=_MAX_ADDRESS_PART,
-        whole=email_addresses.normalize_query,
-        part=email_addresses.normalize_part,
+        normalize=email_addresses.normalize_query,
+        normalize_part=email_addresses.normalize_part,
     ),
     "searchText": fields.TextField(column=Contact.search_text, max_length=_MAX_SEARCH, contains=contains_folded),
     "events": fields.RelatedField(id=Contact.id, owner=ContactEvent.contact_id, fields=_EVENT_FIELDS),
@@ -103,7 +105,7 @@ _COUNT_BY_TAG: Final = prepare(
 )
 
 
-async def by_email(reads: Reads, email: str) -> ContactRow | None:
+async def by_email(reads: Reader, email: str) -> ContactRow | None:
     """The tenant's contact with this address, case-insensitively; None also for an invalid address."""
     try:
         norm = email_addresses.parse(email).norm
@@ -134,14 +136,14 @@ def _forms(word: str) -> list[str]:
     return [word] if word.isascii() else list(dict.fromkeys([word, email_addresses.normalize_part(word)]))
 
 
-async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:
+async def count_by_status(reads: Reader) -> dict[ContactStatus, int]:
     """How many contacts have each status, 0 included."""
     rows = await reads.rows(_COUNT_BY_STATUS)
     counted = {row[0]: row[1] for row in rows}
     return {status: counted.get(status, 0) for status in ContactStatus}
 
 
-async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+async def tags_of(reads: Reader, contact_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """The tags of each contact in alphabetical order, in one statement."""
     rows = await reads.rows(_TAGS_OF, {"wanted": list(contact_ids)})
     tags: dict[UUID, list[str]] = {contact: [] for contact in contact_ids}
@@ -150,6 +152,6 @@ async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[
     return tags
 
 
-async def tag_counts(reads: Reads) -> Mapping[str, int]:
+async def tag_counts(reads: Reader) -> Mapping[str, int]:
     """The 1,000 most used tags, with how many contacts have each."""
     return {row[0]: row[1] for row in await reads.rows(_COUNT_BY_TAG)}

@@ -34,7 +34,7 @@ class ReplyInProgress(Conflict):
 
 def _author_id(uow: UnitOfWork) -> UUID:
     """The user who writes; only users have conversations, never the system."""
-    return uow.actor.person_id
+    return uow.actor.require_user_id()
 
 
 async def start(uow: UnitOfWork, *, title: str | None, features: Features = ALL) -> ConversationRow:

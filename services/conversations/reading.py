@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.conversations import Conversation, MayaMessage, MessageRole, MessageStatus
@@ -71,13 +71,13 @@ MESSAGES: Final = Listing(
 )
 
 
-async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
+async def get_reply(reads: Reader, message_id: UUID | None) -> MessageRow | None:
     """Maya's reply with this id in one of the caller's conversations, or None."""
     message = await MESSAGES.get(reads, message_id) if message_id else None
     return message if message and message.role == MessageRole.ASSISTANT else None
 
 
-async def previous_messages(reads: Reads, message: MessageRow, *, limit: int) -> list[MessageRow]:
+async def previous_messages(reads: Reader, message: MessageRow, *, limit: int) -> list[MessageRow]:
     """The newest messages before an open reply, oldest first; an open reply is always the last message."""
     rows = await reads.rows(
         MESSAGES.select.where(

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from core.clock import since_boot
-from core.database.scopes import Reads, first
+from core.database.scopes import Reader, first
 from core.security import Signer
 from integrations.mail import Message
 from models.accounts import Organization
@@ -75,7 +75,7 @@ class Composed:
     remaining: list[UUID] = field(default_factory=list)
 
 
-async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
+async def load_mail(reads: Reader, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
     """Read a campaign and compile its templates; None for an unknown id.
 
     Raises `InputErrors` when they do not parse, and `NoFromHeader`.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, exists, func, select, true, update
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStats
@@ -36,7 +36,7 @@ def _count_rows(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, 
     )
 
 
-async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, int]]:
+async def differences(reads: Reader, campaign_id: UUID) -> dict[str, tuple[int, int]]:
     """The counters that differ from the rows, as `(counter, rows)` by name; read in one statement."""
     counts = _count_rows(reads.tenant.organization_id, campaign_id).subquery("counts")
     rows: list[Row[Any]] = list(
@@ -56,7 +56,7 @@ async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, i
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-async def counts_missing_pending(reads: Reads, campaign_id: UUID) -> bool:
+async def counts_missing_pending(reads: Reader, campaign_id: UUID) -> bool:
     """Whether the counters have pending deliveries where there is no such row; read in one statement."""
     pending = exists(
         select(EmailDelivery.id).where(

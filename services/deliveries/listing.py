@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, bindparam, func, literal, select, true
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.listing import fields
 from core.listing.conditions import EVERYTHING, And, Condition, Eq, In, Leaf, Not, Or
 from core.listing.listing import Listing
@@ -110,7 +110,7 @@ DELIVERIES: Final = Listing(
 
 
 async def counts_of(
-    reads: Reads, campaign_ids: Sequence[UUID], condition: Condition = EVERYTHING
+    reads: Reader, campaign_ids: Sequence[UUID], condition: Condition = EVERYTHING
 ) -> Mapping[UUID, int]:
     """How many of each campaign's deliveries match the condition; from the counters, where they suffice."""
     statuses = frozenset(status for status in DeliveryStatus if _matches(status, condition))

@@ -17,7 +17,7 @@ from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.contacts import Contact, ContactStatus
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.recipients import audience_select, is_excluded
 from services.campaigns.work import PrepareCampaign, SendBatches
 from services.suppressions.reading import is_suppressed
@@ -146,10 +146,10 @@ async def complete(uow: UnitOfWork, campaign_id: UUID) -> None:
     organization_id = uow.tenant.organization_id
     size = await uow.rows(select(CampaignStats.audience).where(CampaignStats.campaign_id == campaign_id))
     if not size[0].audience:
-        await move(uow, campaign_id, CampaignStatus.FAILED, reason=_EMPTY_AUDIENCE)
+        await change_status(uow, campaign_id, CampaignStatus.FAILED, reason=_EMPTY_AUDIENCE)
         return
     if size[0].audience >= PAGE:
         await uow.rows(select(func.system.analyze_deliveries(campaign_id)))
-    await move(uow, campaign_id, CampaignStatus.SENDING, prepare_cursor=None, started_at=func.now())
+    await change_status(uow, campaign_id, CampaignStatus.SENDING, prepare_cursor=None, started_at=func.now())
     uow.enqueue(SendBatches(organization_id=organization_id, campaign_id=campaign_id))
     log.info("campaign prepared", campaign_id=str(campaign_id), audience=size[0].audience)

@@ -127,12 +127,14 @@ async def _update_campaign(uow: UnitOfWork, campaign: CampaignRow, resolution: D
         uow.enqueue(SendBatches(**of_campaign))
         if not has_issues:
             return campaign
-        return await lifecycle.move(
-            uow, campaign.id, CampaignStatus.SENDING, origins=lifecycle.AFTER_ISSUES, sent_at=None
+        return await lifecycle.change_status(
+            uow, campaign.id, CampaignStatus.SENDING, from_statuses=lifecycle.ENDED_WITH_ISSUES, sent_at=None
         )
     if not has_issues:
         uow.enqueue(AdvanceCampaign(**of_campaign))
         return campaign
     reason = await summarize_issues(uow, campaign.id)
     end = CampaignStatus.SENT_WITH_ISSUES if reason else CampaignStatus.SENT
-    return await lifecycle.move(uow, campaign.id, end, reason=reason, origins=lifecycle.AFTER_ISSUES)
+    return await lifecycle.change_status(
+        uow, campaign.id, end, reason=reason, from_statuses=lifecycle.ENDED_WITH_ISSUES
+    )

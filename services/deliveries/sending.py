@@ -11,14 +11,14 @@ from cancellation.deadlines import sleep_unless
 from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
-from core.database.scopes import Reads, SystemScope
+from core.database.scopes import Reader, SystemScope
 from core.errors import InputErrors
 from core.security import Signer
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
-from services.campaigns.lifecycle import InvalidCampaignState, move
+from services.campaigns.lifecycle import InvalidCampaignState, change_status
 from services.campaigns.work import AdvanceCampaign
 from services.deliveries.claiming import START, Claim, claim
 from services.deliveries.composing import CampaignMail, Composed, NoFromHeader, compose, load_mail
@@ -53,7 +53,7 @@ class CampaignSender:
     public_url: str
     work: Work
     system: SystemScope
-    reads: Callable[[Tenant], Reads]
+    reads: Callable[[Tenant], Reader]
     mailer: Mailer
     signer: Signer
     backoff: ProviderBackoff = field(default_factory=ProviderBackoff)
@@ -255,7 +255,7 @@ class CampaignSender:
         """Pause a campaign with a reason that a person can act on."""
         try:
             async with self.work.begin(actor) as uow:
-                await move(uow, campaign_id, CampaignStatus.PAUSED, reason=reason)
+                await change_status(uow, campaign_id, CampaignStatus.PAUSED, reason=reason)
         except InvalidCampaignState as conflict:
             log.info("campaign not paused", campaign_id=str(campaign_id), status=conflict.status)
         else:

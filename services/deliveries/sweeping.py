@@ -17,7 +17,7 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
-from services.campaigns.lifecycle import CampaignChanged, InvalidCampaignState, lock, move
+from services.campaigns.lifecycle import CampaignChanged, InvalidCampaignState, change_status, lock
 from services.campaigns.work import PrepareCampaign
 from services.deliveries.batch_sql import id_in_locked, of_campaign
 from services.deliveries.counting import counts_missing_pending, verify_counts
@@ -158,7 +158,9 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
     """
     is_due = Campaign.scheduled_at <= func.now()
     try:
-        await move(uow, campaign_id, CampaignStatus.PREPARING, origins=(CampaignStatus.SCHEDULED,), only_if=is_due)
+        await change_status(
+            uow, campaign_id, CampaignStatus.PREPARING, from_statuses=(CampaignStatus.SCHEDULED,), only_if=is_due
+        )
     except (InvalidCampaignState, CampaignChanged, NotFound) as conflict:
         log.info("campaign changed before it started", campaign_id=str(campaign_id), reason=conflict.message)
     else:
@@ -250,7 +252,7 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
         end = CampaignStatus.SENT_WITH_ISSUES
     sent_at = None if end is CampaignStatus.CANCELLED else func.now()
     try:
-        await move(uow, campaign_id, end, reason=reason, sent_at=sent_at)
+        await change_status(uow, campaign_id, end, reason=reason, sent_at=sent_at)
     except InvalidCampaignState as conflict:
         log.info("campaign changed before it finished", campaign_id=str(campaign_id), status=conflict.status)
     else:

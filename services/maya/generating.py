@@ -10,7 +10,7 @@ from uuid import uuid4
 import orjson
 
 from core.access.actor import Actor
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from integrations.language import (
     Finish,
     LanguageModel,
@@ -32,16 +32,18 @@ from services.maya.output import OutputFilter
 
 _MAX_STEPS: Final = 8
 _MAX_CALLS: Final = 20
-_MAX_REPEATS: Final = 3  # the third identical call of a tool stops the reply
+_MAX_IDENTICAL_CALLS: Final = 2  # one more call of a tool with the same arguments stops the reply
 _MAX_REPLY_LENGTH: Final = 20_000
 _MAX_STEP_TOKENS: Final = 1_500
-_MAX_RECEIVED: Final = 5 * _MAX_REPLY_LENGTH  # characters from the model, including those that are filtered out
-_FILTER_PIECE_LENGTH: Final = 2_000  # characters that are filtered at a time
+_MAX_RECEIVED_LENGTH: Final = (
+    5 * _MAX_REPLY_LENGTH
+)  # characters from the model, including those that are filtered out
+_CHUNK_LENGTH: Final = 2_000  # characters that are filtered at a time
 _UNKNOWN_TOOL: Final = "unknown"
 
 
 class LimitReached(Exception):
-    """The run has reached a limit of steps, tool calls or text."""
+    """The generation has reached a limit of steps, tool calls or text."""
 
 
 class CutOff(Exception):
@@ -83,19 +85,19 @@ class Usage:
 class ReplyGeneration:
     """The generation of one reply.
 
-    `own_url` is the public URL of this installation, the only site that the reply may link to. `received` counts the
-    characters from the model, including those that are filtered out.
+    `public_url` is the public URL of this installation, the only site that the reply may link to. `received_length`
+    is the number of characters from the model, including those that are filtered out.
     """
 
     model: LanguageModel
     models: Sequence[str]
-    reads: Reads
+    reads: Reader
     actor: Actor
     journal: Journal
-    own_url: str
+    public_url: str
     pieces: list[str] = field(default_factory=list)
     length: int = 0
-    received: int = 0
+    received_length: int = 0
     model_used: str | None = None
     usage: Usage = field(default_factory=Usage)
     calls_made: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -115,10 +117,10 @@ class ReplyGeneration:
         while True:
             if self.usage.steps >= _MAX_STEPS:
                 raise LimitReached(f"Maya stopped after {_MAX_STEPS} steps without an answer.")
-            text, ended = await self._step(conversation)
-            if not ended.calls:
+            text, end = await self._step(conversation)
+            if not end.calls:
                 break
-            conversation += await self._call_tools(text, [self._check_call(call) for call in ended.calls])
+            conversation += await self._call_tools(text, [self._check_call(call) for call in end.calls])
         if not self.text.strip():
             raise ModelUnavailable("The model returned no text.")
 
@@ -131,41 +133,44 @@ class ReplyGeneration:
             tools=tools.available_tools(self.actor),
             max_tokens=_MAX_STEP_TOKENS,
         )
-        start = len(self.pieces)
-        output = OutputFilter(self.own_url)
+        first_piece = len(self.pieces)
+        output = OutputFilter(self.public_url)
         used = TokenUsage(0, 0, None)
         try:
-            async with aclosing(self.model.stream(prompt)) as pieces:
-                async for piece in pieces:
-                    match piece:
+            async with aclosing(self.model.stream(prompt)) as events:
+                async for event in events:
+                    match event:
                         case TextPiece(text):
-                            self._receive(output, text, begins=start)
+                            self._receive(output, text, first_piece=first_piece)
                         case TokenUsage():
-                            used = piece
+                            used = event
                         case ReplyEnd():
-                            self.usage.tool_calls += len(piece.calls)
-                            self.model_used = clean(piece.model)
-                            _check_finish(piece.finish)
-                            return "".join(self.pieces[start:]), piece
+                            self.usage.tool_calls += len(event.calls)
+                            self.model_used = clean(event.model)
+                            _check_finish(event.finish)
+                            return "".join(self.pieces[first_piece:]), event
         finally:
             self.usage.add(used)
-            self._add_text(output.finish(), begins=start)
+            self._add_text(output.finish(), first_piece=first_piece)
         raise ModelUnavailable("The reply ended unexpectedly.")
 
-    def _receive(self, output: OutputFilter, text: str, *, begins: int) -> None:
-        """Filter a piece of the model's text and add it to the reply. Raises `LimitReached`."""
-        for at in range(0, len(text), _FILTER_PIECE_LENGTH):
-            piece = text[at : at + _FILTER_PIECE_LENGTH]
-            self.received += len(piece)
-            if self.received > _MAX_RECEIVED:
+    def _receive(self, output: OutputFilter, text: str, *, first_piece: int) -> None:
+        """Filter text of the model and add it to the reply. Raises `LimitReached`."""
+        for at in range(0, len(text), _CHUNK_LENGTH):
+            chunk = text[at : at + _CHUNK_LENGTH]
+            self.received_length += len(chunk)
+            if self.received_length > _MAX_RECEIVED_LENGTH:
                 raise LimitReached("The reply is too long.")
-            self._add_text(output.feed(piece), begins=begins)
+            self._add_text(output.feed(chunk), first_piece=first_piece)
 
-    def _add_text(self, text: str, *, begins: int) -> None:
-        """Add text to the reply; an empty line separates it from the text of earlier steps. Raises `LimitReached`."""
+    def _add_text(self, text: str, *, first_piece: int) -> None:
+        """Add text to the reply; an empty line separates it from the text of earlier steps. Raises `LimitReached`.
+
+        `first_piece` is the index in `pieces` of the first piece of this step.
+        """
         if not text:
             return
-        if begins and len(self.pieces) == begins:
+        if first_piece and len(self.pieces) == first_piece:
             text = f"\n\n{text}"
         allowed = text[: _MAX_REPLY_LENGTH - self.length]
         if allowed:
@@ -180,17 +185,17 @@ class ReplyGeneration:
         if self.usage.tool_calls > _MAX_CALLS:
             raise LimitReached(f"Maya stopped after {_MAX_CALLS} tool calls without an answer.")
         self.calls_made[call.name, call.arguments] += 1
-        if self.calls_made[call.name, call.arguments] >= _MAX_REPEATS:
+        if self.calls_made[call.name, call.arguments] > _MAX_IDENTICAL_CALLS:
             raise LimitReached("Maya stopped, because the model repeated the same tool calls.")
         return ToolCall(id=f"call_{uuid4().hex[:24]}", name=call.name, arguments=call.arguments)
 
     async def _call_tools(self, text: str, calls: Sequence[ToolCall]) -> list[PromptMessage]:
         """Call the tools; returns the messages for the next prompt: the model's text and calls, and the results."""
-        repeated = [
+        valid_calls = [
             ToolCall(id=call.id, name=_shown_name(call), arguments=_valid_arguments(call.arguments)) for call in calls
         ]
         return [
-            PromptMessage(role=PromptRole.ASSISTANT, text=text, calls=repeated),
+            PromptMessage(role=PromptRole.ASSISTANT, text=text, calls=valid_calls),
             *[await self._call_tool(call) for call in calls],
         ]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, and_, column, func, select, update
 
 from core import leases
-from core.database.scopes import Reads, SystemScope, first
+from core.database.scopes import Reader, SystemScope, first
 from core.leases import LeaseLost
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
@@ -64,7 +64,7 @@ async def acquire(uow: UnitOfWork, message_id: UUID) -> Lease | None:
     )
 
 
-async def cancel_requested(reads: Reads, lease: Lease) -> bool:
+async def cancel_requested(reads: Reader, lease: Lease) -> bool:
     """Whether the user has cancelled the reply. Raises `LeaseLost`."""
     statement = select(MayaMessage.cancel_requested_at).where(
         MayaMessage.id == lease.reply.id, leases.is_held(MayaMessage, lease.token)
@@ -87,7 +87,9 @@ async def release(uow: UnitOfWork, lease: Lease) -> None:
     values = {"status": MessageStatus.PENDING}
     await leases.release(uow, MayaMessage, MayaMessage.id == lease.reply.id, lease.token, values=values)
     uow.enqueue(
-        RunReply(organization_id=uow.tenant.organization_id, user_id=uow.actor.person_id, message_id=lease.reply.id)
+        RunReply(
+            organization_id=uow.tenant.organization_id, user_id=uow.actor.require_user_id(), message_id=lease.reply.id
+        )
     )
 
 

@@ -21,12 +21,12 @@ _BREAKS: Final = {"!": "[", "<": string.ascii_letters + "/!?"}
 
 
 class OutputFilter:
-    """The filter of one reply. `own_url` is the public URL without a trailing slash; links to it are allowed."""
+    """The filter of one reply. `public_url` is the public URL without a trailing slash; links to it are allowed."""
 
-    def __init__(self, own_url: str) -> None:
-        self.own_url = own_url
+    def __init__(self, public_url: str) -> None:
+        self.public_url = public_url
         self.rules = {"]": self._bracket, "&": _entity, ":": _colon, "w": _www, "W": _www}
-        self.triggers = {own_url[:1], *_BREAKS, *self.rules}
+        self.triggers = {public_url[:1], *_BREAKS, *self.rules}
         self.cleaner = Cleaner()
         self.buffer = ""
 
@@ -59,7 +59,7 @@ class OutputFilter:
         if is_own is None:
             return 0, ""
         if is_own:
-            return len(self.own_url), self.own_url
+            return len(self.public_url), self.public_url
         char = text[at]
         if char in _BREAKS:
             return _before(text, at, _BREAKS[char], final=final)
@@ -67,12 +67,12 @@ class OutputFilter:
 
     def _is_own(self, text: str, at: int, *, final: bool) -> bool | None:
         """Whether a URL under our own URL begins here; None if it depends on text still to come."""
-        candidate = text[at : at + len(self.own_url) + 1]
-        if len(candidate) <= len(self.own_url):
-            if not self.own_url.startswith(candidate):
+        candidate = text[at : at + len(self.public_url) + 1]
+        if len(candidate) <= len(self.public_url):
+            if not self.public_url.startswith(candidate):
                 return False
-            return candidate == self.own_url if final else None
-        return candidate.startswith(self.own_url) and _AFTER_OWN.match(candidate[-1]) is not None
+            return candidate == self.public_url if final else None
+        return candidate.startswith(self.public_url) and _AFTER_OWN.match(candidate[-1]) is not None
 
     def _bracket(self, text: str, at: int, *, final: bool) -> tuple[int, str]:
         if at + 1 == len(text):

@@ -12,7 +12,7 @@ from cancellation.tasks import restart_when_cancelled
 from core.access.actor import Actor, maya_actor, user_actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.leases import LeaseLost
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, message_topic
@@ -76,15 +76,15 @@ _DATABASE_UNAVAILABLE: Final = (SQLAlchemyError, OSError, PostgresError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDependencies:
-    """Dependencies of a run. `own_url` is the public URL, `max_seconds` the time limit of a run."""
+    """Dependencies of a run. `public_url` is the public URL, `max_seconds` the time limit of a run."""
 
     work: Work
-    reads: Callable[[Tenant], Reads]
+    reads: Callable[[Tenant], Reader]
     logs: LogStream
     hub: Hub
     model: LanguageModel
     models: list[str]
-    own_url: str
+    public_url: str
     max_seconds: float
 
 
@@ -126,7 +126,7 @@ class ReplyRun:
             reads=dependencies.reads(actor.tenant),
             actor=actor,
             journal=self.journal,
-            own_url=dependencies.own_url,
+            public_url=dependencies.public_url,
         )
 
     async def execute(self) -> None:

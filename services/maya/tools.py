@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.access.actor import Actor
 from core.access.permissions import Permission
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
 from core.listing.filters import parse_filter
@@ -54,13 +54,13 @@ class ToolRefused(NudgeError):
     """The tool call failed; the model gets the message."""
 
 
-async def _list_campaigns(reads: Reads, arguments: ListCampaignsArguments) -> object:
+async def _list_campaigns(reads: Reader, arguments: ListCampaignsArguments) -> object:
     """The newest campaigns."""
     page = await CAMPAIGNS.page(reads, PageRequest(size=arguments.limit))
     return {"campaigns": [_campaign_summary(row) for row in page.rows]}
 
 
-async def _campaign_stats(reads: Reads, arguments: CampaignStatsArguments) -> object:
+async def _campaign_stats(reads: Reader, arguments: CampaignStatsArguments) -> object:
     """A campaign's statistics, with rates from 0 to 1; a campaign of another organization is unknown."""
     named = decode_global_id(arguments.campaign_id)
     campaign = await CAMPAIGNS.get(reads, named[1]) if named and named[0] == "Campaign" else None
@@ -70,7 +70,7 @@ async def _campaign_stats(reads: Reads, arguments: CampaignStatsArguments) -> ob
     return {"name": campaign.name, "status": campaign.status, **_figures(results)}
 
 
-async def _count_contacts(reads: Reads, arguments: CountContactsArguments) -> object:
+async def _count_contacts(reads: Reader, arguments: CountContactsArguments) -> object:
     """The number of contacts: by status, or with a status or tag."""
     if arguments.status is None and arguments.tag is None:
         counted = await listing.count_by_status(reads)
@@ -121,7 +121,7 @@ class Definition:
     description: str
     permission: Permission
     arguments: type[Arguments]
-    run: Callable[[Reads, Any], Awaitable[object]]
+    run: Callable[[Reader, Any], Awaitable[object]]
 
     def as_tool(self) -> Tool:
         """The tool for the prompt; all properties are required, as strict schemas demand."""
@@ -161,7 +161,7 @@ def available_tools(actor: Actor) -> list[Tool]:
     return [tool.as_tool() for tool in DEFINITIONS.values() if actor.may(tool.permission)]
 
 
-async def call(reads: Reads, actor: Actor, name: str, arguments: str) -> tuple[bool, str]:
+async def call(reads: Reader, actor: Actor, name: str, arguments: str) -> tuple[bool, str]:
     """Call a tool; returns whether it succeeded, and its result or error as JSON for the model."""
     try:
         tool = DEFINITIONS.get(name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import InvalidInput, NotFound
 from core.logstream import LogEntry, LogMissing, LogStream
 from core.pubsub import Hub
@@ -37,7 +37,7 @@ class ReplySource:
 
 
 async def watch(
-    source: ReplySource, reads: Reads, message_id: UUID | None, *, after: int = 0
+    source: ReplySource, reads: Reader, message_id: UUID | None, *, after: int = 0
 ) -> AsyncGenerator[ReplyEvent, None]:
     """All events of a reply after the sequence `after`, each once and in order, up to the last.
 
@@ -64,7 +64,7 @@ async def watch(
 
 
 async def _read_log(
-    source: ReplySource, reads: Reads, reply: MessageRow, after: int
+    source: ReplySource, reads: Reader, reply: MessageRow, after: int
 ) -> AsyncGenerator[ReplyEvent, None]:
     """The events in the log, up to the last. Raises `LogMissing`, or `NotFound` if the reply was deleted."""
 
@@ -91,7 +91,7 @@ def _is_last(entry: LogEntry) -> bool:
     return isinstance(decode(entry.event), ReplyEnded)
 
 
-async def _require_reply(reads: Reads, message_id: UUID | None) -> MessageRow:
+async def _require_reply(reads: Reader, message_id: UUID | None) -> MessageRow:
     """The caller's reply; raises `NotFound`."""
     reply = await get_reply(reads, message_id)
     if reply is None:

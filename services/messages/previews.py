@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from core.access.actor import Actor
 from core.access.permissions import Permission
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.accounts import Organization
 from services.contacts import listing
 from services.contacts.listing import CONTACTS
@@ -24,7 +24,7 @@ SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email=
 
 
 async def render(
-    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = PREVIEW_URL
+    reads: Reader, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = PREVIEW_URL
 ) -> RenderedMessage:
     """Render the texts with one contact's values and the name of a campaign; raises `InputErrors` or `RenderFailed`.
 
@@ -39,7 +39,7 @@ async def render(
     return template.render(contact, values)
 
 
-async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Mapping[str, object]:
+async def values_for(reads: Reader, actor: Actor, contact_id: UUID | None) -> Mapping[str, object]:
     """The values of a contact, which the actor must be allowed to read, or of a sample contact without an id.
 
     Raises `Forbidden`, or `NotFound`.
@@ -50,7 +50,7 @@ async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Map
     return await contact_values(reads, contact_id)
 
 
-async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
+async def contact_values(reads: Reader, contact_id: UUID | None) -> dict[str, object]:
     """The template variables of a contact; raises `NotFound`."""
     contact = await CONTACTS.require(reads, contact_id, _CONTACT_FIELD)
     tags = (await listing.tags_of(reads, [contact.id]))[contact.id]
@@ -63,7 +63,7 @@ async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, obj
     )
 
 
-async def _organization_name(reads: Reads) -> str:
+async def _organization_name(reads: Reader) -> str:
     """The name of the tenant's organization."""
     rows = await reads.rows(select(Organization.name).where(Organization.id == reads.tenant.organization_id))
     return rows[0][0]

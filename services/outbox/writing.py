@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.outbox import OutboxKind, OutboxMessage
@@ -54,7 +54,7 @@ class Recent(NamedTuple):
     first_at: datetime | None
 
 
-async def recent(reads: Reads, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> Recent:
+async def recent(reads: Reader, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> Recent:
     """The messages of the kind that the organization has written within the time, about the target or about any."""
     statement = select(func.count(), func.min(OutboxMessage.created_at)).where(
         OutboxMessage.organization_id == reads.tenant.organization_id,

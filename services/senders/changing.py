@@ -8,7 +8,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, or_, select, update
 
 from core import email_addresses
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.email_addresses import Address
 from core.errors import InputErrors, InvalidInput, InvalidState, NudgeError, QuotaExceeded
 from core.ids import new_id
@@ -57,7 +57,7 @@ def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, 
     return address, checked
 
 
-async def needs_confirmation(reads: Reads, policy: SenderPolicy, address: Address) -> bool:
+async def needs_confirmation(reads: Reader, policy: SenderPolicy, address: Address) -> bool:
     """Whether `create` would send the address a confirmation.
 
     Raises what `create` would raise because of the confirmation.
@@ -184,7 +184,7 @@ async def _rename(uow: UnitOfWork, sender: SenderRow, name: str, *, make_default
     return SenderRow._make(rows[0])
 
 
-async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
+async def _require_confirmation_allowed(reads: Reader, policy: SenderPolicy, sender_id: UUID | None) -> None:
     """Raise where sending is off, or when the sender or the organization has reached a limit of confirmations."""
     policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, delete, func, insert, select, update
 
 from core.access.actor import Actor, system_actor
-from core.database.scopes import Reads, SystemScope, first
+from core.database.scopes import Reader, SystemScope, first
 from core.errors import InvalidInput
 from core.security import fingerprint, new_secret
 from core.unit_of_work import UnitOfWork
@@ -67,7 +67,7 @@ async def compose_confirmation(uow: UnitOfWork, item: OutboxItem, *, public_url:
     return _confirmation_mail(request, f"{public_url}{PATH}/{token}")
 
 
-async def read_request(reads: Reads, sender_id: UUID) -> ConfirmationRequest | None:
+async def read_request(reads: Reader, sender_id: UUID) -> ConfirmationRequest | None:
     """Read the request to confirm a sender; None when the sender was deleted, or is confirmed."""
     row = await first(
         reads,

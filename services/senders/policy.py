@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import aliased
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.errors import Conflict, ErrorCode, NudgeError
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
@@ -138,7 +138,7 @@ def stored_sender(policy: SenderPolicy, header: str | None, sender_id: UUID | No
     return ChosenSender(header=header, sender_id=sender_id)
 
 
-async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> ChosenSender:
+async def choose(reads: Reader, policy: SenderPolicy, sender_id: UUID | None) -> ChosenSender:
     """The sender with the id, else the organization's default one, else the fallback.
 
     Raises `FeatureUnavailable` where sending is off, `SenderNotConfirmed`, or `NotFound` for a deleted sender.

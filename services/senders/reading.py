@@ -7,7 +7,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.database.prepared import prepare
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
@@ -38,19 +38,19 @@ _LATEST_CONFIRMATIONS: Final = prepare(
 )
 
 
-async def get_default(reads: Reads) -> SenderRow | None:
+async def get_default(reads: Reader) -> SenderRow | None:
     """The tenant's default sender; None without one."""
     rows = await reads.rows_as(SenderRow, _DEFAULT)
     return rows[0] if rows else None
 
 
-async def confirmed_among(reads: Reads, norms: Sequence[str]) -> set[str]:
+async def confirmed_among(reads: Reader, norms: Sequence[str]) -> set[str]:
     """Those of the normalized addresses that are confirmed senders of the tenant."""
     confirmed = select(Sender.email_norm).where(Sender.confirmed_at.is_not(None), Sender.email_norm.in_(norms))
     return {row[0] for row in await reads.rows(confirmed)}
 
 
-async def confirmation_problems(reads: Reads, sender_ids: Sequence[UUID]) -> dict[UUID, str | None]:
+async def confirmation_problems(reads: Reader, sender_ids: Sequence[UUID]) -> dict[UUID, str | None]:
     """Why each sender's latest confirmation mail was not sent, or not yet; None where there is no problem."""
     rows: Sequence[Any] = await reads.rows(_LATEST_CONFIRMATIONS, {"wanted": list(sender_ids)})
     problems = {

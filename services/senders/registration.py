@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.access.actor import Actor
 from core.access.tenant import Tenant
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.throttle import Throttle
 from core.unit_of_work import Work
 from services.senders import changing
@@ -18,7 +18,7 @@ class SenderRegistration:
     """The dependencies of `register`; `limit` counts the confirmations of an address over all organizations."""
 
     work: Work
-    reads: Callable[[Tenant], Reads]
+    reads: Callable[[Tenant], Reader]
     policy: SenderPolicy
     limit: Throttle
 

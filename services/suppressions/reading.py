@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, case, exists, select
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.suppressions import Suppression, SuppressionReason
 from services.suppressions.facts import STATUS_OF, main_reason
 
@@ -48,7 +48,7 @@ def main_suppression(organization_id: UUID, email_norm: ColumnElement[str]) -> L
     )
 
 
-async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[SuppressionReason, datetime]]:
+async def active_reasons(reads: Reader, norms: Sequence[str]) -> dict[str, dict[SuppressionReason, datetime]]:
     """All active reasons of each address, with their times."""
     reasons: dict[str, dict[SuppressionReason, datetime]] = {norm: {} for norm in norms}
     rows = await reads.rows(
@@ -64,13 +64,13 @@ async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[S
     return reasons
 
 
-async def read_main_suppression(reads: Reads, email_norm: str) -> MainSuppression | None:
+async def read_main_suppression(reads: Reader, email_norm: str) -> MainSuppression | None:
     """The main reason of an address; None when it may be mailed."""
     reasons = (await active_reasons(reads, [email_norm]))[email_norm]
     reason = main_reason(reasons)
     return None if reason is None else MainSuppression(reason, reasons[reason])
 
 
-async def suppressed_among(reads: Reads, norms: Sequence[str]) -> set[str]:
+async def suppressed_among(reads: Reader, norms: Sequence[str]) -> set[str]:
     """Those of the addresses that are suppressed."""
     return {norm for norm, reasons in (await active_reasons(reads, norms)).items() if reasons}

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, null
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from models.contacts import ContactStatus
 from services.suppressions.facts import STATUS_OF, has_precedence
 from services.suppressions.reading import main_suppression, read_main_suppression
@@ -40,7 +40,7 @@ def new_status(organization_id: UUID, email_norm: ColumnElement[str], requested:
 
 
 async def status_at_new_address(
-    reads: Reads, status: ContactStatus, unsubscribed_at: datetime | None, email_norm: str
+    reads: Reader, status: ContactStatus, unsubscribed_at: datetime | None, email_norm: str
 ) -> dict[str, Any]:
     """The changes of a contact's `STATUS_COLUMNS` by a new address: only to a status of higher precedence."""
     suppression = await read_main_suppression(reads, email_norm)

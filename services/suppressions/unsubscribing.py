@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from core.access.actor import Actor, system_actor
-from core.database.scopes import Reads, first
+from core.database.scopes import Reader, first
 from core.security import Signer
 from core.unit_of_work import Work
 from models.accounts import Organization
@@ -56,7 +56,7 @@ def read_link(signer: Signer, token: str) -> UnsubscribeLink | None:
     return UnsubscribeLink(*(UUID(bytes=ids[start : start + _ID_BYTES]) for start in range(0, len(ids), _ID_BYTES)))
 
 
-async def read_subscription(reads: Reads, link: UnsubscribeLink) -> SubscriptionState | None:
+async def read_subscription(reads: Reader, link: UnsubscribeLink) -> SubscriptionState | None:
     """The subscription of the link's recipient; None when neither the delivery nor the contact exists any more."""
     address = await _address_of(reads, link)
     if address is None:
@@ -69,7 +69,7 @@ async def read_subscription(reads: Reads, link: UnsubscribeLink) -> Subscription
     return SubscriptionState(row.name, suppression is not None and suppression.reason in PERSONAL)
 
 
-async def _address_of(reads: Reads, link: UnsubscribeLink) -> str | None:
+async def _address_of(reads: Reader, link: UnsubscribeLink) -> str | None:
     """The address that the message was sent to or, for a test message, the address of the contact."""
     sent = await first(
         reads,

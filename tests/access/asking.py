@@ -97,7 +97,7 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
         "Organization": owner.organization_id,
         "Sender": sender,
         "Template": template.id,
-        "User": owner.person_id,
+        "User": owner.require_user_id(),
     }
     return {
         **{name: encode_global_id(name, key) for name, key in ids.items()},

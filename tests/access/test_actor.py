@@ -94,7 +94,7 @@ def test_maya_acts_only_on_behalf_of_a_user() -> None:
     for actor in (API_KEY, system_actor(ORGANIZATION)):
         with pytest.raises(Forbidden, match="Only a user"):
             maya_actor(actor)
-    assert maya_actor(EDITOR).person_id == EDITOR.person_id == PERSON
+    assert maya_actor(EDITOR).require_user_id() == EDITOR.require_user_id() == PERSON
 
 
 def test_rights_are_compared_by_what_they_allow() -> None:
@@ -200,7 +200,7 @@ async def test_an_api_key_cannot_use_fields_for_users(runtime: Runtime) -> None:
     with pytest.raises(Forbidden, match="api_key"):
         by_key.own_session  # noqa: B018 - it raises
     with pytest.raises(Forbidden, match="Only a user"):
-        by_key.caller.person_id  # noqa: B018 - the same
+        by_key.caller.require_user_id()
     anonymous = RequestContext(dependencies=used, actor=None, request_id="request", budgets=budgets)
     with pytest.raises(Unauthenticated, match="Log in first"):
         anonymous.own_session  # noqa: B018 - the same

@@ -44,7 +44,7 @@ async def test_the_audit_log_can_be_read_with_its_permission(runtime: Runtime, r
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         await audit.record(uow, "thing.done", owner.organization_id)
-    actor = user_actor(owner.organization_id, owner.person_id, role)
+    actor = user_actor(owner.organization_id, owner.require_user_id(), role)
     for each in (actor, maya_actor(actor)):
         seen = await runtime.reads(each.tenant).rows(select(AuditEvent.id))
         assert bool(seen) == each.may(Permission.AUDIT_READ)

@@ -183,11 +183,11 @@ async def test_a_subscription_with_changed_rights_checks_relations_again(
         permissions = EVERYTHING if may else EVERYTHING - {Permission.ORGANIZATION_READ}
         context.apply_session(Session(actor=with_permissions(owner, permissions), id=new_id(), expires_at=0))
         if may:
-            author = await context.load(CAMPAIGN_AUTHOR, owner.person_id)
-            assert key_of(author) == owner.person_id
+            author = await context.load(CAMPAIGN_AUTHOR, owner.require_user_id())
+            assert key_of(author) == owner.require_user_id()
         else:
             with pytest.raises(Forbidden):
-                await context.load(CAMPAIGN_AUTHOR, owner.person_id)
+                await context.load(CAMPAIGN_AUTHOR, owner.require_user_id())
 
 
 async def test_nodes_are_null_without_the_permission_of_their_type(

@@ -139,7 +139,7 @@ async def test_an_expired_token_is_refused_although_it_is_cached(runtime: Runtim
     identities = Identity(verifier, SessionCache(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
     verifier.verified[token] = VerifiedClaims(
-        user_id=actor.person_id,
+        user_id=actor.require_user_id(),
         organization_id=actor.organization_id,
         session_id=factories.session_id_of(actor),
         expires_at=expired,

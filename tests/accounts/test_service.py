@@ -107,7 +107,7 @@ async def test_disabled_users_are_refused(runtime: Runtime) -> None:
     """`disabled_at` makes access tokens and refresh tokens invalid."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        session = await account_sessions.open_session(uow, actor.person_id, days=1)
+        session = await account_sessions.open_session(uow, actor.require_user_id(), days=1)
         await uow.execute(update(User).values(disabled_at=func.now()))
     with pytest.raises(Unauthenticated):
         await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, actor))
@@ -120,7 +120,7 @@ async def test_the_tokens_of_an_expired_session_are_refused(runtime: Runtime) ->
     """Its access token and its refresh token are invalid; the same user's other session is not affected."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        over = await account_sessions.open_session(uow, actor.person_id, days=1)
+        over = await account_sessions.open_session(uow, actor.require_user_id(), days=1)
         own = UserSession.id == over.session_id
         await uow.execute(update(UserSession).where(own).values(expires_at=func.now() - timedelta(seconds=1)))
     with pytest.raises(Unauthenticated):
@@ -144,9 +144,9 @@ async def test_a_refresh_extends_its_own_session_only(runtime: Runtime) -> None:
         return [int(row[0]) for row in await reads.rows(select(left).where(opened).order_by(UserSession.id))]
 
     async with runtime.work.begin(actor) as uow:
-        first = await account_sessions.open_session(uow, actor.person_id, days=3)
+        first = await account_sessions.open_session(uow, actor.require_user_id(), days=3)
     async with runtime.work.begin(actor) as uow:
-        second = await account_sessions.open_session(uow, actor.person_id, days=3)
+        second = await account_sessions.open_session(uow, actor.require_user_id(), days=3)
     assert await days_left() == [3, 3]
     async with runtime.work.begin(actor) as uow:
         assert await account_sessions.rotate(uow, first.session_id, first.refresh_token, days=30) is not None
@@ -268,7 +268,7 @@ async def test_refresh_tokens_are_stored_as_hashes(runtime: Runtime) -> None:
     """The table has a token's SHA-256, not the token."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        session = await account_sessions.open_session(uow, actor.person_id, days=1)
+        session = await account_sessions.open_session(uow, actor.require_user_id(), days=1)
     rows = await runtime.reads(actor.tenant).rows(select(RefreshToken.fingerprint))
     assert [len(row[0]) for row in rows] == [32]
     assert session.refresh_token.encode() not in rows[0][0]

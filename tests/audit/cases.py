@@ -52,7 +52,9 @@ def record(action: str, target: UUID | str, changes: Mapping[str, Any] | None = 
 def by_owner(company: Company, mutation: str, given: Input, *records: Record, select: str = "") -> Case:
     """A call of the owner."""
     owner = company.owner
-    return Case(mutation=mutation, input=given, records=records, caller=owner, who=owner.person_id, select=select)
+    return Case(
+        mutation=mutation, input=given, records=records, caller=owner, who=owner.require_user_id(), select=select
+    )
 
 
 def by_anonymous(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
@@ -74,18 +76,18 @@ def of_accounts(company: Company) -> list[Case]:
     account = {"organizationName": "New", "email": "new@example.com", "password": PASSWORD, "fullName": "Ann"}
     credentials = {"email": "owner@example.com", "password": PASSWORD}
     fresh, used = {"refreshToken": TOKENS["fresh"]}, {"refreshToken": TOKENS["used"]}
-    hers, reused = {"user": str(owner.person_id), "reason": "logged_out"}, "refresh_token_reused"
-    own = record("session.ended", factories.session(viewer).id, {**hers, "user": str(viewer.person_id)})
+    hers, reused = {"user": str(owner.require_user_id()), "reason": "logged_out"}, "refresh_token_reused"
+    own = record("session.ended", factories.session(viewer).id, {**hers, "user": str(viewer.require_user_id())})
     shown = "viewer { id organization { id } }"
     return [
         by_anonymous("signUp", account, NEW_USER, opened, started, select=shown),
-        by_anonymous("logIn", credentials, owner.person_id, started),
-        by_anonymous("refreshSession", fresh, owner.person_id),
+        by_anonymous("logIn", credentials, owner.require_user_id(), started),
+        by_anonymous("refreshSession", fresh, owner.require_user_id()),
         by_anonymous(
             "refreshSession", used, SYSTEM, record("session.ended", sessions["used"], {**hers, "reason": reused})
         ),
-        by_anonymous("logOut", fresh, owner.person_id, record("session.ended", sessions["fresh"], hers)),
-        Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.person_id),
+        by_anonymous("logOut", fresh, owner.require_user_id(), record("session.ended", sessions["fresh"], hers)),
+        Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.require_user_id()),
     ]
 
 

@@ -101,7 +101,7 @@ def implied_ids(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
     token = {name for name in TOKENS if TOKENS[name] in case.input.values()}
     match case.mutation:
         case "logIn":
-            yield "user_id", company.owner.person_id
+            yield "user_id", company.owner.require_user_id()
         case "refreshSession" | "logOut":
             yield "session_id", company.sessions[token.pop()] if token else factories.session_id_of(company.viewer)
         case "upsertContacts":

@@ -12,7 +12,7 @@ from core.unit_of_work import Work
 from models.audit import AuditEvent
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from runtime import Runtime
-from services.campaigns.lifecycle import _LIVE, archive, move
+from services.campaigns.lifecycle import _CANCELLABLE, archive, change_status
 from tests import factories
 from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
@@ -155,8 +155,8 @@ async def test_a_campaign_that_becomes_live_is_unarchived(
     campaign_id = await campaign_in(runtime, owner, before)
     await asked(mine, ARCHIVE, campaignId=gid(campaign_id))
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, after, origins=(before,))
-    assert ((await read(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _LIVE)
+        await change_status(uow, campaign_id, after, from_statuses=(before,))
+    assert ((await read(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _CANCELLABLE)
 
 
 async def test_archiving_does_not_change_the_progress(runtime: Runtime) -> None:

@@ -15,7 +15,7 @@ from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services import lists
 from services.campaigns import drafting
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from tests import factories
 from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
@@ -166,7 +166,7 @@ async def test_only_drafts_can_be_changed(api: ApiClient, runtime: Runtime) -> N
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING)
     errors = await refused(mine, UPDATE, campaignId=gid(campaign_id), name="New")
     assert errors[0]["code"] == "INVALID_STATE"
     assert "duplicateCampaign" in errors[0]["suggestion"]
@@ -281,8 +281,8 @@ async def test_a_sent_campaign_cannot_be_deleted(api: ApiClient, runtime: Runtim
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
-        await move(uow, campaign_id, CampaignStatus.SENDING)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING)
+        await change_status(uow, campaign_id, CampaignStatus.SENDING)
     errors = await refused(mine, DELETE, campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
     assert errors[0]["suggestion"]

@@ -6,7 +6,7 @@ from core.access.permissions import Role
 from core.ids import new_id
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from tests import factories
 from tests.campaigns.calls import CREATE, UPDATE, asked, caller, gid
 from tests.client import ApiClient
@@ -67,7 +67,7 @@ async def test_the_list_can_be_filtered(api: ApiClient, runtime: Runtime) -> Non
     await add_campaigns(mine, 3)
     sent = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, sent, CampaignStatus.PREPARING)
+        await change_status(uow, sent, CampaignStatus.PREPARING)
     assert await names(mine, filter={"status": {"in": ["PREPARING", "SENT"]}}) == ["Spring"]
     assert await names(mine, filter={"status": {"eq": "DRAFT", "in": ["PREPARING"]}}) == []
     assert await names(mine, filter={"name": {"contains": "PAIGN 1"}}) == ["Campaign 1"]

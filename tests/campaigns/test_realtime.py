@@ -21,7 +21,7 @@ from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.campaigns import drafting
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.watching import watch_progress
 from services.deliveries.sweeping import advance_campaign
 from services.deliveries.waiting import SENDING_DISABLED_REASON
@@ -86,7 +86,7 @@ async def sending_campaign(runtime: Runtime, owner: Actor, recipients: int) -> U
     campaign_id = await factories.campaign(runtime, owner)
     contact_ids = await factories.contacts(runtime, owner, recipients)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING)
         rows = [
             {
                 "organization_id": owner.organization_id,
@@ -98,7 +98,7 @@ async def sending_campaign(runtime: Runtime, owner: Actor, recipients: int) -> U
             for contact_id in contact_ids
         ]
         await uow.execute(insert(EmailDelivery), rows)
-        await move(uow, campaign_id, CampaignStatus.SENDING)
+        await change_status(uow, campaign_id, CampaignStatus.SENDING)
     return campaign_id
 
 
@@ -121,7 +121,7 @@ async def advance(runtime: Runtime, owner: Actor, campaign_id: UUID, to: Deliver
 async def finish(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
     """End the campaign, as the sweeper does."""
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.SENT)
+        await change_status(uow, campaign_id, CampaignStatus.SENT)
 
 
 async def test_the_snapshot_comes_first_and_the_end_last(api_server: Served, runtime: Runtime) -> None:
@@ -214,7 +214,7 @@ async def test_a_draft_is_a_snapshot_without_an_end(api_server: Served, runtime:
         done, _ = await asyncio.wait([following], timeout=0.5)
         assert not done
         async with runtime.work.begin(owner) as uow:
-            await move(uow, campaign_id, CampaignStatus.PREPARING)
+            await change_status(uow, campaign_id, CampaignStatus.PREPARING)
         assert (await following)["status"] == "PREPARING"
 
 

@@ -18,7 +18,7 @@ from models.idempotency import IdempotencyKey
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services.campaigns import drafting, sending
-from services.campaigns.lifecycle import CampaignChanged, move
+from services.campaigns.lifecycle import CampaignChanged, change_status
 from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, command, gid, refused
 from tests.client import ApiClient
@@ -37,7 +37,7 @@ async def move_through(runtime: Runtime, owner: Actor, campaign_id: UUID, *state
     """Move a campaign through states."""
     async with runtime.work.begin(owner) as uow:
         for state in states:
-            await move(uow, campaign_id, state)
+            await change_status(uow, campaign_id, state)
 
 
 async def test_sending_starts_the_preparation(api: ApiClient, runtime: Runtime) -> None:

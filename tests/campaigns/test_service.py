@@ -166,7 +166,7 @@ async def test_a_transition_increments_the_sequence(runtime: Runtime) -> None:
     seen = []
     for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED):
         async with runtime.work.begin(owner) as uow:
-            await lifecycle.move(uow, campaign_id, status)
+            await lifecycle.change_status(uow, campaign_id, status)
         seen.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id])
     assert [row.sequence for row in seen] == [1, 2, 3]
     assert seen[0].updated_at < seen[1].updated_at < seen[2].updated_at

@@ -124,7 +124,7 @@ async def one_of_each(runtime: Runtime, actor: Actor) -> list[UUID]:
     events = await EVENTS.pages_of(runtime.reads(actor.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, actor.person_id, actor.organization_id, sender.id]
+    return [*made, actor.require_user_id(), actor.organization_id, sender.id]
 
 
 def statement_of(listing: Listing[Any], request: PageRequest) -> Select[*tuple[Any, ...]]:

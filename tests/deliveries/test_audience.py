@@ -16,7 +16,7 @@ from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services import lists
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.work import SendBatches
 from services.contacts import changing
 from services.deliveries import preparing
@@ -90,7 +90,7 @@ async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch
     campaign_id, other_campaign = [await factories.campaign(runtime, actor) for _ in range(2)]
     for each in (campaign_id, other_campaign):
         async with runtime.work.begin(actor) as uow:
-            await move(uow, each, CampaignStatus.PREPARING)
+            await change_status(uow, each, CampaignStatus.PREPARING)
     reads = runtime.reads(actor.tenant)
     for frozen, cursor in ((2, contacts[1]), (4, contacts[3]), (5, None)):
         async with runtime.work.begin(actor) as uow:

@@ -16,7 +16,7 @@ from core.unit_of_work import Work
 from jobs import run
 from models.campaigns import CampaignStatus
 from runtime import Runtime, secret
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
 from services.mailing.pacing import reserve
@@ -65,7 +65,7 @@ async def start_campaign(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=runtime.mailer.sender)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING, from_header=runtime.mailer.sender)
         uow.enqueue(PrepareCampaign(organization_id=actor.organization_id, campaign_id=campaign_id))
     return actor, campaign_id
 

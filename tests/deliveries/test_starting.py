@@ -16,7 +16,7 @@ from jobs.worker import Worker, build_worker, handles
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services.campaigns import drafting, sending
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign
 from services.deliveries.sweeping import advance_campaign, start_due
 from tests import factories
@@ -32,7 +32,7 @@ async def scheduled(runtime: Runtime, after: timedelta) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(
+        await change_status(
             uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + after, from_header=factories.FROM
         )
     return owner, campaign_id
@@ -50,7 +50,7 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID) -> None:
 
 async def postpone(uow: UnitOfWork, campaign_id: UUID) -> None:
     await sending.unschedule(uow, campaign_id)
-    await move(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + A_WEEK)
+    await change_status(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + A_WEEK)
 
 
 async def delete(uow: UnitOfWork, campaign_id: UUID) -> None:

@@ -12,7 +12,7 @@ from jobs.worker import build_worker
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.campaigns.progress import ProgressRow, read_progress
 from services.deliveries.counting import differences
 from services.deliveries.preparing import prepare
@@ -42,14 +42,14 @@ async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], U
 async def start(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
     """Send a draft as the mutation does, and prepare it."""
     async with runtime.work.begin(actor) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, actor, campaign_id)
 
 
 async def go(runtime: Runtime, actor: Actor, campaign_id: UUID, to: CampaignStatus) -> None:
     """Change the status of a campaign, as a mutation does."""
     async with runtime.work.begin(actor) as uow:
-        await move(uow, campaign_id, to)
+        await change_status(uow, campaign_id, to)
 
 
 async def drain(sender: CampaignSender, actor: Actor, campaign_id: UUID) -> int:

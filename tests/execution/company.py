@@ -34,7 +34,7 @@ from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from runtime import Runtime
 from services.accounts.session_cache import _PREFIX as SESSIONS
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.conversations.work import reply_log
 from services.deliveries.preparing import prepare
 from services.maya.events import Event, ReplyEnded, Token, ToolFinished, ToolStarted, encode
@@ -274,13 +274,15 @@ async def send_campaigns(company: Company) -> None:
     work, tenant, campaigns = company.runtime.work, company.owner, company.ids["Campaign"]
     company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:
-        await move(uow, campaigns[SCHEDULED], CampaignStatus.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9))
+        await change_status(
+            uow, campaigns[SCHEDULED], CampaignStatus.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9)
+        )
         for name in (SENDING, PAUSED, SENT):
-            await move(uow, campaigns[name], CampaignStatus.PREPARING)
+            await change_status(uow, campaigns[name], CampaignStatus.PREPARING)
     for name in (SENDING, PAUSED, SENT):
         assert await prepare(work, tenant, campaigns[name])
     async with work.begin(tenant) as uow:
-        await move(uow, campaigns[PAUSED], CampaignStatus.PAUSED, reason="Lunch.")
+        await change_status(uow, campaigns[PAUSED], CampaignStatus.PAUSED, reason="Lunch.")
         for name in (SENDING, SENT):
             mine = (EmailDelivery.campaign_id == campaigns[name]) & (EmailDelivery.status == DeliveryStatus.PENDING)
             few = mine & (EmailDelivery.contact_id == company.ids["Contact"]["ada"])
@@ -289,7 +291,7 @@ async def send_campaigns(company: Company) -> None:
             lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
             company.ids["Delivery"][name] = await make_unknown(uow, company, name, "grace", lost)
             await make_unknown(uow, company, name, "alan", {"status": DeliveryStatus.FAILED})
-        await move(uow, campaigns[SENT], CampaignStatus.SENT)
+        await change_status(uow, campaigns[SENT], CampaignStatus.SENT)
 
 
 async def make_unknown(

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from core.pubsub import campaign_topic
 from models.campaigns import CampaignStats, CampaignStatus
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from tests.execution.company import SENDING, SENT, Company
 from tests.execution.differential import MARKS, Way, require_plans
 from tests.execution.product import CASES, GeneratedOperation, Outcome, as_text, compared, drawn, numbering, started
@@ -58,7 +58,7 @@ async def change_campaigns(company: Company) -> None:
     async with company.live.begin(company.owner) as uow:
         for name, campaign_id in company.ids["Campaign"].items():
             if name == SENDING:
-                await move(uow, campaign_id, CampaignStatus.SENT)
+                await change_status(uow, campaign_id, CampaignStatus.SENT)
             elif name != SENT:
                 await uow.execute(
                     update(CampaignStats)

@@ -298,7 +298,7 @@ async def prepare_campaign(env: FaultEnvironment, *, recipients: int) -> Prepare
     await factories.contacts(runtime, actor, recipients)
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
-        await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
+        await lifecycle.change_status(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, actor, campaign_id)
     suppressed = (
         await runtime.reads(actor.tenant).rows(

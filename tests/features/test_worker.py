@@ -22,7 +22,7 @@ from models.conversations import MessageStatus, ReplyFailure
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.outbox import OutboxStatus
 from runtime import Runtime
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.deliveries.waiting import SENDING_DISABLED_REASON, set_waiting_reason
 from services.features import Feature, Features
 from services.outbox.work import ReconcileOutbox, SendOutbox
@@ -54,7 +54,7 @@ async def due(runtime: Runtime) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, owner, 2)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(
+        await change_status(
             uow,
             campaign_id,
             CampaignStatus.SCHEDULED,
@@ -113,7 +113,7 @@ async def test_reason_of_a_user_is_unchanged(off: Runtime) -> None:
     """A paused campaign does not wait for the provider, so its reason is unchanged."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
-        await move(uow, live, CampaignStatus.PAUSED, reason="Paused by a user.")
+        await change_status(uow, live, CampaignStatus.PAUSED, reason="Paused by a user.")
     other, _, second = await sending(off, 1)
 
     async def waits() -> bool:
@@ -137,7 +137,7 @@ async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: Ca
                 status=DeliveryStatus.UNKNOWN, batch_id=new_id(), next_lookup_at=func.clock_timestamp()
             )
         )
-        await move(uow, live, status, reason=reason)
+        await change_status(uow, live, status, reason=reason)
 
     async def waits() -> bool:
         return await status_of(off, owner, live) == (status, f"{reason} {SENDING_DISABLED_REASON}")

@@ -115,7 +115,7 @@ class Subscription:
         async def read() -> int:
             return 1
 
-        topic = campaign_topic(actor.organization_id, actor.person_id)
+        topic = campaign_topic(actor.organization_id, actor.require_user_id())
         async for value in state_stream(info.context.dependencies.hub, topic, read, is_final=lambda _: False):
             yield value
 

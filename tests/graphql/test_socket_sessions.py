@@ -68,8 +68,8 @@ async def test_an_announcement_closes_sockets_before_the_next_recheck(
     monkeypatch.setattr("transport.websocket.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
     actor, _ = await member(runtime)
     async with runtime.work.begin(actor) as uow:
-        session_id = (await open_session(uow, actor.person_id, days=1)).session_id
-    token, topic = factories.token(runtime, actor, session_id=session_id), session_topic(actor.person_id)
+        session_id = (await open_session(uow, actor.require_user_id(), days=1)).session_id
+    token, topic = factories.token(runtime, actor, session_id=session_id), session_topic(actor.require_user_id())
     async with strict(runtime) as server, connected(server) as one, connected(server) as other:
         await one.ready(token)
         await other.ready(token)

@@ -80,7 +80,7 @@ async def needing_work(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Reco
             applied_at,
         )
     return {
-        "replies": RunReply(organization_id=own, user_id=actor.person_id, message_id=reply.id),
+        "replies": RunReply(organization_id=own, user_id=actor.require_user_id(), message_id=reply.id),
         "to prepare": PrepareCampaign(organization_id=own, campaign_id=prepare),
         "to send": SendBatches(organization_id=own, campaign_id=send),
         "mail": SendOutbox(organization_id=own),

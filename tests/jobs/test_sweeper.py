@@ -16,7 +16,7 @@ from core.ids import new_id
 from core.queue import Job
 from core.unit_of_work import Work
 from jobs import SWEEPS, sweeper
-from jobs.sweeper import JobPage, RoundResult, Sweep, Sweeper, interleave, sweep, sweep_jobs
+from jobs.sweeper import JobPage, Sweep, Sweeper, SweepResult, interleave, sweep, sweep_jobs
 from jobs.worker import Worker, build_worker, handles
 from runtime import Runtime, running
 from settings import CONCURRENT_SWEEPS, require
@@ -75,28 +75,28 @@ def test_which_sweeps_are_exclusive_and_which_are_daily() -> None:
     assert len({each.name for each in SWEEPS}) == len(SWEEPS)
 
 
-async def test_a_round_finds_every_page(runtime: Runtime) -> None:
+async def test_a_run_finds_every_page(runtime: Runtime) -> None:
     """One search for each, from the key of the last page on."""
     rows = pages(3)
-    await Sweeper(worker_of(runtime, rows), asyncio.Event()).round(sweep_jobs(rows.find, name=str(new_id())))
+    await Sweeper(worker_of(runtime, rows), asyncio.Event()).run_once(sweep_jobs(rows.find, name=str(new_id())))
     assert rows.run == [0, 1, 2]
     assert [after.int for after in rows.searched] == [0, 1, 2]
 
 
-async def test_a_long_round_is_continued_by_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round has a maximum of pages; the next one continues after them, and then it starts again."""
+async def test_a_long_run_is_continued_by_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run has a maximum of pages; the next one continues after them, and then it starts again."""
     monkeypatch.setattr(sweeper, "MAX_PAGES", 2)
     rows, stopping = pages(3), asyncio.Event()
     each, subject = sweep_jobs(rows.find, name=str(new_id())), Sweeper(worker_of(runtime, rows), stopping)
     ran = []
     for _ in range(3):
-        await subject.round(each)
+        await subject.run_once(each)
         ran.append(rows.run[:])
         rows.run.clear()
     assert ran == [[0, 1], [2], [0, 1]]
 
 
-async def test_a_round_ends_between_pages(runtime: Runtime) -> None:
+async def test_a_run_ends_between_pages(runtime: Runtime) -> None:
     """Stopped, it searches no more."""
     rows, stopping = pages(3), asyncio.Event()
 
@@ -105,7 +105,7 @@ async def test_a_round_ends_between_pages(runtime: Runtime) -> None:
         stopping.set()
 
     worker = build_worker(runtime, [handles(Note, note_and_stop)])
-    await Sweeper(worker, stopping).round(sweep_jobs(rows.find, name=str(new_id())))
+    await Sweeper(worker, stopping).run_once(sweep_jobs(rows.find, name=str(new_id())))
     assert rows.run == [0]
 
 
@@ -133,68 +133,68 @@ async def run_sweeps(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
 
 
 async def test_failing_and_slow_sweeps_do_not_delay_others(runtime: Runtime) -> None:
-    """An error is logged with the sweep's name, and the next round follows; other sweeps have their own rounds."""
-    rounds: list[str] = []
+    """An error is logged with the sweep's name, and the next run follows; other sweeps run at their own intervals."""
+    runs: list[str] = []
     released = asyncio.Event()
 
     async def fail(_: Worker) -> None:
-        rounds.append("fail")
+        runs.append("fail")
         raise RuntimeError("no")
 
     async def hang(_: Worker) -> None:
-        rounds.append("hang")
+        runs.append("hang")
         await released.wait()
 
     async def work(_: Worker) -> None:
-        rounds.append("work")
+        runs.append("work")
 
     async def all_have_continued() -> bool:
-        return rounds.count("fail") > 2 and rounds.count("work") > 2
+        return runs.count("fail") > 2 and runs.count("work") > 2
 
     names = {run: f"{run.__name__} {new_id()}" for run in (fail, hang, work)}
     with capture_logs() as logs:
         async with run_sweeps(runtime, *(sweep(run, name=name) for run, name in names.items())):
             await until(all_have_continued)
             released.set()
-    assert rounds.count("hang") >= 1
+    assert runs.count("hang") >= 1
     assert {each["sweep"] for each in logs} == {names[fail]}
 
 
 async def test_a_sweep_has_its_interval(runtime: Runtime) -> None:
     """That of the settings, or its own."""
-    rounds: list[str] = []
+    runs: list[str] = []
 
     async def often(_: Worker) -> None:
-        rounds.append("often")
+        runs.append("often")
 
     async def daily(_: Worker) -> None:
-        rounds.append("daily")
+        runs.append("daily")
 
     async def is_often() -> bool:
-        return rounds.count("often") > 3
+        return runs.count("often") > 3
 
     async with run_sweeps(
         runtime, sweep(often, name=str(new_id())), sweep(daily, name=str(new_id()), every=86_400.0)
     ):
         await until(is_often)
-    assert rounds.count("daily") == 1
+    assert runs.count("daily") == 1
 
 
-async def test_a_daily_sweep_that_was_not_done_is_retried_soon(
+async def test_a_daily_sweep_that_failed_or_was_skipped_is_retried_soon(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failure, while another process runs it, and when it left something; then after its interval."""
     monkeypatch.setattr(sweeper, "RETRY_SECONDS", 0.01)
-    name, rounds = str(new_id()), list[str]()
+    name, runs = str(new_id()), list[str]()
 
     async def daily(_: Worker) -> bool:
-        rounds.append("round")
-        if len(rounds) == 1:
+        runs.append("run")
+        if len(runs) == 1:
             raise RuntimeError("no")
-        return len(rounds) < 4
+        return len(runs) < 4
 
     async def often(_: Worker) -> None:
-        later.append("round")
+        later.append("run")
 
     later: list[str] = []
     tried = 0
@@ -209,33 +209,33 @@ async def test_a_daily_sweep_that_was_not_done_is_retried_soon(
         return tried > 2
 
     async def is_done() -> bool:
-        return len(rounds) == 4
+        return len(runs) == 4
 
     monkeypatch.setattr(type(runtime.work), "advisory_lock", counted)
     async with AsyncExitStack() as other:
         await other.enter_async_context(runtime.work.advisory_lock(f"sweep {name}"))
         async with run_sweeps(runtime, sweep(daily, name=name, every=86_400.0), sweep(often, name=str(new_id()))):
             await until(was_tried)
-            assert rounds == []
+            assert runs == []
             await other.aclose()
             await until(is_done)
             later.clear()
             await until(lambda: is_long(later))
-    assert len(rounds) == 4
+    assert len(runs) == 4
 
 
-async def is_long(rounds: list[str]) -> bool:
+async def is_long(runs: list[str]) -> bool:
     """Whether a sweep with a short interval has run some times."""
-    return len(rounds) > 5
+    return len(runs) > 5
 
 
 def test_the_pause_before_a_retry_grows_up_to_the_interval() -> None:
     """It is never longer than the interval of the sweep."""
-    pauses = [sweeper.pause_after(RoundResult.NOT_DONE, every=86_400.0, not_done=number) for number in (1, 5, 40)]
+    pauses = [sweeper.pause_after(SweepResult.FAILED, every=86_400.0, unsuccessful=number) for number in (1, 5, 40)]
     assert sweeper.RETRY_SECONDS / 2 <= pauses[0] <= sweeper.RETRY_SECONDS < pauses[1] < pauses[2] <= 86_400.0
-    assert sweeper.pause_after(RoundResult.NOT_DONE, every=0.2, not_done=3) <= 0.2
-    assert sweeper.pause_after(RoundResult.MORE, every=86_400.0, not_done=0) == sweeper.RETRY_SECONDS
-    assert sweeper.pause_after(RoundResult.DONE, every=86_400.0, not_done=0) == 86_400.0
+    assert sweeper.pause_after(SweepResult.SKIPPED, every=0.2, unsuccessful=3) <= 0.2
+    assert sweeper.pause_after(SweepResult.MORE, every=86_400.0, unsuccessful=0) == sweeper.RETRY_SECONDS
+    assert sweeper.pause_after(SweepResult.DONE, every=86_400.0, unsuccessful=0) == 86_400.0
 
 
 async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> None:
@@ -274,7 +274,7 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
         subject = Sweeper(build_worker(runtime, []), asyncio.Event())
         sweeps = [sweep(work, name=str(new_id()), every=86_400.0) for _ in range(3)]
         sweeps += [sweep_jobs(find, name=str(new_id())) for _ in range(3)]
-        await asyncio.gather(*(subject.round(each) for each in sweeps))
+        await asyncio.gather(*(subject.run_once(each) for each in sweeps))
     assert len(done) == len(sweeps)
 
 
@@ -288,15 +288,15 @@ async def test_an_exclusive_sweep_runs_in_one_process_at_a_time(runtime: Runtime
 
     processes = [Sweeper(build_worker(runtime, []), asyncio.Event()) for _ in range(2)]
     exclusive = sweep(work, name=str(new_id()))
-    first = asyncio.create_task(processes[0].round(exclusive))
+    first = asyncio.create_task(processes[0].run_once(exclusive))
 
     async def has_started() -> bool:
         return bool(started)
 
     await until(has_started)
-    await asyncio.wait_for(processes[1].round(exclusive), WAIT_SECONDS)
+    await asyncio.wait_for(processes[1].run_once(exclusive), WAIT_SECONDS)
     assert started == ["started"]
-    everywhere = [asyncio.create_task(each.round(replace(exclusive, exclusive=False))) for each in processes]
+    everywhere = [asyncio.create_task(each.run_once(replace(exclusive, exclusive=False))) for each in processes]
     await asyncio.sleep(0)
     assert started == ["started"] * 3
     released.set()

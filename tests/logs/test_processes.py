@@ -20,7 +20,7 @@ from local.folder import free_port
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime, running
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from services.conversations import changing
 from settings import Settings
 from tests import factories
@@ -250,7 +250,7 @@ async def create_work(backends: Backends) -> UUID:
         conversation = await changing.start(uow, title=None)
         await changing.send(uow, conversation.id, markers.prompt)
     async with runtime.work.begin(actor) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
+        await change_status(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     return campaign_id
 
 

@@ -72,7 +72,9 @@ class Chat:
 
     def job(self, reply: MessageRow) -> RunReply:
         """The job of a reply."""
-        return RunReply(organization_id=self.actor.organization_id, user_id=self.actor.person_id, message_id=reply.id)
+        return RunReply(
+            organization_id=self.actor.organization_id, user_id=self.actor.require_user_id(), message_id=reply.id
+        )
 
     async def stored(self, reply: MessageRow) -> MessageRow:
         """The reply in the database."""

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from core.database.scopes import Reads
+from core.database.scopes import Reader
 from core.leases import LeaseLost
 from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
@@ -54,7 +54,7 @@ class FailingPoll:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def __call__(self, _: Reads, __: leases.Lease) -> bool:
+    async def __call__(self, _: Reader, __: leases.Lease) -> bool:
         """Fail."""
         self.calls += 1
         raise OSError("unavailable")

@@ -24,7 +24,7 @@ VIEWER = user_actor(new_id(), new_id(), Role.VIEWER)
 async def call(chat: Chat, name: str, arguments: object, role: Role = Role.OWNER) -> tuple[bool, dict[str, Any]]:
     """Whether a tool call succeeded, and its result."""
     sent = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-    user = user_actor(chat.actor.organization_id, chat.actor.person_id, role)
+    user = user_actor(chat.actor.organization_id, chat.actor.require_user_id(), role)
     succeeded, result = await tools.call(chat.runtime.reads(user.tenant), maya_actor(user), name, sent)
     answer: dict[str, Any] = orjson.loads(result)
     return succeeded, answer

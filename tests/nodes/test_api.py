@@ -28,7 +28,7 @@ async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtim
     others = [
         encode_global_id("List", made_list.id),
         encode_global_id("Template", made_template.id),
-        encode_global_id("User", owner.person_id),
+        encode_global_id("User", owner.require_user_id()),
         encode_global_id("Organization", owner.organization_id),
     ]
     unknown = [encode_global_id("Contact", new_id()), encode_global_id("Nothing", new_id()), "x", ""]
@@ -50,7 +50,7 @@ async def test_nodes_without_the_permission_are_null(
     )
     viewer = await factories.organization(runtime, role=Role.VIEWER)
     contact = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
-    user = encode_global_id("User", viewer.person_id)
+    user = encode_global_id("User", viewer.require_user_id())
     client = api.as_(factories.token(runtime, viewer))
     found = (await client.execute(NODES, {"ids": [contact, user]}))["nodes"]
     assert found == [None, {"__typename": "User", "id": user}]

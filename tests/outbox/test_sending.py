@@ -385,7 +385,7 @@ async def test_one_organization_does_not_delay_another(fresh_runtime: Runtime) -
     async with asyncio.timeout(60):
         await mailer.reached.wait()
     for sweep in SWEEPS:
-        await Sweeper(worker, asyncio.Event()).round(sweep)
+        await Sweeper(worker, asyncio.Event()).run_once(sweep)
     async with asyncio.timeout(60):
         while await statuses(fresh_runtime, other) != [ACCEPTED]:  # noqa: ASYNC110 - another task writes it
             await asyncio.sleep(0.02)

@@ -13,7 +13,7 @@ from tests.properties import examples
 from tests.rendering.test_outline import CAMPAIGN, CONTACTS, LINK, URL, message
 
 
-class Reader(HTMLParser):
+class TextParser(HTMLParser):
     """A slow and simple parser of well-formed HTML: visible text, and the URLs of links with visible content."""
 
     def __init__(self) -> None:
@@ -80,10 +80,10 @@ def test_text_and_footer_agree_with_a_simple_parser(html: str, contact: dict[str
     if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
         return  # elements in which browsers parse no tags
     made = message(html).render(contact, CAMPAIGN)
-    reader = Reader()
-    reader.feed(made.html)
-    reader.close()
-    seen = "".join(reader.seen)
+    parser = TextParser()
+    parser.feed(made.html)
+    parser.close()
+    seen = "".join(parser.seen)
     assert made.html.count("You receive this e-mail") == (0 if _shows(html, contact) else 1)
     words = made.text.replace(f"({URL})", "").replace("Unsubscribe: " + URL, "Unsubscribe").replace("-- \n", "")
     assert words.split() == seen.split()
@@ -91,10 +91,10 @@ def test_text_and_footer_agree_with_a_simple_parser(html: str, contact: dict[str
 
 def _shows(html: str, contact: dict[str, object]) -> bool:
     plain = dataclasses.replace(message(html), link=LinkVisibility.ALWAYS).render(contact, CAMPAIGN)
-    reader = Reader()
-    reader.feed(plain.html)
-    reader.close()
-    return URL in "".join(reader.seen) or any(href == URL and text.strip() for href, text in reader.links)
+    parser = TextParser()
+    parser.feed(plain.html)
+    parser.close()
+    return URL in "".join(parser.seen) or any(href == URL and text.strip() for href, text in parser.links)
 
 
 MARKUP_FREE = st.lists(

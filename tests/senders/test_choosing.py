@@ -195,7 +195,7 @@ async def test_the_first_confirmed_sender_is_the_default_until_another_is_made_s
     async def default() -> list[str]:
         return [email for email, sender in (await list_senders(api)).items() if sender["isDefault"]]
 
-    one, two, three = [f"{name}-{actor.person_id.hex}@acme.example" for name in ("one", "two", "three")]
+    one, two, three = [f"{name}-{actor.require_user_id().hex}@acme.example" for name in ("one", "two", "three")]
     await confirm(one)
     await confirm(two)
     assert await default() == [one]

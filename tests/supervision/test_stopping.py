@@ -282,7 +282,7 @@ async def test_a_sweep_ends_between_campaigns(fresh_runtime: Runtime) -> None:
 async def sweep_campaigns(sweeper: Sweeper) -> None:
     """One round of the campaigns' sweeps, with all the tasks that they start."""
     for each in campaigns.SWEEPS:
-        await sweeper.round(each)
+        await sweeper.run_once(each)
     await until(lambda: is_idle(sweeper.worker.tasks))
 
 

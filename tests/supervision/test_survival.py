@@ -20,7 +20,7 @@ from jobs import SWEEPS, run
 from models.accounts import User
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.campaigns.lifecycle import move
+from services.campaigns.lifecycle import change_status
 from tests import factories
 from tests.deliveries.conftest import Provider, provider, shared_provider
 from tests.deliveries.test_jobs import start_campaign, wait_until_ended, with_short_times
@@ -101,12 +101,12 @@ async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: R
             assert runtime.supervisors.ended == ()
             await signals_flow(runtime)
             async with runtime.work.begin(actor) as uow:
-                await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
+                await change_status(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
             while (await socket.next())["payload"]["data"]["campaignProgress"]["status"] != "PREPARING":
                 pass
             async with runtime.work.begin(actor) as uow:
                 await uow.execute(update(User).values(role=Role.VIEWER))
-                uow.publish(session_topic(actor.person_id))
+                uow.publish(session_topic(actor.require_user_id()))
             assert (await socket.closed())[0] == 4403
     logged = {entry.get("task") for entry in logs if "without a request" in entry["event"]}
     assert names - {topic} <= logged  # a pump without a watcher at that moment has nothing to restart
