@@ -52,7 +52,7 @@ class AccessClaims:
 
 
 class AccessTokens:
-    """Issues and verifies our own access tokens (JWT, ES256), and has the public key as a JWKS."""
+    """Issues and verifies our own access tokens (JWT, ES256), and provides the public key as a JWKS."""
 
     def __init__(self, private_key_pem: str, *, audience: str, lifetime_seconds: int) -> None:
         try:

@@ -69,7 +69,7 @@ def _role_problems(
     if owned and not superuser:
         yield f"the role owns {', '.join(owned)}"
     if definers and not superuser:
-        yield f"the role may become {', '.join(definers)}, which sees all tenants' rows"
+        yield f"the role is a member of {', '.join(definers)}, which sees all tenants' rows"
 
 
 def _function_problems(functions: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:

@@ -187,7 +187,7 @@ async def get_with_figures(
 ) -> CampaignRow | None:
     """The tenant's campaign with this id, or None; a `CampaignWithFigures` if it has counters. One statement.
 
-    `columns` and `figures` limit what is read besides the id; others are None, or read as well.
+    `columns` and `figures` limit the columns that are read besides the id. Other columns may be None.
     """
     statement = _WITH_FIGURES.get("one", _with_figures, columns, figures)
     rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
@@ -232,11 +232,11 @@ def _progress_of(figures: Figures) -> ProgressRow:
 
 def _average_rate(counts: DeliveryCounts, started_at: datetime | None, updated_at: datetime) -> float | None:
     """Messages submitted per second since the campaign started, or None before the first."""
-    handed_over = counts.audience - counts.pending - counts.in_flight - counts.skipped
-    if started_at is None or not handed_over:
+    submitted = counts.audience - counts.pending - counts.in_flight - counts.skipped
+    if started_at is None or not submitted:
         return None
     seconds = (updated_at - started_at).total_seconds()
-    return handed_over / seconds if seconds > 0 else None
+    return submitted / seconds if seconds > 0 else None
 
 
 def _share(part: int, total: int) -> float:

@@ -48,7 +48,7 @@ async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPolicy) -> CampaignRow:
     """Continue a paused campaign. Raises `FeatureUnavailable`, `NotFound`, `Conflict`.
 
-    Only from `paused`: `TRANSITIONS` also allows `preparing`, which becomes `sending` once the audience is frozen.
+    Allowed from `paused` only. From `preparing`, a campaign becomes `sending` by itself when the audience is frozen.
     """
     policy.features.require(Feature.SENDING)
     campaign = await lifecycle.change_status_for_user(
@@ -75,9 +75,9 @@ async def schedule(
     Raises `InvalidInput` for a time in the past or too far ahead, and what `send` raises: a campaign that cannot be
     sent now cannot be scheduled.
     """
-    _check_moment(moment)
+    _check_scheduled_at(moment)
     draft, content = await require_with_content(uow, campaign_id)
-    sent_from = await _settle_sender(uow, draft, content, policy) if draft.status == CampaignStatus.DRAFT else {}
+    sent_from = await _choose_sender(uow, draft, content, policy) if draft.status == CampaignStatus.DRAFT else {}
     campaign = await lifecycle.change_status(
         uow, draft.id, CampaignStatus.SCHEDULED, version=draft.version, scheduled_at=moment, **sent_from
     )
@@ -100,7 +100,7 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 
 async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy) -> CampaignRow:
     draft, content = await require_with_content(uow, campaign_id)
-    sent_from = await _settle_sender(uow, draft, content, policy)
+    sent_from = await _choose_sender(uow, draft, content, policy)
     campaign = await lifecycle.change_status(
         uow, draft.id, CampaignStatus.PREPARING, version=draft.version, **sent_from
     )
@@ -109,15 +109,15 @@ async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy
     return campaign
 
 
-async def _settle_sender(
+async def _choose_sender(
     uow: UnitOfWork, campaign: CampaignRow, content: Content, policy: SenderPolicy
 ) -> dict[str, Any]:
-    """The columns that fix the campaign's From header; raises `InputErrors` if the campaign cannot be sent."""
+    """The columns of the sender and the From header; raises `InputErrors` if the campaign cannot be sent."""
     chosen = await require_sendable(uow, campaign, content, policy=policy)
     return {"from_sender_id": chosen.sender_id, "from_header": chosen.header}
 
 
-def _check_moment(moment: datetime) -> None:
+def _check_scheduled_at(moment: datetime) -> None:
     field = ("input", "scheduledAt")
     if moment <= clock.now():
         raise InvalidInput("The time is in the past.", field=field, suggestion="Send it now with `sendCampaign`.")

@@ -48,7 +48,7 @@ async def validate(reads: Reader, campaign: CampaignRow, *, policy: SenderPolicy
     audience = await count_audience(reads, campaign.id)
     mailable = await count_mailable(reads, campaign.id)
     errors = [
-        *_state_errors(campaign),
+        *_status_errors(campaign),
         *_text_errors(campaign.subject, content.html_content),
         *await _audience_errors(reads, campaign, mailable=mailable > 0),
     ]
@@ -80,8 +80,8 @@ async def require_sendable(
 
     Raises `InputErrors` with all reasons why it cannot be sent now, or `Conflict` for a sender that is being deleted.
     """
-    if state_errors := _state_errors(campaign):
-        raise InputErrors(state_errors)
+    if status_errors := _status_errors(campaign):
+        raise InputErrors(status_errors)
     mailable = await has_mailable(uow, campaign.id)
     errors = [
         *_text_errors(campaign.subject, content.html_content),
@@ -104,7 +104,7 @@ def check_texts(campaign: CampaignRow, content: Content) -> None:
         raise InputErrors(errors)
 
 
-def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
+def _status_errors(campaign: CampaignRow) -> list[NudgeError]:
     if campaign.status in SENDABLE:
         return []
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
@@ -132,8 +132,8 @@ def _text_errors(subject: str, html_content: str) -> list[NudgeError]:
 async def _audience_errors(reads: Reader, campaign: CampaignRow, *, mailable: bool) -> list[NudgeError]:
     if mailable:
         return []
-    named = (await read_audiences(reads, [campaign.id]))[campaign.id]
-    if named.is_empty:
+    audience = (await read_audiences(reads, [campaign.id]))[campaign.id]
+    if audience.is_empty:
         return [_not_sendable("The campaign has no audience.", "Set `audience` with `updateCampaign`.")]
     return [
         _not_sendable(
@@ -163,6 +163,8 @@ async def _text_fields(reads: Reader, message: MessageTemplate) -> frozenset[str
     if not names:
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
-    held = func.jsonb_typeof(Contact.custom_fields.op("->")(name))
-    rows = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name), held == "string")))
+    value_type = func.jsonb_typeof(Contact.custom_fields.op("->")(name))
+    rows = await reads.rows(
+        select(name).where(exists().where(Contact.custom_fields.has_key(name), value_type == "string"))
+    )
     return frozenset(row[0] for row in rows)

@@ -71,9 +71,9 @@ class ProgressReader:
         self.samples.append((row.updated_at, counts.audience - open_now - counts.skipped))
         while len(self.samples) > 2 and self.samples[1][0] <= row.updated_at - _WINDOW:  # noqa: PLR2004 - a rate takes two
             self.samples.popleft()
-        (since, before), (_, handed_over) = self.samples[0], self.samples[-1]
+        (since, before), (_, submitted) = self.samples[0], self.samples[-1]
         seconds = (row.updated_at - since).total_seconds()
         if seconds < _MIN_RATE_SECONDS:
             return row
-        rate = (handed_over - before) / seconds
+        rate = (submitted - before) / seconds
         return row._replace(rate=rate, eta=row.updated_at + timedelta(seconds=open_now / rate) if rate else None)

@@ -66,7 +66,7 @@ class OpenCounts(NamedTuple):
 
     @property
     def needs_provider(self) -> bool:
-        """Whether the campaign is live and cannot continue without the mail provider."""
+        """Whether the campaign is scheduled or being sent, and cannot continue without the mail provider."""
         if self.status == CampaignStatus.SENDING:
             return self.pending > 0 or self.unknown > 0
         if self.status in (CampaignStatus.PAUSED, CampaignStatus.CANCELLING):
@@ -75,13 +75,13 @@ class OpenCounts(NamedTuple):
 
 
 async def campaigns_to_advance(system: SystemScope, after: UUID, limit: int) -> list[CampaignNeeds]:
-    """A page of campaigns of all organizations that need work, in the order of their ids, from after one on."""
+    """A page of campaigns of all organizations that need work, by id, after the given one."""
     campaigns = func.system.campaigns_to_advance(after, limit).table_valued(*CampaignNeeds._fields)
     return [CampaignNeeds._make(row) for row in await system.rows(select(*campaigns.c))]
 
 
 async def campaigns_to_send(system: SystemScope, after: UUID, limit: int) -> list[CampaignToSend]:
-    """A page of campaigns of all organizations with pending messages, in the order of their ids."""
+    """A page of campaigns of all organizations with pending messages, by id, after the given one."""
     campaigns = func.system.campaigns_to_send(after, limit).table_valued(*CampaignToSend._fields)
     return [CampaignToSend._make(row) for row in await system.rows(select(*campaigns.c))]
 
@@ -95,7 +95,7 @@ async def ensure_partitions(system: SystemScope) -> int:
 async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features: Features = ALL) -> OpenCounts:
     """Start a campaign if due, expire leases, skip cancelled deliveries, finish it; returns the open counts.
 
-    Where sending is off, a due campaign waits, and a campaign that cannot continue has the cause in `status_reason`.
+    If sending is disabled, a due campaign waits, and one that cannot continue gets the cause as `status_reason`.
     """
     sends = Feature.SENDING not in features.off
     async with work.begin(actor) as uow:
@@ -105,13 +105,13 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
             if sends:
                 await start_due(uow, campaign_id)
             return before
-        moved = await _expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
+        expired = await _expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
         skipped = 0
         if before.status == CampaignStatus.CANCELLING:
             skipped = await _skip_cancelled(uow, campaign_id)
             if not skipped and before.pending and await counts_missing_pending(uow, campaign_id):
                 await verify_counts(uow, campaign_id)
-        if moved or skipped:
+        if expired or skipped:
             uow.publish(campaign_topic(actor.organization_id, campaign_id))
     async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
@@ -120,7 +120,7 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
 
 
 async def clear_waiting_reason(work: Work, actor: Actor, campaign_id: UUID) -> None:
-    """Remove the status reason that the campaign waits for a mail provider, as there is one now."""
+    """Remove the status reason that the campaign waits for a mail provider."""
     async with work.begin(actor) as uow:
         await set_waiting_reason(
             uow, campaign_id, (await _read_open_counts(uow, campaign_id)).reason, is_waiting=False
@@ -235,14 +235,14 @@ async def _skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
 
 
 async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """Finish a campaign that has no open deliveries, by its rows; its counters are verified."""
+    """Finish a campaign that has no open deliveries. Its counters are compared with the rows, and corrected."""
     counts = await _read_open_counts(uow, campaign_id)
     end = _FINAL_STATUS.get(counts.status) if counts.status else None
     if end is None or counts.pending:
         return
     # The campaign is locked, because `resolveDelivery` may make a failed message pending again.
     await lock(uow, campaign_id)
-    if await _anything_open(uow, campaign_id):
+    if await _has_open_deliveries(uow, campaign_id):
         if not counts.in_flight and not counts.unknown:
             await verify_counts(uow, campaign_id)
         return
@@ -259,8 +259,8 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
         log.info("campaign finished", campaign_id=str(campaign_id), status=end)
 
 
-async def _anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    """Whether any delivery of the campaign is not in a final state."""
+async def _has_open_deliveries(uow: UnitOfWork, campaign_id: UUID) -> bool:
+    """Whether any delivery of the campaign is open, read from the rows."""
     rows = await uow.rows(
         select(
             exists(

@@ -91,8 +91,8 @@ class RunDependencies:
 async def run(dependencies: RunDependencies, job: RunReply) -> None:
     """Run a reply, unless it has ended or another run has leased it.
 
-    A reply whose run died starts again if it had no output. Otherwise it ends with INTERRUPTED and keeps its text,
-    because subscribers have already received it.
+    A reply whose run was aborted is started again if it had no output. Otherwise it ends with INTERRUPTED and
+    keeps its text, because subscribers have already received it.
     """
     without_role = maya_actor(user_actor(job.organization_id, job.user_id, None))
     leased_at = since_boot()
@@ -132,8 +132,8 @@ class ReplyRun:
     async def execute(self) -> None:
         """Generate the reply and end it."""
         try:
-            is_begun = self.lease.attempt > 1 and await self.has_output()
-            await (self.close_interrupted() if is_begun else self.make())
+            has_started = self.lease.attempt > 1 and await self.has_output()
+            await (self.close_interrupted() if has_started else self.make())
         except (LeaseLost, StaleWriter):
             log.info("another run has leased the reply", message=str(self.lease.reply.id), attempt=self.lease.attempt)
 
@@ -257,7 +257,7 @@ class ReplyRun:
             return True
 
     async def close_interrupted(self) -> None:
-        """End a reply whose run died, with all of its output."""
+        """End a reply whose run was aborted, with all of its output."""
         reply = self.lease.reply
         writer, logged_text = await self.recover_log()
         newest = max(reply.last_sequence, writer.last_sequence if writer else 0)

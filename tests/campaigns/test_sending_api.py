@@ -33,11 +33,11 @@ async def sendable(runtime: Runtime, owner: Actor) -> UUID:
     return await factories.campaign(runtime, owner)
 
 
-async def move_through(runtime: Runtime, owner: Actor, campaign_id: UUID, *states: CampaignStatus) -> None:
-    """Move a campaign through states."""
+async def change_through(runtime: Runtime, owner: Actor, campaign_id: UUID, *statuses: CampaignStatus) -> None:
+    """Change the campaign to each of the statuses in turn."""
     async with runtime.work.begin(owner) as uow:
-        for state in states:
-            await change_status(uow, campaign_id, state)
+        for status in statuses:
+            await change_status(uow, campaign_id, status)
 
 
 async def test_sending_starts_the_preparation(api: ApiClient, runtime: Runtime) -> None:
@@ -78,7 +78,7 @@ async def test_an_audience_without_mailable_contacts_is_refused(api: ApiClient, 
 
 
 async def test_a_sent_campaign_is_not_sent_again(api: ApiClient, runtime: Runtime) -> None:
-    """Without a key the second call is refused, in any state of the campaign."""
+    """Without a key the second call is refused, whatever the status of the campaign."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
@@ -192,7 +192,7 @@ async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
-    await move_through(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
+    await change_through(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
     paused = (await asked(mine, command("pause"), campaignId=gid(campaign_id)))["campaign"]
     assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a user.")
     resumed = (await asked(mine, command("resume"), campaignId=gid(campaign_id)))["campaign"]
@@ -216,7 +216,7 @@ async def test_a_campaign_in_preparation_cannot_be_resumed(api: ApiClient, runti
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "unschedule"])
 async def test_a_draft_cannot_be_paused_or_resumed(api: ApiClient, runtime: Runtime, name: str) -> None:
-    """The error suggests in which state the command is allowed."""
+    """The error suggests with which status the command is allowed."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     errors = await refused(caller(api, runtime, owner), command(name), campaignId=gid(campaign_id))
