@@ -166,7 +166,7 @@ def document(field: str) -> Any:
 class Native(execution.CompiledStrawberryExecutor):
     """Leaves times to orjson, which formats them as the scalar does."""
 
-    natives: ClassVar[dict[str, type]] = {"DateTime": datetime}
+    encoder_scalars: ClassVar[dict[str, type]] = {"DateTime": datetime}
 
 
 def runner(

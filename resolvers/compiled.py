@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 import execution
 from core.telemetry import logger
 
-FIRST_USE = "first sight"
+FIRST_USE = "first use"
 """The reason at the first use of every document, which is not logged."""
 
 log = logger(__name__)
@@ -18,7 +18,7 @@ log = logger(__name__)
 class CompiledOperations(execution.CompiledStrawberryExecutor):
     """Runs plans. Times are left to orjson, which writes RFC 3339 too; e-mail addresses are strings."""
 
-    natives = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the name and form that the executor reads
+    encoder_scalars = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the executor reads it
 
 
 def _log_fallback(fall_back: execution.Fallback) -> None:

@@ -43,7 +43,7 @@ class _BulkGenerator:
 
     def __init__(self, compilation: "Compilation") -> None:
         self.compilation = compilation
-        self.numbers = count()
+        self.variable_numbers = count()
         self.lines: Lines = []
 
     def function(self, name: str, type_: GraphQLOutputType, details: FieldDetailsList) -> Lines:
@@ -72,15 +72,15 @@ class _BulkGenerator:
 
     def object(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
         """Add checks of the object in the variable `source`; returns the expression of its fields."""
-        plan = self.compilation.object_plan(type_, details) if is_object_type(type_) else None
-        if plan is None or not plan.row_readers or not plan.fields:
+        function = self.compilation.object_function(type_, details) if is_object_type(type_) else None
+        if function is None or not function.row_readers or not function.fields:
             raise _BulkImpossible
-        self.compilation.bulk_fields += len(plan.fields)
-        if self.compilation.bulk_fields > MAX_BULK_FIELDS:
+        self.compilation.bulk_field_count += len(function.fields)
+        if self.compilation.bulk_field_count > MAX_BULK_FIELDS:
             raise _BulkImpossible
-        reader = plan.row_readers[0]
-        self.bail_out_if(f"type({source}) is not {self.compilation.constant('R', reader.row)}")
-        entries = [f"{key!r}: {self.field(field, reader, source)}" for key, field in plan.fields.items()]
+        reader = function.row_readers[0]
+        self.bail_out_if(f"type({source}) is not {self.compilation.add_constant('R', reader.row)}")
+        entries = [f"{key!r}: {self.field(field, reader, source)}" for key, field in function.fields.items()]
         return "{" + ", ".join(entries) + "}"
 
     def field(self, field: "Field", reader: RowReader, source: str) -> str:
@@ -97,7 +97,7 @@ class _BulkGenerator:
         if field_source.kind != "column" or field_source.name not in reader.columns:
             raise _BulkImpossible
         index, convert = reader.columns[field_source.name]
-        variable = f"v{next(self.numbers)}"
+        variable = f"v{next(self.variable_numbers)}"
         self.lines.append(f"{variable} = {source}[{index:d}]")
         if is_object_type(get_nullable_type(field.type)) and convert is None:
             return self.nullable_object(field.type, field.details, variable)
@@ -111,7 +111,7 @@ class _BulkGenerator:
         if isinstance(named, GraphQLEnumType) and type(members) is EnumMembers:
             return self.enum(named, members, v, nullable=nullable)
         if convert is not None:
-            call = f"{v} = {self.compilation.constant('C', convert)}({v})"
+            call = f"{v} = {self.compilation.add_constant('C', convert)}({v})"
             if not nullable:
                 self.bail_out_if(f"{v} is None")
             self.lines += [f"if {v} is not None:", f"    {call}"] if nullable else [call]
@@ -124,11 +124,13 @@ class _BulkGenerator:
         """The test for values that go into the response unchanged."""
         if named in BUILT_IN_TESTS and named.coerce_output_value is BUILT_IN_COERCIONS[named]:
             return BUILT_IN_TESTS[named].format(v)
-        native = self.compilation.natives.get(named.name) if isinstance(named, GraphQLScalarType) else None
-        if native is None:
+        encoded_class = (
+            self.compilation.encoder_scalars.get(named.name) if isinstance(named, GraphQLScalarType) else None
+        )
+        if encoded_class is None:
             raise _BulkImpossible
-        test = f"type({v}) is {self.compilation.constant('N', native)}"
-        return f"{test} and {v}.tzinfo is UTC" if native is datetime else test
+        test = f"type({v}) is {self.compilation.add_constant('N', encoded_class)}"
+        return f"{test} and {v}.tzinfo is UTC" if encoded_class is datetime else test
 
     def enum(self, named: GraphQLEnumType, members: EnumMembers, v: str, *, nullable: bool) -> str:
         """Map the value in the row to the name in the response in one lookup."""
@@ -140,7 +142,7 @@ class _BulkGenerator:
         }
         if nullable:
             names[None] = None
-        find = self.compilation.constant("E", names.get)
+        find = self.compilation.add_constant("E", names.get)
         self.lines.append(f"{v} = {find}({v}, PLAIN_TYPES)")
         self.bail_out_if(f"{v} is PLAIN_TYPES")
         return v

@@ -22,7 +22,7 @@ from execution.strawberry_private import CAST
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
-    from execution.objects import ObjectPlan
+    from execution.objects import ObjectFunction
 
 Lines = list[str]
 
@@ -32,45 +32,53 @@ def _indented(lines: Lines, by: int = 1) -> Lines:
     return ["    " * by + line for line in lines]
 
 
-def generate_object(compilation: "Compilation", plan: "ObjectPlan", fields: GroupedFieldSet) -> Lines:
+def generate_object(compilation: "Compilation", function: "ObjectFunction", fields: GroupedFieldSet) -> Lines:
     """The function that executes an object's fields, with a variant for each registered row class."""
-    lines = _generate_object_function(compilation, plan, fields, plan.name, None)
-    for index, reader in enumerate(plan.row_readers):
-        lines += _generate_object_function(compilation, plan, fields, f"{plan.name}_row{index}", reader)
-        lines += [f"R_{plan.name}_{index} = {compilation.constant('R', reader.row)}"]
-    if plan.row_readers:
-        lines += _generate_row_dispatch(plan)
+    lines = _generate_object_function(compilation, function, fields, function.name, None)
+    for index, reader in enumerate(function.row_readers):
+        lines += _generate_object_function(compilation, function, fields, f"{function.name}_row{index}", reader)
+        lines += [f"R_{function.name}_{index} = {compilation.add_constant('R', reader.row)}"]
+    if function.row_readers:
+        lines += _generate_row_dispatch(function)
     return lines
 
 
-def _generate_row_dispatch(plan: "ObjectPlan") -> Lines:
+def _generate_row_dispatch(function: "ObjectFunction") -> Lines:
     """Rename the function for objects, and define in its place one that dispatches by the value's class."""
-    lines = [f"{plan.name}_object = {plan.name}", f"def {plan.name}(run, source, path):", "    cls = type(source)"]
-    for index in range(len(plan.row_readers)):
+    lines = [
+        f"{function.name}_object = {function.name}",
+        f"def {function.name}(run, source, path):",
+        "    cls = type(source)",
+    ]
+    for index in range(len(function.row_readers)):
         lines += [
-            f"    if cls is R_{plan.name}_{index}:",
-            f"        return {plan.name}_row{index}(run, source, path)",
+            f"    if cls is R_{function.name}_{index}:",
+            f"        return {function.name}_row{index}(run, source, path)",
         ]
-    return [*lines, f"    return {plan.name}_object(run, source, path)", ""]
+    return [*lines, f"    return {function.name}_object(run, source, path)", ""]
 
 
 def _generate_object_function(
-    compilation: "Compilation", plan: "ObjectPlan", fields: GroupedFieldSet, name: str, reader: RowReader | None
+    compilation: "Compilation",
+    function: "ObjectFunction",
+    fields: GroupedFieldSet,
+    name: str,
+    reader: RowReader | None,
 ) -> Lines:
     """The function for objects, or with a reader the variant for its rows."""
     body: Lines = []
     entries: list[str] = []
     may_fail = False
     for key, details in fields.items():
-        field = compilation.plan_field(plan.type, key, details)
+        field = compilation.create_field(function.type, key, details)
         if field is None:
             continue
-        plan.fields[key] = field
+        function.fields[key] = field
         variable = f"v{len(entries)}"
         lines = _generate_field(compilation, field, variable, reader)
         body += lines
         may_fail |= is_non_null_type(field.type)
-        entries.append(f"{key!r}: {variable if lines else repr(plan.type.name)}")
+        entries.append(f"{key!r}: {variable if lines else repr(function.type.name)}")
     head = f"def {name}(run, source, path):"
     result = "{" + ", ".join(entries) + "}"
     if not body:
@@ -82,16 +90,16 @@ def _generate_object_function(
 
 
 def generate_steps(
-    compilation: "Compilation", plan: "ObjectPlan", fields: GroupedFieldSet
+    compilation: "Compilation", function: "ObjectFunction", fields: GroupedFieldSet
 ) -> tuple[Lines, list[tuple[str, str]]]:
     """A function for each field of a mutation, and their names by response key."""
     lines: Lines = []
     steps: list[tuple[str, str]] = []
     for key, details in fields.items():
-        field = compilation.plan_field(plan.type, key, details)
+        field = compilation.create_field(function.type, key, details)
         if field is None:
             continue
-        body = _generate_field(compilation, field, "v0", None) or [f"v0 = {plan.type.name!r}"]
+        body = _generate_field(compilation, field, "v0", None) or [f"v0 = {function.type.name!r}"]
         name = f"step{len(steps)}"
         steps.append((key, name))
         lines += [f"def {name}(run, source, path):", *_indented(body), "    return v0", ""]
@@ -109,7 +117,7 @@ def _generate_field(compilation: "Compilation", field: Field, variable: str, rea
     )
     if field_source.kind == "typename":
         return []
-    position = compilation.constant("X", Position(field, field.type, completer(compilation, field, field.type)))
+    position = compilation.add_constant("X", Position(field, field.type, completer(compilation, field, field.type)))
     path = f"(path, {field.key!r}, {field.parent.name!r})"
     read, before = _generate_read(compilation, field, field_source, variable, path, reader)
     return [
@@ -137,15 +145,15 @@ def _generate_read(
     if field_source.kind == "property":
         name = repr(field_source.name)
         lookup = f"source.get({name}) if type(source) is dict else read_property(source, {name})"
-        call = f"{variable} = {variable}(run.info({compilation.constant('F', field)}, {path}))"
+        call = f"{variable} = {variable}(run.info({compilation.add_constant('F', field)}, {path}))"
         return [f"{variable} = {lookup}"], [f"if callable({variable}):", f"    {call}"]
     if field_source.kind == "method":
-        return [f"{variable} = {compilation.constant('M', field_source.call)}(source)"], []
-    f = compilation.constant("F", field)
-    function = "run.field_resolver" if field_source.call is None else compilation.constant("M", field_source.call)
+        return [f"{variable} = {compilation.add_constant('M', field_source.call)}(source)"], []
+    f = compilation.add_constant("F", field)
+    function = "run.field_resolver" if field_source.call is None else compilation.add_constant("M", field_source.call)
     if field.constant_arguments is None:
         return [f"info = run.info({f}, {path})", f"{variable} = {function}(source, info, **run.arguments({f}))"], []
-    arguments = f", **{compilation.constant('A', field.constant_arguments)}" if field.constant_arguments else ""
+    arguments = f", **{compilation.add_constant('A', field.constant_arguments)}" if field.constant_arguments else ""
     return [f"{variable} = {function}(source, run.info({f}, {path}){arguments})"], []
 
 
@@ -153,7 +161,7 @@ def _generate_attribute_read(compilation: "Compilation", name: str, variable: st
     """The line that reads an attribute of the source, also for a name that is not an identifier."""
     if name.isascii() and name.isidentifier() and not iskeyword(name):
         return [f"{variable} = source.{name}"]
-    return [f"{variable} = getattr(source, {compilation.constant('K', name)})"]
+    return [f"{variable} = getattr(source, {compilation.add_constant('K', name)})"]
 
 
 def _generate_column_read(compilation: "Compilation", name: str, variable: str, reader: RowReader | None) -> Lines:
@@ -163,7 +171,10 @@ def _generate_column_read(compilation: "Compilation", name: str, variable: str, 
     index, convert = reader.columns[name]
     lines = [f"{variable} = source[{index:d}]"]
     if convert is not None:
-        lines += [f"if {variable} is not None:", f"    {variable} = {compilation.constant('C', convert)}({variable})"]
+        lines += [
+            f"if {variable} is not None:",
+            f"    {variable} = {compilation.add_constant('C', convert)}({variable})",
+        ]
     return lines
 
 
@@ -222,28 +233,28 @@ def _generate_value(compilation: "Compilation", type_: GraphQLOutputType, slot: 
         ]
     if is_object_type(named):
         return _generate_object_value(
-            compilation, slot, compilation.object_plan(named, slot.field.details), nullable=nullable
+            compilation, slot, compilation.object_function(named, slot.field.details), nullable=nullable
         )
     lines = generate_leaf(compilation, named, slot, nullable=nullable)
     return lines or [f"if {slot.variable} is not None:" if nullable else "if True:", *slot.settle_lines()]
 
 
 def _generate_object_value(
-    compilation: "Compilation", slot: ValueSlot, plan: "ObjectPlan", *, nullable: bool
+    compilation: "Compilation", slot: ValueSlot, function: "ObjectFunction", *, nullable: bool
 ) -> Lines:
     """Pass an object of a known class, or a row, to its function."""
-    test = f"type({slot.variable}) in {compilation.constant('P', plan.known_classes)}"
-    if plan.checks_cast:
+    test = f"type({slot.variable}) in {compilation.add_constant('P', function.known_classes)}"
+    if function.checks_cast:
         test += f" and not hasattr({slot.variable}, {CAST!r})"
     lines: Lines = []
-    for index, reader in enumerate(plan.row_readers):
+    for index, reader in enumerate(function.row_readers):
         word = "elif" if lines else "if"
-        lines += [f"{word} type({slot.variable}) is {compilation.constant('R', reader.row)}:"]
-        lines += slot.complete_lines(f"{plan.name}_row{index}(run, {slot.variable}, {slot.path})")
+        lines += [f"{word} type({slot.variable}) is {compilation.add_constant('R', reader.row)}:"]
+        lines += slot.complete_lines(f"{function.name}_row{index}(run, {slot.variable}, {slot.path})")
     return [
         *lines,
         f"{'elif' if lines else 'if'} {test}:",
-        *slot.complete_lines(f"{plan.name}{'_object' if lines else ''}(run, {slot.variable}, {slot.path})"),
+        *slot.complete_lines(f"{function.name}{'_object' if lines else ''}(run, {slot.variable}, {slot.path})"),
         *slot.else_lines(nullable=nullable),
     ]
 
@@ -252,7 +263,7 @@ def generate_list(
     compilation: "Compilation", name: str, field: Field, item: Position, type_: GraphQLOutputType
 ) -> Lines:
     """The function that completes the items of an iterable."""
-    position = compilation.constant("X", item)
+    position = compilation.add_constant("X", item)
     bulk = generate_bulk(compilation, f"{name}_bulk", type_, field.details)
     fast_path = [
         "    if type(items) is list:",

@@ -36,7 +36,7 @@ from execution.completing import (
 from execution.eligibility import NotCompilable
 from execution.field_sources import read_property
 from execution.leaves import JSON_TYPES, PLAIN_TYPES
-from execution.objects import ObjectPlan
+from execution.objects import ObjectFunction
 from execution.positions import Position, fail, fail_item, guard, guard_item, settle, settle_item
 from execution.run import Field, PlanRun, execute_serially, join_fields, join_items
 from execution.selections import PlanNodes
@@ -67,8 +67,8 @@ GLOBALS: dict[str, Any] = {
 }
 
 
-class CompilationBudget(Protocol):
-    """Limits and counts what is compiled after a plan was made: the concrete types of interfaces and unions."""
+class CompilationMonitor(Protocol):
+    """Permits, counts and reports what is compiled after a plan was made: concrete types of interfaces and unions."""
 
     def has_time(self) -> bool:
         """Whether compiling may take more time now."""
@@ -106,38 +106,38 @@ class Compilation:
         custom_default: bool,
         conditions: Iterable[str] = (),
         selections: int = 1,
-        budget: CompilationBudget | None = None,
+        monitor: CompilationMonitor | None = None,
     ) -> None:
         self.schema = run.schema
         self.fragments = run.fragments
         # A plan outlives the request that it was made for, and must not refer to anything else of it.
         coerced = run.variable_values.coerced
         self.variable_values = VariableValues({}, {name: coerced[name] for name in conditions if name in coerced})
-        self.budget = budget
+        self.monitor = monitor
         self.operation = run.operation
         self.hide_suggestions = run.hide_suggestions
         self.custom_default = custom_default
-        self.natives = run.natives
+        self.encoder_scalars = run.encoder_scalars
         self.name = f"<plan {next(PLAN_NUMBERS)}>"
-        self.numbers = count()
+        self.name_numbers = count()
         self.collections_left = MAX_SELECTION_VISITS // max(selections, 1)  # each may visit all selections
         self.depth = 0
-        self.fields = 0
-        self.bulk_fields = 0  # fields that are generated again in bulk functions
+        self.field_count = 0
+        self.bulk_field_count = 0  # fields that are generated again in bulk functions
         self.references: list[Any] = []  # keeps alive the objects whose ids are keys below
-        self.plans_by_details: dict[tuple[str, int], ObjectPlan] = {}
-        self.object_plans: dict[tuple[Any, ...], ObjectPlan] = {}
-        self.concrete_plans: dict[tuple[str, int], ObjectPlan] = {}
+        self.functions_by_details: dict[tuple[str, int], ObjectFunction] = {}
+        self.functions_by_fields: dict[tuple[Any, ...], ObjectFunction] = {}
+        self.concrete_functions: dict[tuple[str, int], ObjectFunction] = {}
         self.list_functions: dict[tuple[Field, int], tuple[Position, str]] = {}
         self.lines: list[str] = []
         self.sources: list[str] = []
-        self.new_plans: list[ObjectPlan] = []
+        self.new_functions: list[ObjectFunction] = []
         self.namespace: dict[str, Any] = dict(GLOBALS)
         self.lock = Lock()
 
-    def constant(self, prefix: str, value: Any) -> str:
-        """A name for the value in the plan's namespace."""
-        name = f"{prefix}{next(self.numbers)}"
+    def add_constant(self, prefix: str, value: Any) -> str:
+        """Add the value to the plan's namespace; returns its name there."""
+        name = f"{prefix}{next(self.name_numbers)}"
         self.namespace[name] = value
         return name
 
@@ -152,16 +152,16 @@ class Compilation:
         if len(collected.grouped_field_set) > MAX_FIELDS:
             raise NotCompilable("too large")
         if self.operation.operation is OperationType.MUTATION:
-            self.fields += len(collected.grouped_field_set)
-            plan = ObjectPlan(type_, "")
-            lines, steps = generate_steps(self, plan, collected.grouped_field_set)
+            self.field_count += len(collected.grouped_field_set)
+            function = ObjectFunction(type_, "")
+            lines, steps = generate_steps(self, function, collected.grouped_field_set)
             self.lines += lines
             self._compile_pending()
             functions = [(key, self.namespace[name]) for key, name in steps]
             return lambda run, source, _path: execute_serially(run, source, functions)
-        plan = self._object_plan_for_fields(type_, collected.grouped_field_set)
+        function = self._object_function_for_fields(type_, collected.grouped_field_set)
         self._compile_pending()
-        return plan.execute
+        return function.execute
 
     def _compile_pending(self) -> None:
         """Compile the generated lines to functions."""
@@ -171,23 +171,23 @@ class Compilation:
         self.lines = []
         self.sources.append(source)
         exec(compile(source, self.name, "exec"), self.namespace)  # noqa: S102 - our own text with checked names
-        for plan in self.new_plans:
-            plan.execute = self.namespace[plan.name]
-        self.new_plans = []
+        for function in self.new_functions:
+            function.execute = self.namespace[function.name]
+        self.new_functions = []
 
-    def object_plan(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
-        """The plan of a selection on an object type; beyond the limits, one that graphql-core executes."""
+    def object_function(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectFunction:
+        """The function of a selection on an object type; beyond the limits, one that calls graphql-core."""
         key = (type_.name, id(details))
-        plan = self.plans_by_details.get(key)
-        if plan is None:
-            plan = self.plans_by_details[key] = self._collect_object_plan(type_, details)
+        function = self.functions_by_details.get(key)
+        if function is None:
+            function = self.functions_by_details[key] = self._make_object_function(type_, details)
             self.references.append(details)
-        return plan
+        return function
 
-    def _collect_object_plan(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
-        """Make the plan of `object_plan`; beyond the limits without collecting the fields."""
-        if self.collections_left <= 0 or self.fields >= MAX_FIELDS or self.depth >= MAX_DEPTH:
-            return self._graphql_core_plan(type_, details)
+    def _make_object_function(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectFunction:
+        """Make the function of `object_function`; beyond the limits without collecting the fields."""
+        if self.collections_left <= 0 or self.field_count >= MAX_FIELDS or self.depth >= MAX_DEPTH:
+            return self._graphql_core_function(type_, details)
         self.collections_left -= 1
         collected = collect_subfields(
             self.schema,
@@ -198,79 +198,83 @@ class Compilation:
             details,
             self.hide_suggestions,
         )
-        if self.fields + len(collected.grouped_field_set) > MAX_FIELDS:
-            return self._graphql_core_plan(type_, details)
-        return self._object_plan_for_fields(type_, collected.grouped_field_set)
+        if self.field_count + len(collected.grouped_field_set) > MAX_FIELDS:
+            return self._graphql_core_function(type_, details)
+        return self._object_function_for_fields(type_, collected.grouped_field_set)
 
-    def _object_plan_for_fields(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> ObjectPlan:
-        """The plan of these fields; the same fields of the same type share one."""
+    def _object_function_for_fields(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> ObjectFunction:
+        """The function of these fields; the same fields of the same type share one."""
         key = (type_.name, tuple((name, tuple(id(part.node) for part in parts)) for name, parts in fields.items()))
-        plan = self.object_plans.get(key)
-        if plan is None:
-            plan = self.object_plans[key] = ObjectPlan(type_, f"o{next(self.numbers)}")
+        function = self.functions_by_fields.get(key)
+        if function is None:
+            function = self.functions_by_fields[key] = ObjectFunction(type_, f"o{next(self.name_numbers)}")
             self.references.append(fields)
-            self.new_plans.append(plan)
-            self.fields += len(fields)
+            self.new_functions.append(function)
+            self.field_count += len(fields)
             self.depth += 1
             try:
-                self.lines += generate_object(self, plan, fields)
+                self.lines += generate_object(self, function, fields)
             finally:
                 self.depth -= 1
-        return plan
+        return function
 
-    def concrete_object_plan(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
-        """The plan for a concrete type of an interface or union, compiled when the type first occurs."""
+    def concrete_function(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectFunction:
+        """The function of a concrete type of an interface or union, compiled when the type first occurs."""
         key = (type_.name, id(details))
-        plan = self.concrete_plans.get(key)
-        return self._compile_concrete_object_plan(type_, details, key) if plan is None else plan
+        function = self.concrete_functions.get(key)
+        return self._compile_concrete_function(type_, details, key) if function is None else function
 
-    def is_final(self, plan: ObjectPlan, details: FieldDetailsList) -> bool:
-        """Whether the plan of a concrete type is cached; if there was no time to compile it, it is made again."""
-        return self.concrete_plans.get((plan.type.name, id(details))) is plan
+    def is_cached(self, function: ObjectFunction, details: FieldDetailsList) -> bool:
+        """Whether the function of a concrete type is cached; it is not if there was no time to compile it."""
+        return self.concrete_functions.get((function.type.name, id(details))) is function
 
-    def _compile_concrete_object_plan(
+    def _compile_concrete_function(
         self, type_: GraphQLObjectType, details: FieldDetailsList, key: tuple[str, int]
-    ) -> ObjectPlan:
-        """Compile the plan of `concrete_object_plan`, unless another thread has done so.
+    ) -> ObjectFunction:
+        """Compile the function of `concrete_function`, unless another thread has done so.
 
-        If that fails or there is no time for it, graphql-core executes the selection.
+        If that fails or there is no time for it, the function calls graphql-core.
         """
         with self.lock:
-            plan = self.concrete_plans.get(key)
-            if plan is not None:
-                return plan
-            if self.budget is not None and not self.budget.has_time():
-                return self._graphql_core_plan(type_, details)
-            started, fields = time.perf_counter(), self.fields + self.bulk_fields
-            detail_keys, objects, lists = set(self.plans_by_details), set(self.object_plans), set(self.list_functions)
+            function = self.concrete_functions.get(key)
+            if function is not None:
+                return function
+            if self.monitor is not None and not self.monitor.has_time():
+                return self._graphql_core_function(type_, details)
+            started, fields = time.perf_counter(), self.field_count + self.bulk_field_count
+            detail_keys, objects, lists = (
+                set(self.functions_by_details),
+                set(self.functions_by_fields),
+                set(self.list_functions),
+            )
             try:
-                plan = self.object_plan(type_, details)
+                function = self.object_function(type_, details)
                 self._compile_pending()
             except Exception as error:  # noqa: BLE001 - the operation is being executed and must complete
                 for plans, before in (
-                    (self.plans_by_details, detail_keys),
-                    (self.object_plans, objects),
+                    (self.functions_by_details, detail_keys),
+                    (self.functions_by_fields, objects),
                     (self.list_functions, lists),
                 ):
                     for incomplete in [each for each in plans if each not in before]:
                         del plans[incomplete]
-                self.lines, self.new_plans = [], []
-                plan = self._graphql_core_plan(type_, details)
-                if self.budget is not None:
-                    self.budget.report_failure(error)
+                self.lines, self.new_functions = [], []
+                function = self._graphql_core_function(type_, details)
+                if self.monitor is not None:
+                    self.monitor.report_failure(error)
             self.references.append(details)
-            self.concrete_plans[key] = plan
-            if self.budget is not None:
-                self.budget.record(time.perf_counter() - started, self.fields + self.bulk_fields - fields)
-            return plan
+            self.concrete_functions[key] = function
+            if self.monitor is not None:
+                self.monitor.record(time.perf_counter() - started, self.field_count + self.bulk_field_count - fields)
+            return function
 
-    def _graphql_core_plan(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
-        """A plan for a selection that graphql-core executes."""
-        plan = ObjectPlan(type_, "")
-        plan.row_readers = []
-        plan.execute = execute_by_graphql_core(plan, details)
-        plan.name = self.constant("o", plan.execute)
-        return plan
+    def _graphql_core_function(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectFunction:
+        """A function that executes the selection by graphql-core."""
+        function = ObjectFunction(type_, "")
+        function.row_readers = []
+        function.execute = execute_by_graphql_core(function, details)
+        function.name = self.add_constant("o", function.execute)
+        return function
 
     def list_function(self, field: Field, type_: GraphQLList[Any]) -> tuple[Position, str]:
         """The position of the list's items, and the name of the function that completes an iterable of them."""
@@ -278,15 +282,15 @@ class Compilation:
         function = self.list_functions.get(key)
         if function is None:
             item = Position(field, type_.of_type, completer(self, field, type_.of_type))
-            function = self.list_functions[key] = (item, f"l{next(self.numbers)}")
+            function = self.list_functions[key] = (item, f"l{next(self.name_numbers)}")
             self.lines += generate_list(self, function[1], field, item, type_.of_type)
         return function
 
-    def plan_field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field | None:
+    def create_field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field | None:
         """The field, or None where the type has no such field (it is then left out of the response)."""
         nodes = PlanNodes(part.node for part in details)
         if not NAME.fullmatch(key) or not NAME.fullmatch(nodes[0].name.value):
-            raise NotCompilable("odd names")
+            raise NotCompilable("invalid names")
         definition: GraphQLField | None = self.schema.get_field(parent, nodes[0].name.value)
         if definition is None:
             return None

@@ -34,7 +34,7 @@ from execution.strawberry_private import CAST, resolves_by_class
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
-    from execution.objects import ObjectPlan
+    from execution.objects import ObjectFunction
 
 
 def completer(compilation: "Compilation", field: Field, type_: GraphQLOutputType) -> Complete:
@@ -74,8 +74,8 @@ def _value_completer(compilation: "Compilation", field: Field, type_: GraphQLOut
     if is_abstract_type(type_):
         return _abstract_completer(compilation, field, type_)
     assert isinstance(type_, GraphQLObjectType)  # noqa: S101 - there is no other output type
-    plan = compilation.object_plan(type_, field.details)
-    return lambda run, path, value: _complete_object(run, field, plan, path, value)
+    function = compilation.object_function(type_, field.details)
+    return lambda run, path, value: _complete_object(run, field, function, path, value)
 
 
 def _leaf_completer(type_: GraphQLLeafType) -> Complete:
@@ -169,48 +169,48 @@ def abandon_items(run: PlanRun, items: list[Any], rest: Iterator[Any]) -> None:
         run.settle_in_background(started)
 
 
-def _complete_object(run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any) -> Any:
+def _complete_object(run: PlanRun, field: Field, function: "ObjectFunction", path: ThinPath, value: Any) -> Any:
     """Complete an object, after the type's `is_type_of` unless the answer is known for its class."""
-    if plan.is_known_class(value):
-        return plan.execute(run, value, path)
-    if plan.type.is_type_of:
-        belongs = plan.type.is_type_of(value, run.info(field, field_path(path)))
+    if function.is_known_class(value):
+        return function.execute(run, value, path)
+    if function.type.is_type_of:
+        belongs = function.type.is_type_of(value, run.info(field, field_path(path)))
         if run.is_awaitable(belongs):
-            return _complete_object_when_known(run, field, plan, path, value, belongs)
+            return _complete_object_when_known(run, field, function, path, value, belongs)
         if not belongs:
-            raise invalid_return_type_error(plan.type, value, field.details)
-    plan.learn_class(value)
-    return _execute_object(run, field, plan, path, value)
+            raise invalid_return_type_error(function.type, value, field.details)
+    function.learn_class(value)
+    return _execute_object(run, field, function, path, value)
 
 
 async def _complete_object_when_known(
-    run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any, belongs: Any
+    run: PlanRun, field: Field, function: "ObjectFunction", path: ThinPath, value: Any, belongs: Any
 ) -> Any:
     """Complete an object whose `is_type_of` is asynchronous."""
     if not await belongs:
-        raise invalid_return_type_error(plan.type, value, field.details)
-    completed = _execute_object(run, field, plan, path, value)
+        raise invalid_return_type_error(function.type, value, field.details)
+    completed = _execute_object(run, field, function, path, value)
     return await completed if run.is_awaitable(completed) else completed
 
 
-def _execute_object(run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any) -> Any:
+def _execute_object(run: PlanRun, field: Field, function: "ObjectFunction", path: ThinPath, value: Any) -> Any:
     """Execute the fields of an object; graphql-core executes those of a row of another type."""
-    if plan.is_foreign_row(value):
-        return execute_by_graphql_core(plan, field.details)(run, value, path)
-    return plan.execute(run, value, path)
+    if function.is_foreign_row(value):
+        return execute_by_graphql_core(function, field.details)(run, value, path)
+    return function.execute(run, value, path)
 
 
 def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:
-    """Complete interfaces and unions: each concrete type gets a plan of its own when it first occurs."""
-    plans_by_class: dict[type, ObjectPlan] = {}
+    """Complete interfaces and unions: a function is compiled for each concrete type when it first occurs."""
+    functions_by_class: dict[type, ObjectFunction] = {}
 
     def complete_as(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
         concrete = run.ensure_valid_runtime_type(name, type_, field.details, info, value)
-        plan = compilation.concrete_object_plan(concrete, field.details)
-        completed = _complete_object(run, field, plan, path, value)
-        by_class = resolves_by_class(type_.resolve_type, type(value)) and plan.is_known_class(value)
-        if by_class and compilation.is_final(plan, field.details):
-            plans_by_class[type(value)] = plan
+        function = compilation.concrete_function(concrete, field.details)
+        completed = _complete_object(run, field, function, path, value)
+        by_class = resolves_by_class(type_.resolve_type, type(value)) and function.is_known_class(value)
+        if by_class and compilation.is_cached(function, field.details):
+            functions_by_class[type(value)] = function
         return completed
 
     async def complete_later(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
@@ -218,7 +218,7 @@ def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQL
         return await completed if run.is_awaitable(completed) else completed
 
     def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
-        cached = plans_by_class.get(type(value))
+        cached = functions_by_class.get(type(value))
         if cached is not None and not hasattr(value, CAST):
             return cached.execute(run, value, path)
         info = run.info(field, field_path(path))
@@ -230,12 +230,12 @@ def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQL
     return complete
 
 
-def execute_by_graphql_core(plan: "ObjectPlan", details: FieldDetailsList) -> Any:
+def execute_by_graphql_core(function: "ObjectFunction", details: FieldDetailsList) -> Any:
     """A function with the signature of compiled code that executes a selection by graphql-core."""
 
     def execute(run: PlanRun, value: Any, path: ThinPath | None) -> Any:
         linked_path = core_path(path)
         assert linked_path is not None  # noqa: S101 - the root is always compiled
-        return run.collect_and_execute_subfields(plan.type, details, linked_path, value, None)
+        return run.collect_and_execute_subfields(function.type, details, linked_path, value, None)
 
     return execute

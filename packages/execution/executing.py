@@ -139,5 +139,5 @@ def _compiled_executor_for(
     """The class to execute with; one that is neither ours nor graphql-core's stays as it is, and is counted."""
     executor = compiled_class(requested, default)
     if not issubclass(executor, PlanExecutor):
-        record_fallback("own executor class", None, document, name)
+        record_fallback("custom executor class", None, document, name)
     return executor

@@ -86,7 +86,9 @@ class PlanExecutor(PlanRun):
         cls.has_no_overrides = not own
         if cls.light_class is not None:
             same = not own and cls.__init__ is cls.__mro__[1].__init__  # type: ignore[misc]
-            cls.light_class = type(cls.__name__, (cls.light_class,), {"natives": cls.natives}) if same else None
+            cls.light_class = (
+                type(cls.__name__, (cls.light_class,), {"encoder_scalars": cls.encoder_scalars}) if same else None
+            )
 
     @classmethod
     def build(
@@ -206,17 +208,17 @@ class PlanExecutor(PlanRun):
     def unsupported_feature(self) -> str | None:
         """The reason why plans don't support this execution; None when they do."""
         if self.overrides_execution:
-            return "own executor class"
+            return "custom executor class"
         if self.middleware_manager is not None and self.middleware_manager.middlewares:
             return "middleware"
         if self.abort_signal is not None:
             return "abort signal"
         self.awaits = self.is_awaitable is not assume_not_awaitable
         if self.awaits and self.is_awaitable not in KNOWN_IS_AWAITABLE:
-            return "own is_awaitable"
+            return "custom is_awaitable"
         iterates = self.is_async_iterable
         if iterates not in KNOWN_IS_ASYNC_ITERABLE and not is_constant_false(iterates):
-            return "own is_async_iterable"
+            return "custom is_async_iterable"
         return None
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:

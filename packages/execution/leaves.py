@@ -61,10 +61,10 @@ def _generate_enum(
     v = slot.variable
     lines: list[str] = []
     if by_identity:
-        find = compilation.constant("E", by_identity.get)
+        find = compilation.add_constant("E", by_identity.get)
         lines += [f"if (name := {find}(id({v}))) is not None:", f"    {v} = name"]
     if by_text:
-        find = compilation.constant("E", by_text.get)
+        find = compilation.add_constant("E", by_text.get)
         word = "elif" if lines else "if"
         lines += [f"{word} type({v}) is str and (name := {find}({v})) is not None:", f"    {v} = name"]
     return lines + rest if lines else []
@@ -96,11 +96,11 @@ def _generate_scalar(
 ) -> list[str]:
     """Complete a custom scalar: call its coercion for a plain value, and check a result that is not a JSON type.
 
-    Values of its native class are not coerced (times only in UTC, for which encoders agree on the format).
+    Values of its class in `encoder_scalars` are not coerced (times only in UTC: encoders agree on their format).
     """
     v = slot.variable
-    s = compilation.constant("S", type_.coerce_output_value)
-    t = compilation.constant("T", type_)
+    s = compilation.add_constant("S", type_.coerce_output_value)
+    t = compilation.add_constant("T", type_)
     lines = [
         f"if type({v}) in PLAIN_TYPES:",
         f"    coerced = {s}({v})",
@@ -110,10 +110,10 @@ def _generate_scalar(
         f"    {v} = coerced",
         *rest,
     ]
-    native = compilation.natives.get(type_.name)
-    if native is None:
+    encoded_class = compilation.encoder_scalars.get(type_.name)
+    if encoded_class is None:
         return lines
-    test = f"type({v}) is {compilation.constant('N', native)}"
-    if native is datetime:
+    test = f"type({v}) is {compilation.add_constant('N', encoded_class)}"
+    if encoded_class is datetime:
         test += f" and {v}.tzinfo is UTC"
     return [f"if {test}:", "    pass", f"el{lines[0]}", *lines[1:]]

@@ -1,4 +1,4 @@
-"""The part of a plan for one object type, and the classes whose values need no `is_type_of`."""
+"""The function of a plan for the selection on one object type, and the classes whose values need no `is_type_of`."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -17,8 +17,8 @@ MAX_CLASSES = 64
 _SPECIAL_METHODS = ("__await__", "__aiter__", "__getattr__", "__call__")
 
 
-class ObjectPlan:
-    """The selection of one object type; `execute` gives its fields, or a coroutine of them."""
+class ObjectFunction:
+    """Executes a selection on one object type: `execute` returns its fields, or a coroutine of them."""
 
     __slots__ = ("by_class", "checks_cast", "execute", "fields", "known_classes", "name", "row_readers", "type")
 
@@ -38,7 +38,7 @@ class ObjectPlan:
         return type(value) in self.known_classes and not (self.checks_cast and hasattr(value, CAST))
 
     def is_foreign_row(self, value: object) -> bool:
-        """Whether the value is a row of another type, whose columns this plan does not know."""
+        """Whether the value is a row of another type, whose columns this function does not know."""
         reader = READERS_BY_ROW.get(type(value))
         return reader is not None and reader not in self.row_readers
 
@@ -54,7 +54,7 @@ class ObjectPlan:
 
 def _not_compiled(_run: PlanRun, _value: Any, _path: Any) -> Any:
     """Placeholder until the generated function is compiled."""
-    raise AssertionError("the plan is not complete")
+    raise AssertionError("the function is not compiled")
 
 
 def _is_plain_class(cls: type) -> bool:

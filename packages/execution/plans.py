@@ -67,8 +67,8 @@ listeners: list[Callable[[Fallback], None]] = []
 def statistics() -> dict[str, Any]:
     """The plans compiled and executed, and the operations that graphql-core executed instead, by reason.
 
-    After `first sight` and `budget` the document may be compiled at its next use. `compiler failed` is present from
-    the start, with 0, so that an alert can be based on its increase.
+    After `first use` and `compile time limit` the document may be compiled at its next use. `compiler failed` is
+    present from the start, with 0, so that an alert can be based on its increase.
     """
     return {
         "compiled": counters.compiled,
@@ -83,8 +83,8 @@ def on_fallback(listener: Callable[[Fallback], None]) -> None:
     listeners.append(listener)
 
 
-class TimeBudget:
-    """The seconds that compiling may take; they accrue over time."""
+class CompileTimeLimit:
+    """The seconds that compiling may still take; they accrue over time."""
 
     def __init__(self) -> None:
         self.seconds = BURST_SECONDS
@@ -102,7 +102,7 @@ class TimeBudget:
         self.seconds -= seconds
 
 
-time_budget = TimeBudget()
+compile_time_limit = CompileTimeLimit()
 
 
 class CachedOperation:
@@ -112,7 +112,7 @@ class CachedOperation:
         "aliases",
         "conditions",
         "document",
-        "fields",
+        "field_count",
         "fragment_definitions",
         "fragments",
         "name",
@@ -132,7 +132,7 @@ class CachedOperation:
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
         self.templates: dict[type, Any] = {}
         self.not_compilable: str | None = None
-        self.fields = 0
+        self.field_count = 0
         self.selections = 0
         self.node = run.operation
         self.fragments = run.fragments
@@ -144,12 +144,12 @@ class CachedOperation:
     def variant_key(self, run: PlanRun) -> tuple[Any, ...] | None:
         """The key of the plan for an execution; None where a condition has no value."""
         if not self.conditions:
-            return (run.field_resolver is default_field_resolver, run.natives_key)
+            return (run.field_resolver is default_field_resolver, run.encoder_scalars_key)
         coerced = run.variable_values.coerced
         values = [coerced.get(condition) for condition in self.conditions]
         if not all(value is True or value is False for value in values):
             return None
-        return (run.field_resolver is default_field_resolver, run.natives_key, *values)
+        return (run.field_resolver is default_field_resolver, run.encoder_scalars_key, *values)
 
     def existing_plan(self, run: PlanRun) -> "Plan | None":
         """The plan for this execution, if there is one."""
@@ -168,7 +168,7 @@ class PlanCache:
         self.operations: OrderedDict[tuple[object, str | None], CachedOperation] = OrderedDict()
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
-        self.fields = 0
+        self.field_count = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (partial(PlanCache, incremental=self.incremental), ())  # a copy of the schema starts without plans
@@ -179,7 +179,7 @@ class PlanCache:
         """The plan to execute, or the reason why there is none."""
         operation = operation or self.find_or_add(run, document, name)
         if operation is None:
-            return "first sight"
+            return "first use"
         if operation.not_compilable is not None:
             return operation.not_compilable
         key = operation.variant_key(run)
@@ -257,20 +257,20 @@ class PlanCache:
             self._evict(next(iter(self.operations)))
         return operation
 
-    def add_fields(self, operation: CachedOperation, fields: int) -> None:
+    def count_fields(self, operation: CachedOperation, number: int) -> None:
         """Count the fields of a plan, and evict other operations if there are too many."""
         if self.operations.get((_document_text(operation.document), operation.name)) is not operation:
             return  # another thread has evicted it meanwhile
-        operation.fields += fields
-        self.fields += fields
-        while self.fields > limits.max_fields and len(self.operations) > 1:
+        operation.field_count += number
+        self.field_count += number
+        while self.field_count > limits.max_fields and len(self.operations) > 1:
             self._evict(next(iter(self.operations)))
 
     def _evict(self, key: tuple[object, str | None]) -> None:
         """Remove the operation, if it is cached."""
         operation = self.operations.pop(key, None)
         if operation is not None:
-            self.fields -= operation.fields
+            self.field_count -= operation.field_count
             for alias in operation.aliases:
                 self.by_identity.pop((alias, operation.name), None)
 
@@ -282,22 +282,22 @@ class PlanCache:
                 return plan
             if len(operation.plans) >= limits.max_plans:
                 return "too many variants"
-            if not time_budget.has_time():
-                return "budget"
+            if not compile_time_limit.has_time():
+                return "compile time limit"
             started = time.perf_counter()
-            plan = _compile_plan(run, OperationBudget(self, operation), custom_default=not key[0])
+            plan = _compile_plan(run, OperationMonitor(self, operation), custom_default=not key[0])
             if isinstance(plan, Plan):
                 counters.compiled += 1
-                self.add_fields(operation, plan.compilation.fields + plan.compilation.bulk_fields)
+                self.count_fields(operation, plan.compilation.field_count + plan.compilation.bulk_field_count)
             spent = time.perf_counter() - started
             counters.seconds += spent
-            time_budget.spend(spent)
+            compile_time_limit.spend(spent)
             operation.plans[key] = plan
             return plan
 
 
-class OperationBudget:
-    """The budget of what is compiled of an operation after its plan was made."""
+class OperationMonitor:
+    """Permits, counts and reports what is compiled for an operation after its plan was made."""
 
     def __init__(self, cache: PlanCache, operation: CachedOperation) -> None:
         self.cache = cache
@@ -305,14 +305,14 @@ class OperationBudget:
 
     def has_time(self) -> bool:
         """Whether compiling may take more time now."""
-        return time_budget.has_time()
+        return compile_time_limit.has_time()
 
     def record(self, seconds: float, fields: int) -> None:
         """Count the time and the fields, and evict other operations if there are too many fields."""
         counters.seconds += seconds
-        time_budget.spend(seconds)
+        compile_time_limit.spend(seconds)
         with self.cache.lock:
-            self.cache.add_fields(self.operation, fields)
+            self.cache.count_fields(self.operation, fields)
 
     def report_failure(self, error: Exception) -> None:
         """Report an error of the compiler."""
@@ -320,16 +320,16 @@ class OperationBudget:
         record_fallback(f"{FAILED}: {type(error).__name__}: {error}", operation, operation.document, operation.name)
 
 
-def _compile_plan(run: PlanRun, budget: OperationBudget, *, custom_default: bool) -> Plan | str:
+def _compile_plan(run: PlanRun, monitor: OperationMonitor, *, custom_default: bool) -> Plan | str:
     """A plan, or the reason why graphql-core must execute the operation; an error of the compiler is one, too."""
     try:
-        operation = budget.operation
+        operation = monitor.operation
         compilation = Compilation(
             run,
             custom_default=custom_default,
             conditions=operation.conditions,
             selections=operation.selections,
-            budget=budget,
+            monitor=monitor,
         )
         return Plan(compilation)
     except NotCompilable as reason:
@@ -372,7 +372,7 @@ def record_fallback(reason: str, operation: CachedOperation | None, document: Do
     """Count the fallback; call the listeners the first time that an operation falls back."""
     # The text of an exception is for the listeners alone: as a key it would make the number of reasons unbounded.
     counters.fallen_back[FAILED if reason.startswith(FAILED) else reason] += 1
-    if operation is not None and not operation.reported and reason != "budget":
+    if operation is not None and not operation.reported and reason != "compile time limit":
         operation.reported = True
         for listener in listeners:
             listener(Fallback(reason, name, document))

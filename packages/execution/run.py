@@ -62,13 +62,13 @@ class Field:
 class PlanRun(Executor[Any]):
     """One execution by compiled code.
 
-    `natives` names custom scalars whose values the caller's encoder serializes as the scalar does: plans put values
-    of exactly that class into `data` without coercion. `{"DateTime": datetime}` is for orjson and a scalar that
-    returns `isoformat()`; `data` must then be encoded by such an encoder.
+    `encoder_scalars` names custom scalars whose values the caller's encoder serializes as the scalar does: plans put
+    values of exactly that class into `data` without coercion. `{"DateTime": datetime}` is for orjson and a scalar
+    that returns `isoformat()`; `data` must then be encoded by such an encoder.
     """
 
-    natives: ClassVar[Mapping[str, type]] = {}
-    natives_key: ClassVar[tuple[tuple[str, type], ...]] = ()
+    encoder_scalars: ClassVar[Mapping[str, type]] = {}
+    encoder_scalars_key: ClassVar[tuple[tuple[str, type], ...]] = ()
     overrides_execution: ClassVar[bool] = False  # whether a subclass overrides methods that generated code replaces
     info_class: type[GraphQLResolveInfo[Any]] | None = None
     info_rest: tuple[Any, ...] = ()
@@ -76,7 +76,7 @@ class PlanRun(Executor[Any]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.natives_key = tuple(cls.natives.items())
+        cls.encoder_scalars_key = tuple(cls.encoder_scalars.items())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

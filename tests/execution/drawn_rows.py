@@ -39,7 +39,7 @@ class Mood(Enum):
 class Native(CompiledStrawberryExecutor):
     """Leaves native values to the encoder. An enum is not a scalar, so it is coerced."""
 
-    natives = {"Moment": datetime, "Address": str, "Mood": Mood}  # noqa: RUF012 - the name and form that the executor reads
+    encoder_scalars = {"Moment": datetime, "Address": str, "Mood": Mood}  # noqa: RUF012 - the executor reads it
 
 
 @strawberry.enum

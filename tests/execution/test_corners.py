@@ -187,7 +187,7 @@ async def test_large_and_deep_plans_continue_in_graphql_core() -> None:
     deep = "{ b " * 80 + "{ a }" + " }" * 80
     assert b'"a":1' in await same(schema, deep, root)
     plans = [plan for kept in plan_cache(schema).operations.values() for plan in kept.plans.values()]
-    assert all(isinstance(plan, Plan) and plan.compilation.fields <= 250 for plan in plans)
+    assert all(isinstance(plan, Plan) and plan.compilation.field_count <= 250 for plan in plans)
 
 
 class CountedSelections(tuple[Any, ...]):

@@ -102,5 +102,11 @@ def test_every_reason_is_documented() -> None:
     names = ("compiling", "executing", "executors", "plans", "eligibility")
     source = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in names)
     reasons = set(re.findall(r'(?:raise NotCompilable\(|return |record_fallback\()"([a-z_ ]+)"', source))
-    assert {"incremental delivery", "middleware", "budget", "first sight", "own executor class"} <= reasons
+    assert {
+        "incremental delivery",
+        "middleware",
+        "compile time limit",
+        "first use",
+        "custom executor class",
+    } <= reasons
     assert [reason for reason in reasons if f"`{reason}`" not in DOCS] == []

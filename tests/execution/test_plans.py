@@ -47,9 +47,9 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[execution.Limits]:
     fresh = execution.Limits(time_share=1000.0)
     for name in ("max_operations", "max_plans", "max_seen", "min_uses", "time_share"):
         monkeypatch.setattr(execution.limits, name, getattr(fresh, name))
-    plans.time_budget.seconds = 0.5
+    plans.compile_time_limit.seconds = 0.5
     yield execution.limits
-    plans.time_budget.seconds = 0.5
+    plans.compile_time_limit.seconds = 0.5
 
 
 def run(schema: GraphQLSchema, text: str, **arguments: Any) -> Any:
@@ -109,12 +109,12 @@ def test_unique_documents_are_not_compiled(schema: GraphQLSchema) -> None:
 def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """Even documents used twice get no more than their share of the time, and one plan that exceeds it."""
     limits.time_share = 0.0
-    plans.time_budget.seconds = 1e-9
-    before, compiled = counted("budget"), counted("compiled")
+    plans.compile_time_limit.seconds = 1e-9
+    before, compiled = counted("compile time limit"), counted("compiled")
     for number in range(200):
         text = f"{{ budgeted{number}: a b {{ a b {{ a b {{ a }} }} }} }}"
         assert run(schema, text) == run(schema, text)
-    assert counted("budget") == before + 199
+    assert counted("compile time limit") == before + 199
     assert counted("compiled") == compiled + 1
 
 
@@ -151,9 +151,9 @@ def test_equal_texts_with_other_nodes_have_their_own_plans(schema: GraphQLSchema
     [
         ("{ a }", {"middleware": [lambda next_, *args, **kwargs: next_(*args, **kwargs)]}, "middleware"),
         ("{ a }", {"abort_signal": AbortController().signal}, "abort signal"),
-        ("{ a }", {"is_awaitable": lambda _: False}, "own is_awaitable"),
-        ("{ a }", {"is_async_iterable": lambda _: False}, "own is_async_iterable"),
-        ("{ a }", {"executor_class": type("Own", (Executor,), {})}, "own executor class"),
+        ("{ a }", {"is_awaitable": lambda _: False}, "custom is_awaitable"),
+        ("{ a }", {"is_async_iterable": lambda _: False}, "custom is_async_iterable"),
+        ("{ a }", {"executor_class": type("Own", (Executor,), {})}, "custom executor class"),
         ("{ ... @defer(if: false) { a } }", {}, "incremental delivery"),
         ("{ list @stream(if: false) { a } }", {}, "incremental delivery"),
         ("query @experimental_disableErrorPropagation { a }", {}, "error propagation switched off"),
@@ -261,7 +261,7 @@ def test_names_cannot_become_code(limits: execution.Limits) -> None:
     field = node.selection_set.selections[0]
     odd = type(field)(name=field.name, alias=type(field.name)(value="x': boom, 'y"))
     operation = type(node)(operation=node.operation, selection_set=type(node.selection_set)(selections=(odd,)))
-    before = counted("odd names")
+    before = counted("invalid names")
     answer = execution.execute(build_schema(SDL), type(document)(definitions=(operation,)), Source())
     assert answer.data == {"x': boom, 'y": 1}  # type: ignore[union-attr]
-    assert counted("odd names") == before + 1
+    assert counted("invalid names") == before + 1

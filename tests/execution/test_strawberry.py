@@ -34,7 +34,7 @@ PLAIN_CORE = PLAIN._schema
 class Native(execution.CompiledStrawberryExecutor):
     """Leaves times to orjson."""
 
-    natives: ClassVar[dict[str, type]] = {"DateTime": datetime}
+    encoder_scalars: ClassVar[dict[str, type]] = {"DateTime": datetime}
 
 
 BY_CORE = by_core(PLAIN.execution_context_class)

@@ -209,14 +209,14 @@ def test_an_error_below_an_interface_falls_back(monkeypatch: pytest.MonkeyPatch)
     """Graphql-core executes the concrete type then, each time, and the error is counted."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     before = counters.fallen_back["compiler failed"]
-    original = Compilation.object_plan
+    original = Compilation.object_function
 
     def failing(self: Compilation, type_: Any, details: Any) -> Any:
         if type_.name == "Person":
             raise TypeError("a fault of ours")
         return original(self, type_, details)
 
-    monkeypatch.setattr(Compilation, "object_plan", failing)
+    monkeypatch.setattr(Compilation, "object_function", failing)
     for _ in range(3):
         result = asked(schema, document, None)
         assert (result.data, result.errors) == ({"named": {"name": "Ada", "age": 36}}, None)
@@ -227,9 +227,9 @@ def test_concrete_types_count_in_the_limits(monkeypatch: pytest.MonkeyPatch) -> 
     """Their fields count as those of the plan do, and without time graphql-core executes them."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     asked(schema, document, None)
-    assert plan_cache(schema._schema).fields == 3
+    assert plan_cache(schema._schema).field_count == 3
     other = made()
-    monkeypatch.setattr("execution.plans.OperationBudget.has_time", lambda _: False)
+    monkeypatch.setattr("execution.plans.OperationMonitor.has_time", lambda _: False)
     for _ in range(2):
         assert asked(other, document, None).data == {"named": {"name": "Ada", "age": 36}}
-    assert plan_cache(other._schema).fields == 1
+    assert plan_cache(other._schema).field_count == 1

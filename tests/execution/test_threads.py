@@ -98,7 +98,7 @@ def test_threads_share_a_small_cache() -> None:
         assert answers == expected
     plans = shared._schema.__dict__["__compiled_operations__"]
     assert len(plans.operations) == execution.limits.max_operations
-    assert plans.fields == sum(operation.fields for operation in plans.operations.values())
+    assert plans.field_count == sum(operation.field_count for operation in plans.operations.values())
     assert len(plans.by_identity) == sum(len(operation.aliases) for operation in plans.operations.values())
 
 

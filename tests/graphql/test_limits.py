@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 import execution
 from core.ids import new_id
-from execution.plans import BURST_SECONDS, MAX_ALIASES, plan_cache, time_budget
+from execution.plans import BURST_SECONDS, MAX_ALIASES, compile_time_limit, plan_cache
 from resolvers import build_schema
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
@@ -308,8 +308,8 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1_000)  # whatever it is asked for takes a millisecond
     monkeypatch.setattr("execution.plans.time", clock)
     monkeypatch.setattr("execution.compiling.time", clock)
-    monkeypatch.setattr(time_budget, "at", clock.perf_counter())
-    monkeypatch.setattr(time_budget, "seconds", BURST_SECONDS)
+    monkeypatch.setattr(compile_time_limit, "at", clock.perf_counter())
+    monkeypatch.setattr(compile_time_limit, "seconds", BURST_SECONDS)
     before = execution.statistics()
     for number in range(10_000 // scale):
         for _ in range(2):
@@ -320,7 +320,7 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     assert 0 < len(kept.operations) <= plans
     assert len(kept.by_identity) <= plans * MAX_ALIASES
     assert len(kept.seen) <= seen
-    assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= fields
+    assert kept.field_count == sum(operation.field_count for operation in kept.operations.values()) <= fields
     after = execution.statistics()
     assert after["compiled"] - before["compiled"] < 10_000 // scale
     share = BURST_SECONDS + 0.1 * next(ticks) / 1_000
@@ -337,7 +337,7 @@ async def test_documents_used_once_are_not_compiled(runtime: Runtime) -> None:
         await run_document(executor, context, number)
     assert execution.statistics()["compiled"] == compiled
     assert len(plan_cache(schema._schema).operations) == 0
-    time_budget.seconds = BURST_SECONDS
+    compile_time_limit.seconds = BURST_SECONDS
     await run_document(executor, context, 1)
     assert execution.statistics()["compiled"] == compiled + 1
 

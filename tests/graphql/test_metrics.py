@@ -77,7 +77,7 @@ def in_production(runtime: Runtime) -> Runtime:
 
 async def test_metrics_of_the_compiler(api_server: Served, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document is first executed by graphql-core, then compiled and executed; the metrics count each."""
-    monkeypatch.setattr(plans.time_budget, "seconds", plans.BURST_SECONDS)
+    monkeypatch.setattr(plans.compile_time_limit, "seconds", plans.BURST_SECONDS)
     before = await scrape(api_server)
     assert (before.status, before.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     for _ in range(2):
@@ -87,7 +87,7 @@ async def test_metrics_of_the_compiler(api_server: Served, api: ApiClient, monke
     def rise(name: str, **labels: str) -> float:
         return after.value(name, **labels) - before.value(name, **labels)
 
-    assert rise("nudge_graphql_operations_fallen_back_total", reason="first sight") == 1
+    assert rise("nudge_graphql_operations_fallen_back_total", reason="first use") == 1
     assert rise("nudge_graphql_operations_compiled_total") == 1
     assert rise("nudge_graphql_operations_executed_total") == 1
     assert 0 < rise("nudge_graphql_compile_seconds_total") < 60
