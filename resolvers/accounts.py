@@ -32,7 +32,7 @@ from services.accounts.people import OrganizationRow, Person
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
 
-SOCKET_ONLY = Unaudited("Changes nothing but the WebSocket that it is sent over.")
+SOCKET_ONLY = Unaudited("Changes nothing but the WebSocket connection over which it is sent.")
 
 Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
 
@@ -128,7 +128,7 @@ class AccountMutations:
         info: Info,
         input: RenewConnectionInput,  # noqa: A002 - the API's name
     ) -> RenewConnectionPayload:
-        """Replace the access token of the WebSocket over which this mutation is sent; its subscriptions continue.
+        """Replace the access token of the WebSocket connection over which this is sent; its subscriptions continue.
 
         Without renewal, the server closes the connection with code 4403 when the token expires. Changed permissions
         take effect: a subscription that is no longer permitted ends with the error `FORBIDDEN`. `INVALID_STATE` over
@@ -138,7 +138,7 @@ class AccountMutations:
 
     @mutation(Public(), audit="session.ended")
     async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:  # noqa: A002 - the API's name
-        """End a session. Its tokens become invalid and its WebSockets close within seconds."""
+        """End a session. Its tokens become invalid and its WebSocket connections close within seconds."""
         logins, token = info.context.dependencies.logins, input.refresh_token
         if token is not None:
             return LogOutPayload(ended=await account_logins.log_out_by_token(logins, token))

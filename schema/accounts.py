@@ -14,7 +14,7 @@ Role = described_enum(
     description="Role of a user in an organization. It determines the user's permissions.",
     values={
         "OWNER": "Owner of the organization. Has all permissions.",
-        "ADMIN": "Has the same permissions as `OWNER`.",
+        "ADMIN": "Has the same permissions as `OWNER` at present. Permissions for the owner alone may be added.",
         "EDITOR": (
             "Can change contacts, lists, templates and campaigns, and send campaigns. Cannot change senders "
             "or read the audit log."
@@ -46,8 +46,8 @@ class User(Node):
 
 
 ABOUT_ACCESS = (
-    "Access token for the `Authorization: Bearer` header and for `connectionParams` of a WebSocket. `null` "
-    "if the mutation was refused."
+    "Access token for the `Authorization: Bearer` header and for `connectionParams` of a WebSocket "
+    "connection. `null` if the mutation was refused."
 )
 ABOUT_REFRESH = (
     "Refresh token for the next `refreshSession`. It works once; keep it secret. `null` if the mutation was refused."

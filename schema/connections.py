@@ -83,10 +83,7 @@ class Connection(Generic[T]):
         return self.shown.page_info()
 
     @on_demand(
-        (
-            "Number of items in the whole list that match the filter. Counted only if selected, which adds 10 "
-            "points to the cost."
-        ),
+        ("Number of items on all pages together. Counted only if selected, which adds 10 points to the cost."),
         cost=COUNTING_COST,
     )
     async def total_count(self) -> int:

@@ -10,7 +10,7 @@ from schema.scalars import DateTime
 @strawberry.type(
     description=(
         "The caller's rate limit: a budget of cost points for each minute. An organization has one budget; "
-        "requests without a token share one for each IP address."
+        "requests without a token have one for each IP address."
     )
 )
 class RateLimit:

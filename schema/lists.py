@@ -79,7 +79,7 @@ class AddToListPayload:
         default=None, name="list", description="The list. `null` if the mutation was refused."
     )
     added: int = strawberry.field(
-        default=0, description="Number of contacts added. Contacts that were already on the list are not counted."
+        default=0, description="Number of contacts added. Contacts who were already on the list are not counted."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
@@ -90,6 +90,6 @@ class RemoveFromListPayload:
         default=None, name="list", description="The list. `null` if the mutation was refused."
     )
     removed: int = strawberry.field(
-        default=0, description="Number of contacts removed. Contacts that were not on the list are not counted."
+        default=0, description="Number of contacts removed. Contacts who were not on the list are not counted."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

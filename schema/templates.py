@@ -91,8 +91,8 @@ class RenderPreviewInput:
     contact_id: strawberry.ID | None = strawberry.field(
         default=None,
         description=(
-            "ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used. The "
-            "error `NOT_FOUND` if there is no such contact."
+            "ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used. "
+            "Fails with the error `NOT_FOUND` if there is no such contact. Requires the permission `contact:read`."
         ),
     )
 

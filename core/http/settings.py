@@ -1,4 +1,4 @@
-"""Settings of the API process: its address, and the limits of requests, documents and WebSockets."""
+"""Settings of the API process: its address, and the limits of requests, documents and WebSocket connections."""
 
 from pydantic import Field
 

@@ -23,10 +23,10 @@ class CampaignSubscriptions:
     ) -> AsyncGenerator[CampaignProgress, None]:
         """Progress of a campaign: the current state at once, then the latest state after changes.
 
-        At most 10 messages are sent in a second; intermediate states are skipped, the last one never is.
+        At most 10 updates are sent in a second; intermediate states are skipped, but never the last one.
 
-        Each message contains the complete state, so a client needs none of the earlier ones. The subscription
-        completes after the first message with a final status: `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` or `FAILED`.
+        Each update contains the complete state, so a client needs none of the earlier ones. The subscription
+        completes after the first update with a final status: `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` or `FAILED`.
         Events that the provider reports later, such as deliveries, bounces and opens, are in `stats` and
         `progress` of the campaign.
 

@@ -221,8 +221,8 @@ class Campaign(Node):
     @on_demand(
         "The messages of the campaign, one for each recipient, in the order in which the audience was "
         "frozen. Empty before that.\n\n"
-        "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})` are those whose sending did not "
-        "succeed. Requires the permission `contact:read`.",
+        "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})` returns the messages whose sending "
+        "did not succeed. Requires the permission `contact:read`.",
         null_on_error=True,
     )
     async def deliveries(  # noqa: PLR0917 - GraphQL's arguments have names

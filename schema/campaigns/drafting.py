@@ -22,7 +22,9 @@ SENDER = (
     "the campaign is sent."
 )
 CLEARS = " If omitted, it stays unchanged; `null` clears it."
-FROM_TEMPLATE = " If omitted, the template's value is used, if there is a template; `null` makes it empty."
+FROM_TEMPLATE = (
+    " If omitted, it is copied from the template, or empty if there is no template; `null` makes it empty."
+)
 
 
 @strawberry.input(

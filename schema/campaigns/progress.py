@@ -58,7 +58,7 @@ class CampaignProgress:
     campaign_id: strawberry.ID = strawberry.field(description="ID of the campaign.")
     sequence: int = strawberry.field(
         description=(
-            "Sequence number. It increases with every change, so the message with the highest number is the latest."
+            "Sequence number. It increases with every change, so the update with the highest number is the latest."
         )
     )
     status: campaigns.CampaignStatus = strawberry.field(description="Status of the campaign.")
@@ -134,8 +134,8 @@ class CampaignProgress:
     occurred_at: DateTime = strawberry.field(description="The time of the latest change of the counts.")
 
     @on_demand(
-        "The campaign, read at the time of this message or later. Select its `id` and `status` so that each "
-        "message updates the campaign in a normalized cache."
+        "The campaign, read at the time of this update or later. Select its `id` and `status` so that each "
+        "update of the subscription also updates the campaign in a normalized cache."
     )
     def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """The campaign that the progress was read with; otherwise read together for all of a response."""

@@ -132,7 +132,10 @@ class SendTestEmailInput:
     )
     contact_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used.",
+        description=(
+            "ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used. "
+            "`NOT_FOUND` if there is no such contact. Requires the permission `contact:read`."
+        ),
     )
 
 

@@ -113,7 +113,9 @@ CONTACT = "The contact after the change. `null` if the mutation was refused."
 
 @strawberry.type(description="The result of `createContact`.")
 class CreateContactPayload:
-    contact: Contact | None = strawberry.field(default=None, description=CONTACT)
+    contact: Contact | None = strawberry.field(
+        default=None, description="The new contact. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
