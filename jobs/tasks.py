@@ -14,7 +14,7 @@ MAX_CONCURRENT = 100
 _CANCEL_SECONDS = 5.0
 """How long a cancelled task may take to end; a reply of Maya needs up to half of it to store its text."""
 log = logger(__name__)
-Run = Callable[[], Awaitable[object]]
+_TaskFunction = Callable[[], Awaitable[object]]
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,12 +40,12 @@ class Slots:
         if self._free:
             self._free -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(organization, deque()).append(turn)
+        ready = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(organization, deque()).append(ready)
         try:
-            await turn
+            await ready
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not ready.cancelled():
                 self.release()
             raise
 
@@ -53,12 +53,12 @@ class Slots:
         """Release a slot to the organization whose turn it is, which moves to the end of the queue."""
         while self._waiting:
             organization = next(iter(self._waiting))
-            turns = self._waiting.pop(organization)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[organization] = turns
-            if not turn.done():
-                turn.set_result(None)
+            waiters = self._waiting.pop(organization)
+            ready = waiters.popleft()
+            if waiters:
+                self._waiting[organization] = waiters
+            if not ready.done():
+                ready.set_result(None)
                 return
         self._free += 1
 
@@ -72,12 +72,14 @@ class KeyedTasks:
 
     def __init__(self) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        self._begun: set[str] = set()
+        self._running: set[str] = set()
         self._rerun: dict[str, Callable[[], None]] = {}
         self._slots: dict[TaskKind, Slots] = {}
         self._closed = False
 
-    def start(self, key: str, run: Run, *, kind: TaskKind = _DEFAULT_KIND, ids: Mapping[str, str] = _NO_IDS) -> None:
+    def start(
+        self, key: str, run: _TaskFunction, *, kind: TaskKind = _DEFAULT_KIND, ids: Mapping[str, str] = _NO_IDS
+    ) -> None:
         """Start a task, or if one of this key is running, run it once more afterwards; does not wait.
 
         A task that still waits for its slot is not repeated, as it will read the newest rows. `ids` are logged with a
@@ -87,21 +89,21 @@ class KeyedTasks:
         if self._closed:
             return
         if key in self.tasks:
-            if key in self._begun:
+            if key in self._running:
                 self._rerun[key] = partial(self.start, key, run, kind=kind, ids=ids)
             return
         task = asyncio.create_task(self._run(key, run, kind, ids), name=key)
         self.tasks[key] = task
         task.add_done_callback(lambda _: self._done(key))
 
-    async def _run(self, key: str, run: Run, kind: TaskKind, ids: Mapping[str, str]) -> None:
+    async def _run(self, key: str, run: _TaskFunction, kind: TaskKind, ids: Mapping[str, str]) -> None:
         if (slots := self._slots.get(kind)) is None:
             slots = self._slots[kind] = Slots(kind.max_concurrent)
         await slots.acquire(ids.get("organization_id", ""))
         try:
             if self._closed:
                 return
-            self._begun.add(key)
+            self._running.add(key)
             await run()
         except Exception:
             # A failure must not end the process: a sweep starts the task again from the rows.
@@ -115,7 +117,7 @@ class KeyedTasks:
 
     def _done(self, key: str) -> None:
         del self.tasks[key]
-        self._begun.discard(key)
+        self._running.discard(key)
         if (again := self._rerun.pop(key, None)) is not None:
             again()
 

@@ -14,23 +14,23 @@ from services.features import Feature
 from settings import Settings
 
 J = TypeVar("J", bound=Job)
-Run = Callable[["Worker", J], Coroutine[Any, Any, object] | None]
+_JobFunction = Callable[["Worker", J], Coroutine[Any, Any, object] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHandler:
-    """Which function runs a kind of job. Made by `handles`."""
+    """Which function runs a kind of job. Created by `handles`."""
 
     job: type[Job]
-    run: Run[Any]
+    run: _JobFunction[Any]
     max_concurrent: int
 
 
-def handles(job: type[J], run: Run[J], *, max_concurrent: int = MAX_CONCURRENT) -> JobHandler:
+def handles(job: type[J], run: _JobFunction[J], *, max_concurrent: int = MAX_CONCURRENT) -> JobHandler:
     """Declare the function that runs a kind of job, for the `JOBS` of a module.
 
-    A coroutine function runs in the background, one at a time for each job's ids; a plain function runs at once and
-    must not block. Either is idempotent: a job may come twice, and a sweep finds one that was lost.
+    A coroutine function runs in the background, at most once at a time for the same ids. A plain function runs at
+    once, and must not block. Either is idempotent: a job may be delivered twice, and a sweep finds a lost one.
 
     At most `max_concurrent` of the kind run concurrently in a process. The number is small for jobs that only use the
     database: each takes a connection from the pool that the sending loops share.

@@ -1,4 +1,4 @@
-"""The audience of a campaign: entries that include or exclude lists, tags and contacts."""
+"""The audience of a campaign: audience rules, which include or exclude lists, tags and contacts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from models.campaigns import CampaignRecipient, RecipientKind
 from services import lists
 from services.contacts import fields
 
-_MAX_ENTRIES: Final = 100
+_MAX_RULES: Final = 100
 _FIELD: Final = ("input", "audience")
 _COPIED_COLUMNS: Final = ("kind", "tag", "list_id", "contact_id", "excluded")
-_ENTRIES_OF: Final = prepare(
+_RULES_OF: Final = prepare(
     select(
         CampaignRecipient.campaign_id,
         CampaignRecipient.kind,
@@ -62,7 +62,7 @@ class AudienceInput:
     exclude_tags: Sequence[str] = ()
 
 
-class TooManyEntries(InvalidInput):
+class TooManyAudienceRules(InvalidInput):
     """An audience has more lists and tags than are allowed."""
 
     code = ErrorCode.TOO_MANY
@@ -71,15 +71,15 @@ class TooManyEntries(InvalidInput):
 async def check_audience(reads: Reader, unchecked: AudienceInput) -> Audience:
     """Validate an audience and remove duplicates.
 
-    Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for an invalid tag, and `TooManyEntries`
-    above 100 lists and tags.
+    Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for an invalid tag, and
+    `TooManyAudienceRules` above 100 lists and tags.
     """
     if (
         sum(map(len, (unchecked.list_ids, unchecked.tags, unchecked.exclude_list_ids, unchecked.exclude_tags)))
-        > _MAX_ENTRIES
+        > _MAX_RULES
     ):
-        raise TooManyEntries(
-            f"An audience has at most {_MAX_ENTRIES} lists and tags.",
+        raise TooManyAudienceRules(
+            f"An audience has at most {_MAX_RULES} lists and tags.",
             field=_FIELD,
             suggestion="Add one tag to these contacts and use that tag instead.",
         )
@@ -102,59 +102,61 @@ async def replace_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audienc
 
 async def add_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audience) -> None:
     """Store a validated audience for a campaign that has none."""
-    entries = _entries(audience)
-    if entries:
+    rules = _rules(audience)
+    if rules:
         of_campaign = {"organization_id": uow.tenant.organization_id, "campaign_id": campaign_id}
-        await uow.execute(insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **entry} for entry in entries])
+        await uow.execute(insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **rule} for rule in rules])
 
 
 async def copy_audience(uow: UnitOfWork, source_id: UUID, target_id: UUID) -> None:
     """Copy the audience of another campaign to a campaign that has none."""
     copied = (CampaignRecipient.organization_id, *(getattr(CampaignRecipient, name) for name in _COPIED_COLUMNS))
-    entries = (
+    rules = (
         select(func.uuidv7(type_=Uuid), literal(target_id, Uuid), *copied)
         .where(CampaignRecipient.campaign_id == source_id)
         .order_by(CampaignRecipient.id)
     )
     names = ["id", "campaign_id", "organization_id", *_COPIED_COLUMNS]
-    await uow.execute(insert(CampaignRecipient).from_select(names, entries, include_defaults=False))
+    await uow.execute(insert(CampaignRecipient).from_select(names, rules, include_defaults=False))
 
 
 async def read_audiences(reads: Reader, campaign_ids: Sequence[UUID]) -> dict[UUID, Audience]:
-    """The audience of each campaign, in one statement; a campaign without entries has an empty one."""
-    entries = await reads.rows(_ENTRIES_OF, {"wanted": list(campaign_ids)})
+    """The audience of each campaign, in one statement; a campaign without rules has an empty one."""
+    rules = await reads.rows(_RULES_OF, {"wanted": list(campaign_ids)})
     return {
         campaign_id: _audience(
-            campaign_id, [(entry[1], entry[2], entry[3], entry[4]) for entry in entries if entry[0] == campaign_id]
+            campaign_id, [(rule[1], rule[2], rule[3], rule[4]) for rule in rules if rule[0] == campaign_id]
         )
         for campaign_id in campaign_ids
     }
 
 
-def _entries(audience: Audience) -> list[dict[str, object]]:
-    entries = [_entry(RecipientKind.ALL)] if audience.all else []
-    entries += [_entry(RecipientKind.LIST, list_id=list_id) for list_id in audience.list_ids]
-    entries += [_entry(RecipientKind.TAG, tag=tag) for tag in audience.tags]
-    entries += [_entry(RecipientKind.LIST, list_id=list_id, excluded=True) for list_id in audience.exclude_list_ids]
-    entries += [_entry(RecipientKind.TAG, tag=tag, excluded=True) for tag in audience.exclude_tags]
-    return entries
+def _rules(audience: Audience) -> list[dict[str, object]]:
+    rules = [_rule(RecipientKind.ALL)] if audience.all else []
+    rules += [_rule(RecipientKind.LIST, list_id=list_id) for list_id in audience.list_ids]
+    rules += [_rule(RecipientKind.TAG, tag=tag) for tag in audience.tags]
+    rules += [_rule(RecipientKind.LIST, list_id=list_id, excluded=True) for list_id in audience.exclude_list_ids]
+    rules += [_rule(RecipientKind.TAG, tag=tag, excluded=True) for tag in audience.exclude_tags]
+    return rules
 
 
-def _entry(
+def _rule(
     kind: RecipientKind, *, tag: str | None = None, list_id: UUID | None = None, excluded: bool = False
 ) -> dict[str, object]:
     return {"kind": kind, "tag": tag, "list_id": list_id, "excluded": excluded}
 
 
-def _audience(campaign_id: UUID, entries: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Audience:
+def _audience(campaign_id: UUID, rules: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Audience:
     def list_ids(*, excluded: bool) -> tuple[UUID, ...]:
-        return tuple(list_id for _, _, list_id, out in entries if list_id is not None and out is excluded)
+        return tuple(
+            list_id for _, _, list_id, is_excluded in rules if list_id is not None and is_excluded is excluded
+        )
 
     def tags(*, excluded: bool) -> tuple[str, ...]:
-        return tuple(tag for _, tag, _, out in entries if tag is not None and out is excluded)
+        return tuple(tag for _, tag, _, is_excluded in rules if tag is not None and is_excluded is excluded)
 
     return Audience(
-        all=any(kind == RecipientKind.ALL and not out for kind, _, _, out in entries),
+        all=any(kind == RecipientKind.ALL and not is_excluded for kind, _, _, is_excluded in rules),
         list_ids=list_ids(excluded=False),
         tags=tags(excluded=False),
         exclude_list_ids=list_ids(excluded=True),

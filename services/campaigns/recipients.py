@@ -35,24 +35,24 @@ def audience_select(
     after: UUID | ColumnElement[UUID] | None = None,
     limit: int | None = None,
 ) -> Select[UUID]:
-    """The ids (`contact_id`) of the contacts that the campaign's entries include, in order.
+    """The ids (`contact_id`) of the contacts that the campaign's audience rules include, in order.
 
-    Contacts that are excluded by another entry are among them, see `is_excluded`. With `after` and `limit` each entry
-    is read only as far as the page needs, so that a page costs the same for any size of audience. Entries of kind
+    Contacts that are excluded by another rule are among them, see `is_excluded`. With `after` and `limit` each rule
+    is read only as far as the page needs, so that a page costs the same for any size of audience. Rules of kind
     SEGMENT are not supported yet and include no contact.
     """
-    every = [_entry_select(kind, organization_id, campaign_id, after, limit) for kind in _SOURCES]
+    every = [_rule_select(kind, organization_id, campaign_id, after, limit) for kind in _SOURCES]
     single = select(CampaignRecipient.contact_id.label("contact_id")).where(
-        *_entries(organization_id, campaign_id, RecipientKind.CONTACT)
+        *_rules(organization_id, campaign_id, RecipientKind.CONTACT)
     )
     if after is not None:
         single = single.where(CampaignRecipient.contact_id > after)
-    named = union(*every, single).subquery("named")
-    page = select(named.c.contact_id).order_by(named.c.contact_id)
+    matched = union(*every, single).subquery("matched")
+    page = select(matched.c.contact_id).order_by(matched.c.contact_id)
     return page if limit is None else page.limit(limit)
 
 
-# For each kind of entry, the column with the ids of its contacts, and the condition that joins it to the entry.
+# For each kind of rule, the column with the ids of its contacts, and the condition that joins it to the rule.
 _SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
     RecipientKind.ALL: (Contact.id, ()),
     RecipientKind.TAG: (ContactTag.contact_id, (ContactTag.tag == CampaignRecipient.tag,)),
@@ -60,10 +60,10 @@ _SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
 }
 
 
-def _entries(
+def _rules(
     organization_id: UUID, campaign_id: _CampaignId, kind: RecipientKind, *, excluded: bool = False
 ) -> tuple[ColumnElement[bool], ...]:
-    """The condition for the campaign's entries of a kind."""
+    """The condition for the campaign's rules of a kind."""
     return (
         CampaignRecipient.organization_id == organization_id,
         CampaignRecipient.campaign_id == campaign_id,
@@ -72,17 +72,17 @@ def _entries(
     )
 
 
-def _entry_select(
+def _rule_select(
     kind: RecipientKind,
     organization_id: UUID,
     campaign_id: _CampaignId,
     after: UUID | ColumnElement[UUID] | None,
     limit: int | None,
 ) -> Select[UUID]:
-    """The contacts of all entries of a kind, by a lateral join, so that each entry has its own limit."""
-    contact_id, named = _SOURCES[kind]
+    """The contacts of all rules of a kind, by a lateral join, so that each rule has its own limit."""
+    contact_id, condition = _SOURCES[kind]
     contacts = select(contact_id.label("contact_id")).where(
-        contact_id.class_.organization_id == organization_id, *named
+        contact_id.class_.organization_id == organization_id, *condition
     )
     if after is not None:
         contacts = contacts.where(contact_id > after)
@@ -92,48 +92,50 @@ def _entry_select(
     return (
         select(each.c.contact_id)
         .select_from(CampaignRecipient.__table__.join(each, true()))
-        .where(*_entries(organization_id, campaign_id, kind))
+        .where(*_rules(organization_id, campaign_id, kind))
     )
 
 
 def is_excluded(
     organization_id: UUID, campaign_id: _CampaignId, contact_id: ColumnElement[UUID]
 ) -> ColumnElement[bool]:
-    """Whether an entry of the campaign excludes the contact."""
+    """Whether a rule of the campaign excludes the contact."""
 
-    def entry(kind: RecipientKind) -> Select[UUID]:
-        return select(CampaignRecipient.id).where(*_entries(organization_id, campaign_id, kind, excluded=True))
+    def rule(kind: RecipientKind) -> Select[UUID]:
+        return select(CampaignRecipient.id).where(*_rules(organization_id, campaign_id, kind, excluded=True))
 
-    def named(kind: RecipientKind) -> ColumnElement[bool]:
-        source, rule = _SOURCES[kind]
-        rows = select(source).where(source.class_.organization_id == organization_id, source == contact_id, *rule)
-        return exists(entry(kind).where(exists(rows.correlate_except(source.class_))))
+    def has_rule_for(kind: RecipientKind) -> ColumnElement[bool]:
+        source, condition = _SOURCES[kind]
+        rows = select(source).where(
+            source.class_.organization_id == organization_id, source == contact_id, *condition
+        )
+        return exists(rule(kind).where(exists(rows.correlate_except(source.class_))))
 
     return or_(
-        exists(entry(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),
-        named(RecipientKind.TAG),
-        named(RecipientKind.LIST),
-        exists(entry(RecipientKind.ALL)),
+        exists(rule(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),
+        has_rule_for(RecipientKind.TAG),
+        has_rule_for(RecipientKind.LIST),
+        exists(rule(RecipientKind.ALL)),
     )
 
 
 def _included(organization_id: UUID, campaign_id: _CampaignId, *, mailable: bool = False) -> Select[UUID]:
-    """The contacts that the entries include, without the excluded ones; with `mailable` only those who may be mailed.
+    """The contacts that the rules include, without the excluded ones; with `mailable` only those who may be mailed.
 
     Each OFFSET 0 makes the planner look up rows one by one. For an organization that was just filled it has no
     statistics, considers all indexes as good as the unique one, and would choose a nested loop over all pairs.
     """
-    named = audience_select(organization_id, campaign_id).subquery("named")
+    matched = audience_select(organization_id, campaign_id).subquery("matched")
     contact = (
         select(Contact.id, Contact.status, Contact.email_norm)
-        .where(Contact.organization_id == organization_id, Contact.id == named.c.contact_id)
-        .correlate(named)
+        .where(Contact.organization_id == organization_id, Contact.id == matched.c.contact_id)
+        .correlate(matched)
         .offset(literal(0))
         .lateral("contact")
     )
     included = (
         select(contact.c.id)
-        .select_from(named.join(contact, true()))
+        .select_from(matched.join(contact, true()))
         .where(~is_excluded(organization_id, campaign_id, contact.c.id))
     )
     if not mailable:

@@ -1,7 +1,7 @@
 """The prompt: instructions, facts about the user, and the conversation so far.
 
 Values from the database and from tools are labelled JSON, cleaned and truncated; earlier messages are cleaned as well
-and stand under the roles of their authors.
+and have the roles of their authors.
 """
 
 from collections.abc import Sequence
@@ -51,14 +51,14 @@ def facts(person: Person) -> PromptMessage:
 def history(messages: Sequence[MessageRow], *, tokens: int = _HISTORY_TOKENS) -> list[PromptMessage]:
     """The newest messages that fit into the budget of tokens, oldest first; at least the newest one."""
     remaining = tokens * _CHARACTERS_PER_TOKEN
-    utterances: list[PromptMessage] = []
+    prompt_messages: list[PromptMessage] = []
     for message in reversed(messages):
         text = clean(message.content)
         if not text:
             continue
         remaining -= len(text)
-        if remaining < 0 and utterances:
+        if remaining < 0 and prompt_messages:
             break
         role = PromptRole.USER if message.role == MessageRole.USER else PromptRole.ASSISTANT
-        utterances.append(PromptMessage(role=role, text=text))
-    return utterances[::-1]
+        prompt_messages.append(PromptMessage(role=role, text=text))
+    return prompt_messages[::-1]

@@ -62,8 +62,8 @@ async def _list_campaigns(reads: Reader, arguments: ListCampaignsArguments) -> o
 
 async def _campaign_stats(reads: Reader, arguments: CampaignStatsArguments) -> object:
     """A campaign's statistics, with rates from 0 to 1; a campaign of another organization is unknown."""
-    named = decode_global_id(arguments.campaign_id)
-    campaign = await CAMPAIGNS.get(reads, named[1]) if named and named[0] == "Campaign" else None
+    decoded = decode_global_id(arguments.campaign_id)
+    campaign = await CAMPAIGNS.get(reads, decoded[1]) if decoded and decoded[0] == "Campaign" else None
     results = await read_stats(reads, campaign.id) if campaign else None
     if campaign is None or results is None:
         raise ToolRefused("There is no such campaign.")
@@ -97,7 +97,7 @@ def _campaign_summary(row: CampaignRow) -> dict[str, object]:
 
 
 def _figures(figures: Figures) -> dict[str, object]:
-    """A campaign's figures, as in `CampaignStatsArguments` of the API."""
+    """A campaign's figures, as in `CampaignStats` of the API."""
     return {
         "audience": figures.audience,
         "sent": figures.sent,

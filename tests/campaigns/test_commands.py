@@ -18,7 +18,7 @@ from models.campaigns import Campaign, CampaignRecipient, CampaignStatus, Recipi
 from models.senders import Sender
 from runtime import Runtime
 from services.campaigns import drafting, sending
-from services.campaigns.audience import AudienceInput, TooManyEntries, read_audiences
+from services.campaigns.audience import AudienceInput, TooManyAudienceRules, read_audiences
 from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
 from services.senders.policy import SenderPolicy
@@ -133,7 +133,7 @@ async def test_an_audience_has_at_most_100_entries(runtime: Runtime) -> None:
         made = await drafting.create(uow, {"name": "Full", "audience": full})
         found = (await read_audiences(uow, [made.id]))[made.id]
         assert (len(found.tags), len(found.exclude_tags)) == (60, 40)
-        with pytest.raises(TooManyEntries) as refused:
+        with pytest.raises(TooManyAudienceRules) as refused:
             await drafting.create(
                 uow, {"name": "Fuller", "audience": AudienceInput(tags=tags, exclude_tags=tags[:41])}
             )
@@ -144,9 +144,9 @@ async def test_a_copy_has_the_audience_of_its_original(runtime: Runtime) -> None
     """And of no other campaign, in the same order; the originals keep theirs."""
     actor = await factories.organization(runtime)
     mine, other = await factories.campaign(runtime, actor, tag="b"), await factories.campaign(runtime, actor, tag="c")
-    line = {"organization_id": actor.organization_id, "campaign_id": mine, "kind": RecipientKind.TAG}
+    rule = {"organization_id": actor.organization_id, "campaign_id": mine, "kind": RecipientKind.TAG}
     async with runtime.work.begin(actor) as uow:
-        await uow.execute(insert(CampaignRecipient).values(id=new_id(), tag="a", **line))
+        await uow.execute(insert(CampaignRecipient).values(id=new_id(), tag="a", **rule))
         copy = await drafting.duplicate(uow, mine)
         found = await read_audiences(uow, [mine, other, copy.id])
     assert [found[each].tags for each in (mine, other, copy.id)] == [("b", "a"), ("c",), ("b", "a")]

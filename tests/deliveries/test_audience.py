@@ -46,13 +46,13 @@ async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[U
     return {row.contact_id: (row.status, row.decision) for row in rows}
 
 
-async def add_to_audience(runtime: Runtime, actor: Actor, campaign_id: UUID, *lines: dict[str, object]) -> None:
+async def add_to_audience(runtime: Runtime, actor: Actor, campaign_id: UUID, *rules: dict[str, object]) -> None:
     """Add contacts, lists or tags to the campaign's audience."""
     of_campaign = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
     empty = {"tag": None, "list_id": None, "contact_id": None, "excluded": False}
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
-            insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **empty, **line} for line in lines]
+            insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **empty, **rule} for rule in rules]
         )
 
 
@@ -68,12 +68,12 @@ async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, exc
         await lists.add_members(uow, [others], other)
     # Excluded from all contacts, or the only ones named.
     campaign_id = await factories.campaign(runtime, actor, tag=None if excluded else "named")
-    lines: list[dict[str, object]] = [
+    rules: list[dict[str, object]] = [
         {"kind": RecipientKind.TAG, "tag": "named", "excluded": excluded},
         {"kind": RecipientKind.LIST, "list_id": mine, "excluded": excluded},
         *({"kind": RecipientKind.CONTACT, "contact_id": one, "excluded": excluded} for one in single),
     ]
-    await add_to_audience(runtime, actor, campaign_id, *lines)
+    await add_to_audience(runtime, actor, campaign_id, *rules)
     other_campaign = await factories.campaign(runtime, actor)
     await add_to_audience(runtime, actor, other_campaign, {"kind": RecipientKind.ALL, "excluded": True})
     await start(runtime, actor, campaign_id)
