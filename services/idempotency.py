@@ -1,6 +1,6 @@
 """Idempotency keys: the first result of a request with a key is replayed for 24 hours (as Stripe does).
 
-The sweeper deletes expired keys once a day.
+A sweep deletes expired keys once a day.
 """
 
 import hashlib

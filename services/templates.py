@@ -19,7 +19,7 @@ from services import audit
 from services.messages.content import EMPTY, TextChanges, Texts, changed_name, check_content, check_name, with_changes
 
 
-class NameTaken(InvalidInput):
+class TemplateNameTaken(InvalidInput):
     """Another template of the organization has this name."""
 
     code = ErrorCode.TAKEN
@@ -54,7 +54,7 @@ def texts_of(template: TemplateRow) -> Texts:
 
 
 async def create(uow: UnitOfWork, values: TemplateChanges) -> TemplateRow:
-    """Create a template. Raises `NameTaken`, and for its texts what `check_content` raises."""
+    """Create a template. Raises `TemplateNameTaken`, and for its texts what `check_content` raises."""
     name = check_name(values.get("name") or "")
     texts = with_changes(EMPTY, values)
     await check_content(**texts)
@@ -90,5 +90,5 @@ async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
     return template
 
 
-def _name_taken(name: str) -> NameTaken:
-    return NameTaken(f"A template named {name!r} already exists.", field=("input", "name"))
+def _name_taken(name: str) -> TemplateNameTaken:
+    return TemplateNameTaken(f"A template named {name!r} already exists.", field=("input", "name"))

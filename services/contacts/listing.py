@@ -98,9 +98,9 @@ _TAGS_OF: Final = prepare(
 )
 _COUNT_BY_STATUS: Final = prepare(select(Contact.status, func.count().label("contacts")).group_by(Contact.status))
 _COUNT_BY_TAG: Final = prepare(
-    select(ContactTag.tag, func.count().label("held"))
+    select(ContactTag.tag, func.count().label("contacts"))
     .group_by(ContactTag.tag)
-    .order_by(literal_column("held").desc(), ContactTag.tag)
+    .order_by(literal_column("contacts").desc(), ContactTag.tag)
     .limit(_MAX_TAGS_LISTED)
 )
 
