@@ -40,7 +40,7 @@ def fill_in(settings: Settings, servers: Mapping[str, str]) -> Settings:
 
 
 def reset_advice(settings: Settings, database_url: str) -> str | None:
-    """How to replace this database by an empty one, for a message: the words after "to start afresh,".
+    """How to replace this database by an empty one, for a message: the words after "to start over,".
 
     None outside development. The data of `nudge dev` is moved, not deleted.
     """

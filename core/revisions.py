@@ -48,7 +48,7 @@ def unknown_revision(current: str, *, reset_advice: str | None) -> str:
     """The message for a database at an unknown revision, with what to do."""
     problem = f"The database is at revision {current}, which this version does not know (its newest is {head()})"
     if reset_advice is not None:
-        return f"{problem}: another branch or an older version made it; to start afresh, {reset_advice}."
+        return f"{problem}: another branch or an older version made it; to start over, {reset_advice}."
     if is_newer(current):
         return f"{problem}: a newer version of NudgeCampaign has migrated it; install that one."
     return (

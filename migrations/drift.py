@@ -1,6 +1,6 @@
 """Schema drift: how a database differs from the models and the files of its functions.
 
-The declared objects are created in a transaction, the system catalogue is compared with its contents before, and the
+The declared objects are created in a transaction, the system catalog is compared with its contents before, and the
 transaction is rolled back; so both sides are PostgreSQL's own definitions. Privileges on schemas and default
 privileges are checked by `tests/tenancy/test_privileges.py` instead. It locks every table, so it is for tests and for
 `make migration`, not for a database in use.
@@ -111,7 +111,7 @@ _DROP_ALL = """
     END $body$
 """
 
-_Catalogue = dict[tuple[str, str], str]
+_Catalog = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +143,9 @@ class Difference:
 def differences(connection: Connection) -> list[Difference]:
     """The differences of a database from the files and the models."""
     with connection.begin_nested() as transaction:
-        current = catalogue(connection) | tables(connection)
+        current = catalog(connection) | tables(connection)
         _rebuild(connection)
-        declared = catalogue(connection) | _declared_tables(connection)
+        declared = catalog(connection) | _declared_tables(connection)
         transaction.rollback()
     return [
         Difference(kind=kind, name=name, found=current.get((kind, name)), wanted=declared.get((kind, name)))
@@ -154,17 +154,17 @@ def differences(connection: Connection) -> list[Difference]:
     ]
 
 
-def catalogue(connection: Connection) -> _Catalogue:
+def catalog(connection: Connection) -> _Catalog:
     """Functions, triggers, policies and privileges, by kind and name."""
     return {(kind, name): definition for kind, name, definition in connection.execute(_CATALOGUE)}
 
 
-def tables(connection: Connection) -> _Catalogue:
+def tables(connection: Connection) -> _Catalog:
     """Tables with their columns, constraints, indexes and extended statistics, without partitions."""
     return {(kind, name): definition for kind, name, definition in connection.execute(TABLES)}
 
 
-def _declared_tables(connection: Connection) -> _Catalogue:
+def _declared_tables(connection: Connection) -> _Catalog:
     """The same of tables that SQLAlchemy creates from the models, in a separate schema."""
     connection.execute(text("CREATE SCHEMA declared"))
     connection.execute(text("SET LOCAL search_path = declared"))

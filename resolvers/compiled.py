@@ -32,17 +32,21 @@ def _log_fallback(fall_back: execution.Fallback) -> None:
 def metrics() -> Iterator[Metric]:
     """Metrics of the compiler in this process."""
     statistics = execution.statistics()
-    yield Counter("nudge_graphql_operations_compiled_total", "Plans made.", statistics["compiled"])
+    yield Counter("nudge_graphql_operations_compiled_total", "Operations compiled to plans.", statistics["compiled"])
     yield Counter(
-        "nudge_graphql_compile_seconds_total", "Time that plans took to make.", statistics["compiling_seconds"]
+        "nudge_graphql_compile_seconds_total",
+        "Seconds spent on compiling operations.",
+        statistics["compiling_seconds"],
     )
     yield Counter(
         "nudge_graphql_operations_executed_total",
-        "Operations, and events of subscriptions, that a plan executed.",
+        "Operations, and events of subscriptions, executed by a plan.",
         statistics["executed"],
     )
     fallen_back = Counter(
-        "nudge_graphql_operations_fallen_back_total", "Operations left to graphql-core, by reason.", labels=["reason"]
+        "nudge_graphql_operations_fallen_back_total",
+        "Operations executed by graphql-core, by reason.",
+        labels=["reason"],
     )
     for reason, times in statistics["fallen_back"].items():
         fallen_back.add_metric([reason], times)

@@ -59,7 +59,7 @@ NODES: Final = (
     NodeType("MayaMessage", Permission.CONVERSATION_READ, MESSAGES.by_ids),
 )
 
-OWN_RECORD = Unaudited("The conversation and its messages are the record, and their owner's own.")
+OWN_RECORD = Unaudited("The conversation and its messages are the record, and only their owner can read them.")
 
 
 def _conversation_of(row: ConversationRow) -> Conversation:

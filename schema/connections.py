@@ -48,7 +48,7 @@ class Edge(Generic[T]):
 
 
 class Shown(Protocol[T]):
-    """A page that a service has read, as a connection shows it."""
+    """A page that a service has read, in the form that a connection returns."""
 
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
         """The rows with their cursors."""
@@ -57,10 +57,10 @@ class Shown(Protocol[T]):
         """The rows."""
 
     def page_info(self) -> PageInfo:
-        """Where the page stands."""
+        """The cursors of the page's ends, and whether there are rows before and after it."""
 
     async def count(self) -> int:
-        """How many rows the whole list has."""
+        """The number of rows in the whole list."""
 
 
 @strawberry.type(description="A page of a list, following the Relay connection specification.")
@@ -69,17 +69,17 @@ class Connection(Generic[T]):
 
     @on_demand("The items of the page, each with its cursor.")
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
-        """Made as they were asked for."""
+        """Created only if selected."""
         return self.shown.edges(info)
 
     @on_demand("The items of the page, without cursors.")
     def nodes(self) -> list[T]:
-        """Made as they were asked for."""
+        """Created only if selected."""
         return self.shown.nodes()
 
     @on_demand("Information for fetching the next or previous page.")
     def page_info(self) -> PageInfo:
-        """Made as it was asked for."""
+        """Created only if selected."""
         return self.shown.page_info()
 
     @on_demand(
@@ -87,7 +87,7 @@ class Connection(Generic[T]):
         cost=COUNTING_COST,
     )
     async def total_count(self) -> int:
-        """Count, as it was asked for."""
+        """Counted only if selected."""
         return await self.shown.count()
 
 

@@ -58,7 +58,7 @@ class Endpoint:
         )
 
     def metrics(self) -> Iterator[Metric]:
-        """Metrics of this process. None is labelled by organization: labels must stay few."""
+        """Metrics of this process. None is labeled by organization: labels must stay few."""
         connections, fanout = self.connections.statistics(), self.fanout.statistics()
         documents = len(self.executor.documents.entries)
         yield Gauge("nudge_graphql_documents", "Documents in the cache, parsed and validated.", documents)

@@ -10,13 +10,13 @@ from benchmarks.tables import machine, markdown
 
 API = "NudgeCampaign"
 LIBRARY = "Node: graphql-ws on ws"
-SINGLE_STRING = "Node: ws, serialised once"
+SINGLE_STRING = "Node: ws, serialized once"
 STRAWBERRY = "Strawberry on uvicorn, as usually written"
 COLUMNS = (
     "server",
     "CPU µs a message",
     "times ours",
-    "messages/s and core",
+    "messages/s per core",
     "p50 ms",
     "p99 ms",
     "arrived",
@@ -59,7 +59,7 @@ def panel(subscribers: int, by_server: Mapping[str, Result]) -> Panel:
         )
         for name, each in by_server.items()
     ]
-    return Panel(title=f"{subscribers:,} subscribers: messages per second and core, more is better", bars=bars)
+    return Panel(title=f"{subscribers:,} subscribers: messages per second per core, more is better", bars=bars)
 
 
 def document(results: Results, per_second: float, *, quick: bool) -> str:
@@ -124,7 +124,7 @@ def goals(results: Results) -> str:
             yes_or_no(subscribers.core < MAX_CORE_SHARE),
         )
     )
-    return markdown(("goal", "aim", "found", "reached"), rows)
+    return markdown(("goal", "target", "measured", "reached"), rows)
 
 
 def yes_or_no(reached: bool) -> str:

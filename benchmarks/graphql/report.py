@@ -15,7 +15,7 @@ from benchmarks.tables import machine, markdown
 Rounds: TypeAlias = dict[str, list[LoadRound]]
 Results: TypeAlias = dict[tuple[str, int], Rounds]
 COLUMNS = (
-    *("server", "requests/s", "of ours", "CPU µs a request"),
+    *("server", "requests/s", "times ours", "CPU µs a request"),
     *("p50 ms", "p95 ms", "p95/p50", "server's core", "other core"),
 )
 
@@ -131,4 +131,4 @@ def goals(results: Results) -> str:
         rows.append(
             (name, f"at most {MAX_P95_RATIO:.1f}", f"{spread:.2f}", "", "yes" if spread <= MAX_P95_RATIO else "no")
         )
-    return markdown(("goal", "aim", "by requests/s", "by CPU", "reached"), rows)
+    return markdown(("goal", "target", "by requests/s", "by CPU", "reached"), rows)

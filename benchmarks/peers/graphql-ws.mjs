@@ -1,5 +1,5 @@
 // Subscriptions in Node: `node graphql-ws.mjs`, with PORT and FORM: `library` for graphql-ws on ws, `once` for ws alone,
-// each event serialised once. An event is sent to POST /publish, and forwarded to every subscriber of the one topic.
+// each event serialized once. An event is sent to POST /publish, and forwarded to every subscriber of the one topic.
 import { createServer } from "node:http";
 import { buildSchema } from "graphql";
 import { useServer } from "graphql-ws/use/ws";

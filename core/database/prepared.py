@@ -166,7 +166,7 @@ def project(
 ) -> list[ColumnElement[Any] | InstrumentedAttribute[Any]]:
     """The columns, with a typed NULL in place of each column that is not in `wanted`; None wants all columns.
 
-    The NULLs are labelled `<unread>_<column>`; labels must be unique within a statement.
+    The NULLs are labeled `<unread>_<column>`; labels must be unique within a statement.
     """
     return [
         column

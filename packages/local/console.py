@@ -5,17 +5,17 @@ import sys
 from pathlib import Path
 from typing import IO, TextIO
 
-COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)  # ANSI: cyan, yellow, magenta, ...
+COLORS = (36, 33, 35, 32, 34, 96, 93, 95)  # ANSI: cyan, yellow, magenta, ...
 OWN_NAME = "nudge"
 
 
 class Console:
-    """Writes lines of several programs to the terminal (in colour) and to `<logs>/<name>.log`."""
+    """Writes lines of several programs to the terminal (in color) and to `<logs>/<name>.log`."""
 
     def __init__(self, logs: Path, terminal: TextIO | None = None) -> None:
         self._logs = logs
         self._terminal: TextIO | None = terminal or sys.stdout
-        self._coloured = self._terminal.isatty() and "NO_COLOR" not in os.environ
+        self._colored = self._terminal.isatty() and "NO_COLOR" not in os.environ
         self._files: dict[str, IO[str]] = {}
         self._width = len(OWN_NAME)
 
@@ -57,7 +57,7 @@ class Console:
 
     def _prefix(self, name: str) -> str:
         padded = f"{name:<{self._width}} |"
-        if not self._coloured:
+        if not self._colored:
             return padded
-        colour = 90 if name == OWN_NAME else COLOURS[sum(name.encode()) % len(COLOURS)]
-        return f"\x1b[{colour}m{padded}\x1b[0m"
+        color = 90 if name == OWN_NAME else COLORS[sum(name.encode()) % len(COLORS)]
+        return f"\x1b[{color}m{padded}\x1b[0m"

@@ -132,7 +132,7 @@ class Supervisor:
                 return
             process = await self._launch(program)
             self._console.report(f"{program.name} restarted (pid {process.pid})")
-            if self._interrupts.stop.is_set():  # `stop` has signalled the previous process
+            if self._interrupts.stop.is_set():  # `stop` has signaled the previous process
                 process.terminate()
 
     async def _follow(self, name: str, process: asyncio.subprocess.Process) -> None:

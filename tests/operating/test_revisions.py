@@ -50,7 +50,7 @@ async def migrate(servers: Servers, database: str, *, reset_advice: str | None =
     await migration.upgrade(url, reset_advice=reset_advice)
 
 
-async def test_in_development_each_command_prints_how_to_start_afresh(servers: Servers, tmp_path: Path) -> None:
+async def test_in_development_each_command_prints_how_to_start_over(servers: Servers, tmp_path: Path) -> None:
     """Each command exits with 2 and one sentence, and does not change the database."""
     database = await at_revision(servers, OLD_CHAIN)
 
@@ -70,7 +70,7 @@ async def test_in_development_each_command_prints_how_to_start_afresh(servers: S
         assert_refused(
             ended,
             f"The database is at revision {OLD_CHAIN}, which this version does not know",
-            "to start afresh, name an empty database in NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL",
+            "to start over, name an empty database in NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL",
         )
 
     await asyncio.gather(*(refused(verb) for verb in ("dev", "migrate", "api", "worker", "seed")))
@@ -83,7 +83,7 @@ async def test_in_development_no_unknown_revision_is_served(servers: Servers, re
     """Not even a later one, which in production would come from a newer version: here it is of another branch."""
     database = await at_revision(servers, revision)
     document = settings_for(servers, database).model_dump() | {"environment": "development", "_env_file": None}
-    with pytest.raises(UnsafeDatabase, match=rf"at revision {revision}, .*; to start afresh, "):
+    with pytest.raises(UnsafeDatabase, match=rf"at revision {revision}, .*; to start over, "):
         await check_servers(Settings.model_validate(document))
 
 
@@ -112,7 +112,7 @@ async def test_a_newer_version_has_migrated(servers: Servers) -> None:
     await check_servers(settings)
     async with running(settings) as runtime:
         assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
-    with pytest.raises(UnsafeDatabase, match="another branch or an older version made it; to start afresh, do so"):
+    with pytest.raises(UnsafeDatabase, match="another branch or an older version made it; to start over, do so"):
         await migrate(servers, database, reset_advice="do so")
 
 
