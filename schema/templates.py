@@ -92,7 +92,7 @@ class RenderPreviewInput:
         default=None,
         description=(
             "ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used. "
-            "Fails with the error `NOT_FOUND` if there is no such contact. Requires the permission `contact:read`."
+            "`NOT_FOUND` if there is no such contact. Requires the permission `contact:read`."
         ),
     )
 
@@ -117,5 +117,6 @@ class RenderedPreview:
         default=None, description="The rendered plain text. `null` if there are errors."
     )
     user_errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Errors in the content, with line and column. Empty on success."
+        default_factory=list,
+        description="Errors of the input; those of a template contain line and column. Empty on success.",
     )

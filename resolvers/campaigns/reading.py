@@ -42,7 +42,7 @@ class CampaignQueries:
     ) -> CampaignConnection:
         """The campaigns of the organization.
 
-        A cursor is valid only for the sort order it was returned for; otherwise the error is `BAD_USER_INPUT`.
+        Fails with the error `BAD_USER_INPUT` if a cursor was returned for another sort order.
         """
         condition, order = parse(filter, CAMPAIGNS.fields), order_of(sort, CAMPAIGNS)
         request = page_request(first, last, after, before)

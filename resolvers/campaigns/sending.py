@@ -112,8 +112,8 @@ class SendingMutations:
 
         `PROVIDER_REFUSED` if the mail provider accepted none of the messages. `FEATURE_UNAVAILABLE` if the
         installation has no mail provider. In production, the sender must be confirmed, each address must belong to a
-        member or a confirmed sender, and an organization can send 200 test messages a day; the error is
-        `RATE_LIMITED` beyond that.
+        member or a confirmed sender, and an organization can send 200 test messages a day. Fails with
+        the error `RATE_LIMITED` beyond that.
         """
         sent = await test_sends.send(
             info.context.dependencies.test_sends,

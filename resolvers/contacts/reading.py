@@ -51,7 +51,7 @@ class ContactQueries:
     ) -> ContactConnection:
         """The contacts of the organization.
 
-        A cursor is valid only for the sort order it was returned for; otherwise the error is `BAD_USER_INPUT`.
+        Fails with the error `BAD_USER_INPUT` if a cursor was returned for another sort order.
         """
         condition = all_of(parse(filter, CONTACTS.fields), listing.search_condition(search))
         request, order = page_request(first, last, after, before), order_of(sort, CONTACTS)

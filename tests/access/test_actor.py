@@ -168,14 +168,14 @@ class ApiKeyIdentity(Identity):
 
 
 async def test_an_api_key_has_its_own_limit_of_sockets(runtime: Runtime) -> None:
-    """Sockets of a key are counted and monitored like a user's; revoking the key closes them."""
+    """Connections of a key are counted and monitored like a user's; revoking the key closes them."""
     limits = {"per_user": 1, "ping_seconds": 3600, "recheck_seconds": 3600}
     holder = await factories.organization(runtime)
     key = replace(API_KEY, organization_id=holder.organization_id, rights=holder.rights)
     identity = ApiKeyIdentity(runtime, key)
     runtime = replace(with_settings(runtime, realtime=limits), identity=identity)
     async with served(runtime, probe_schema) as server:
-        for _ in range(2):  # a closed socket no longer counts
+        for _ in range(2):  # a closed connection no longer counts
             identity.key = key
             async with connected(server) as socket, connected(server) as other:
                 await socket.ready("key")

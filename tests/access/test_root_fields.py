@@ -71,5 +71,5 @@ async def test_a_role_can_use_the_fields_of_its_permissions(runtime: Runtime, ap
 async def test_every_permission_requires_a_token(api_server: Served) -> None:
     """Each field with a permission is UNAUTHENTICATED for an anonymous caller."""
     for place in PLACES:
-        if place.root != "Subscription":  # a socket without a token is refused
+        if place.root != "Subscription":  # a connection without a token is refused
             assert await codes(api_server, None, place) == {"UNAUTHENTICATED"}, place

@@ -1,4 +1,4 @@
-"""Nothing remains of sockets that have ended."""
+"""Nothing remains of connections that have ended."""
 
 import asyncio
 import gc
@@ -33,7 +33,7 @@ NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pen
 async def test_many_sockets_dropped_at_once_leave_nothing_behind(
     probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """300 subscribed clients drop without closing: no socket, task, subscriber or log line remains."""
+    """300 subscribed clients drop without closing: no connection, task, subscriber or log line remains."""
     sockets = []
     before = len(asyncio.all_tasks())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -75,7 +75,7 @@ ENDED = (
 
 
 def remaining_objects() -> set[int]:
-    """The objects of sockets and of their operations that exist."""
+    """The objects of connections and of their operations that exist."""
     return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
 
 

@@ -1,4 +1,4 @@
-"""Monitoring of sockets: spreading the checks of many, and renewing a token that is about to expire."""
+"""Monitoring of connections: spreading the checks of many, and renewing a token that is about to expire."""
 
 import asyncio
 import math
@@ -50,7 +50,7 @@ class FakeConnection:
 
 @pytest.fixture
 async def clients(runtime: Runtime) -> AsyncIterator[list[ConnectionMonitor]]:
-    """The monitors of many sockets of one person, opened at the same moment; none has started yet."""
+    """The monitors of many connections of one person, opened at the same moment; none has started yet."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
@@ -79,7 +79,7 @@ async def test_pings_and_rechecks_of_many_sockets_are_spread(clients: list[Conne
 
 
 async def test_rechecks_are_spread_after_a_redis_gap(clients: list[ConnectionMonitor]) -> None:
-    """Where announcements may have been missed, as at the start, each socket rechecks at another time."""
+    """Where announcements may have been missed, as at the start, each connection rechecks at another time."""
     before = [monitor.recheck_at for monitor in clients]
     await settles(
         lambda: all(monitor.recheck_at != first for monitor, first in zip(clients, before, strict=True)),

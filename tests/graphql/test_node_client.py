@@ -14,7 +14,7 @@ from tests.serving import Served
 
 @needs_node
 async def test_the_official_client_subscribes(probe_server: Served, runtime: Runtime) -> None:
-    """Streams, an early end, a query, a refusal and ten streams at once on one socket."""
+    """Streams, an early end, a query, a refusal and ten streams at once on one connection."""
     token = factories.token(runtime, await factories.organization(runtime))
     found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, token))
     assert found["stream"] == [{"count": number} for number in range(4)]
@@ -29,7 +29,7 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
 
 @needs_node
 async def test_the_official_client_gets_the_reason_for_a_refusal(probe_server: Served) -> None:
-    """An invalid token closes the socket with 4401, which the client passes on."""
+    """An invalid token closes the connection with 4401, which the client passes on."""
     found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, "nonsense"))
     assert found["stream"] == [{"closed": 4401}]
 

@@ -55,7 +55,7 @@ def only_connection(server: Served) -> Connection:
 
 
 class OperationMessages:
-    """A socket whose messages are separated by operation."""
+    """A connection whose messages are separated by operation."""
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
@@ -94,7 +94,7 @@ class OperationMessages:
 async def member_on(
     runtime: Runtime, role: Role = Role.OWNER
 ) -> AsyncIterator[tuple[Actor, Served, OperationMessages]]:
-    """A member of a new organization on a socket that only its token's expiry closes."""
+    """A member of a new organization on a connection that only its token's expiry closes."""
     actor = await factories.organization(runtime, role=role)
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server, connected(server) as socket:
         await socket.ready(factories.token(runtime, actor))
@@ -102,7 +102,7 @@ async def member_on(
 
 
 async def streams_over_three_tokens(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
-    """What a state and an event stream sent on one socket over three tokens; None when a renewal was too late."""
+    """What a state and an event stream sent on one connection over three tokens; None when a renewal was too late."""
     actor = await factories.organization(runtime)
     async with connected(server) as socket:
         try:

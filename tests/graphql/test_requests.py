@@ -183,7 +183,7 @@ MALFORMED: list[object] = [
 
 @pytest.mark.parametrize("message", MALFORMED, ids=str)
 async def test_invalid_envelopes(probe_server: Served, runtime: Runtime, message: object) -> None:
-    """Each closes the socket with 4400 and a reason."""
+    """Each closes the connection with 4400 and a reason."""
     token = factories.token(runtime, await factories.organization(runtime))
     async with connected(probe_server) as socket:
         await socket.ready(token)

@@ -53,5 +53,5 @@ async def test_shutdown_ends_groups_whose_subscribers_have_not_left(runtime: Run
 
 
 async def never() -> None:
-    """In place of a socket."""
+    """In place of a connection."""
     pytest.fail("nothing is read or written")

@@ -48,7 +48,7 @@ async def has_more_channels(runtime: Runtime, before: set[bytes], more: int) -> 
 
 
 async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
-    """Open 20 subscribed sockets for each organization and drop them all at once; nothing of them remains."""
+    """Open 20 subscribed connections for each organization and drop them all at once; nothing of them remains."""
     async with served(runtime) as server:
         endpoint = server.application.endpoint
         assert endpoint is not None
@@ -81,7 +81,7 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
 async def test_soak_five_hundred_subscriptions_drop_at_once(
     fresh_runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No socket, task, subscriber, channel or log line remains of 500 subscriptions."""
+    """No connection, task, subscriber, channel or log line remains of 500 subscriptions."""
     await soak(fresh_runtime, organizations=25, rounds=1)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.out + printed.err

@@ -1,4 +1,4 @@
-"""A socket ends with its caller's token or session."""
+"""A connection ends with its caller's token or session."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ from tests.waiting import WAIT_SECONDS
 
 
 async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
-    """When the access token expires the socket closes with 4403."""
+    """When the access token expires the connection closes with 4403."""
     async with expiring(runtime, probe_server) as socket:
         assert await socket.closed() == (4403, "The access token has expired")
 
@@ -64,7 +64,7 @@ async def subscribers(runtime: Runtime, topic: str) -> int:
 async def test_an_announcement_closes_sockets_before_the_next_recheck(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Whatever ends or changes a session closes all its sockets when it is announced."""
+    """Whatever ends or changes a session closes all its connections when it is announced."""
     monkeypatch.setattr("transport.websocket.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
     actor, _ = await member(runtime)
     async with runtime.work.begin(actor) as uow:

@@ -42,7 +42,7 @@ async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Actor, str]
 
 
 def empty(server: Served) -> bool:
-    """Whether the server has no socket and no operation."""
+    """Whether the server has no connection and no operation."""
     endpoint = server.application.endpoint
     assert endpoint is not None
     found = endpoint.connections.statistics()
@@ -122,7 +122,7 @@ async def test_operations_need_the_acknowledgement(probe_server: Served) -> None
     ],
 )
 async def test_invalid_messages(probe_server: Served, runtime: Runtime, message: object) -> None:
-    """Each closes the socket with 4400."""
+    """Each closes the connection with 4400."""
     _, token = await member(runtime)
     async with connected(probe_server) as socket:
         await socket.ready(token)
@@ -185,7 +185,7 @@ async def test_a_reason_fits_into_its_frame(probe_server: Served, runtime: Runti
 async def test_operations_have_the_same_limits_as_over_http(
     probe_server: Served, runtime: Runtime, query: str, code: str
 ) -> None:
-    """A refused operation gets an error message; the socket stays open for others."""
+    """A refused operation gets an error message; the connection stays open for others."""
     _, token = await member(runtime, Role.EDITOR)
     async with connected(probe_server) as socket:
         await socket.ready(token)
@@ -260,7 +260,7 @@ async def short_lived(runtime: Runtime, seconds: int) -> str:
 
 @asynccontextmanager
 async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
-    """An authenticated socket whose token expires soon; on a busy machine it tries longer-lived ones."""
+    """An authenticated connection whose token expires soon; on a busy machine it tries longer-lived ones."""
     for seconds in (2, 20):
         async with connected(server) as socket:
             await socket.init(await short_lived(runtime, seconds))
@@ -271,7 +271,7 @@ async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
 
 
 async def test_unauthenticated_sockets_are_limited(runtime: Runtime) -> None:
-    """Silent sockets take no more places than the limit; sockets that authenticate free theirs."""
+    """Silent connections take no more places than the limit; connections that authenticate free theirs."""
     limits = {"unauthenticated": 2, "init_timeout_seconds": 3600}
     _, token = await member(runtime)
     async with served(with_settings(runtime, realtime=limits), probe_schema) as server:
@@ -284,7 +284,7 @@ async def test_unauthenticated_sockets_are_limited(runtime: Runtime) -> None:
 
 
 async def test_limits_of_sockets_and_operations(runtime: Runtime) -> None:
-    """Too many operations on a socket are an error message, too many sockets of a user or organization 4429."""
+    """Too many operations on a connection give an error message, too many connections close code 4429."""
     caps = {"per_socket": 2, "per_user": 2, "per_organization": 3}
     actor, token = await member(runtime)
     colleagues = []
@@ -312,7 +312,7 @@ async def test_limits_of_sockets_and_operations(runtime: Runtime) -> None:
 
 
 async def test_a_client_that_does_not_read_is_closed(runtime: Runtime) -> None:
-    """After the send timeout the socket is closed with 1013, and everything it used is released."""
+    """After the send timeout the connection is closed with 1013, and everything it used is released."""
     _, token = await member(runtime)
     async with strict(runtime, send_timeout_seconds=0.3) as server, connected(server) as socket:
         await socket.ready(token)
@@ -349,7 +349,7 @@ async def test_a_slow_client_with_many_operations_is_closed_once(
 
 
 async def test_a_socket_closed_while_operations_wait_to_send(runtime: Runtime) -> None:
-    """A token that expires while a slow client delays messages closes the socket, and nothing fails."""
+    """A token that expires while a slow client delays messages closes the connection, and nothing fails."""
     with capture_logs() as logged:
         async with strict(runtime) as server, expiring(runtime, server) as socket:
             reading = socket.raw._reader._protocol.transport

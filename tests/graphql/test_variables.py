@@ -110,7 +110,7 @@ async def test_a_full_import_passes(caller: ApiClient) -> None:
 
 
 async def test_a_socket_has_the_same_limit(api_server: Served, caller: ApiClient) -> None:
-    """The operation is refused with an error message; the socket stays open."""
+    """The operation is refused with an error message; the connection stays open."""
     assert caller.token is not None
     async with connected(api_server) as socket:
         await socket.ready(caller.token)
