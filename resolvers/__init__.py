@@ -40,8 +40,8 @@ nodes.collect_nodes(
         "Operations that read data. All fields of an operation read the data of the caller's organization.\n\n"
         "In these descriptions, *the error* with a code, such as `NOT_FOUND`, is in `errors` of the response, "
         "with the code in `extensions.code`.\n\n"
-        "A code in the description of an argument or input field, such as `TOO_MANY`, is the `extensions.reason` of an "
-        "error whose `extensions.code` is `BAD_USER_INPUT`; in `renderPreview`, it is the `code` of a user error."
+        "A code in the description of an argument or input field, such as `TOO_MANY`, is the `extensions.reason` of "
+        "an error whose `extensions.code` is `BAD_USER_INPUT`; in `renderPreview`, it is the `code` of a user error."
     )
 )
 class Query(

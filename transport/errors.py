@@ -59,7 +59,7 @@ class RequestRefused(Exception):
 
 
 class MalformedRequest(RequestRefused):
-    """A parameter of the request has the wrong type: 400 over HTTP, close code 4400 over a websocket."""
+    """A parameter of the request has the wrong type: 400 over HTTP, close code 4400 over a WebSocket."""
 
 
 def format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:

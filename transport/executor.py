@@ -1,4 +1,4 @@
-"""Runs operations: the same steps for HTTP and for the websocket."""
+"""Runs operations: the same steps for HTTP and for the WebSocket."""
 
 import inspect
 import math

@@ -19,7 +19,7 @@ from graphql.language import ValueNode, Visitor, visit
 from graphql.language.visitor import BREAK
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 
-from execution.run import ArgumentPlan, Field
+from execution.run import Field, PreparedArgument
 
 # A resolver may modify its arguments, so executions share immutable values only.
 _IMMUTABLE = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, Decimal, UUID})
@@ -31,22 +31,24 @@ def has_arguments(field: Field) -> bool:
 
 
 def precompute_arguments(field: Field) -> None:
-    """Set the field's constant arguments or argument plans; neither where graphql-core must coerce them each time."""
-    nodes = {argument.name.value: argument for argument in field.nodes[0].arguments or ()}
-    argument_plans: list[ArgumentPlan] = []
+    """Set the field's constant or prepared arguments; neither where graphql-core must coerce them each time."""
+    nodes = {node.name.value: node for node in field.nodes[0].arguments or ()}
+    prepared: list[PreparedArgument] = []
     for name, definition in field.definition.args.items():
-        plan = _argument_plan(name, definition, nodes.get(name))
-        if plan is None:
+        argument = _prepare_argument(name, definition, nodes.get(name))
+        if argument is None:
             return
-        argument_plans.append(plan)
-    if any(plan.variable is not None for plan in argument_plans):
-        field.argument_plans = tuple(argument_plans)
+        prepared.append(argument)
+    if any(argument.variable is not None for argument in prepared):
+        field.prepared_arguments = tuple(prepared)
     else:
-        field.constant_arguments = {plan.name: plan.value for plan in argument_plans if plan.value is not Undefined}
+        field.constant_arguments = {
+            argument.name: argument.value for argument in prepared if argument.value is not Undefined
+        }
 
 
-def _argument_plan(name: str, definition: GraphQLArgument, node: ArgumentNode | None) -> ArgumentPlan | None:
-    """The plan of an argument that is a variable or immutable; None for any other, and for an invalid one."""
+def _prepare_argument(name: str, definition: GraphQLArgument, node: ArgumentNode | None) -> PreparedArgument | None:
+    """Prepare an argument that is a variable or immutable; None for any other, and for an invalid one."""
     variable = node.value.name.value if node is not None and isinstance(node.value, VariableNode) else None
     required = is_required_argument(definition)
     try:
@@ -62,7 +64,7 @@ def _argument_plan(name: str, definition: GraphQLArgument, node: ArgumentNode | 
     else:
         usable = type(value) in _IMMUTABLE or isinstance(value, Enum)
     out = definition.out_name or name
-    return ArgumentPlan(out, variable, value, required, is_non_null_type(definition.type)) if usable else None
+    return PreparedArgument(out, variable, value, required, is_non_null_type(definition.type)) if usable else None
 
 
 def _contains_variable(value: ValueNode) -> bool:

@@ -15,7 +15,7 @@ from execution.paths import ThinPath, core_path, new_tuple
 _FIELD_ENTRIES: Final = 5  # the first entries of a GraphQLResolveInfo differ by field, the others by execution
 
 
-class ArgumentPlan(NamedTuple):
+class PreparedArgument(NamedTuple):
     """An argument: its name for the resolver, its variable if it is one, and its value or default."""
 
     name: str
@@ -29,7 +29,6 @@ class Field:
     """A field of a plan, with everything that is the same in each execution."""
 
     __slots__ = (
-        "argument_plans",
         "constant_arguments",
         "definition",
         "details",
@@ -37,6 +36,7 @@ class Field:
         "name",
         "nodes",
         "parent",
+        "prepared_arguments",
         "type",
     )
 
@@ -56,7 +56,7 @@ class Field:
         self.parent = parent
         self.type: GraphQLOutputType = definition.type
         self.constant_arguments: dict[str, Any] | None = None
-        self.argument_plans: tuple[ArgumentPlan, ...] | None = None
+        self.prepared_arguments: tuple[PreparedArgument, ...] | None = None
 
 
 class PlanRun(Executor[Any]):
@@ -99,8 +99,8 @@ class PlanRun(Executor[Any]):
 
     def arguments(self, field: Field) -> dict[str, Any]:
         """The coerced arguments of a field; raises `GraphQLError` for invalid ones."""
-        plans = field.argument_plans
-        values = _build_arguments(plans, self.variable_values.coerced) if plans is not None else None
+        prepared = field.prepared_arguments
+        values = _build_arguments(prepared, self.variable_values.coerced) if prepared is not None else None
         if values is not None:
             return values
         return get_argument_values(
@@ -114,10 +114,10 @@ class PlanRun(Executor[Any]):
             self.settle_in_background(started)
 
 
-def _build_arguments(plans: tuple[ArgumentPlan, ...], variables: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments by their plans; None when one is invalid, for which graphql-core then raises the error."""
+def _build_arguments(prepared: tuple[PreparedArgument, ...], variables: dict[str, Any]) -> dict[str, Any] | None:
+    """The values of prepared arguments; None when one is invalid, for which graphql-core then raises the error."""
     values: dict[str, Any] = {}
-    for name, variable, value, required, non_null in plans:
+    for name, variable, value, required, non_null in prepared:
         if variable is not None and variable in variables:
             argument = variables[variable]
             if argument is None and non_null:

@@ -17,7 +17,7 @@ PROTOCOL = "graphql-transport-ws"
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """An open websocket."""
+    """An open WebSocket."""
 
     raw: aiohttp.ClientWebSocketResponse
 

@@ -232,7 +232,7 @@ async def test_only_trusted_proxies_set_the_client_address(
 
 
 async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:
-    """Over HTTP the error names the websocket."""
+    """Over HTTP the error names the WebSocket."""
     reply = await probe.send("subscription { count(to: 1) }")
     assert reply.status == 400
     assert "WebSocket" in reply.body["errors"][0]["message"]

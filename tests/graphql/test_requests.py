@@ -1,4 +1,4 @@
-"""Requests are interpreted in the same way in a body, in a query string, and over a websocket."""
+"""Requests are interpreted in the same way in a body, in a query string, and over a WebSocket."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

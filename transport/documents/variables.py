@@ -74,7 +74,10 @@ def _variables_in_value(value: ValueNode) -> Iterator[str]:
 
 
 def check_variables(uses: Mapping[str, VariableUse], variables: Mapping[str, object]) -> None:
-    """Raise `RequestRefused` for more than 2,500 objects, 25,000 values in all or 32 levels, counted at every use."""
+    """Raise `RequestRefused` for more than 2,500 objects, 25,000 values or 32 levels.
+
+    A variable counts once for each place in the document that uses it.
+    """
     objects = values = 0
     for name, use in uses.items():
         value = variables.get(name, use.default)
