@@ -1,14 +1,18 @@
 """The `date` filter: the expected results are those of the reference implementation (in UTC)."""
 
 import datetime as dt
+from email.utils import format_datetime
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.rendering.errors import RenderFailed
 from services.rendering.filters.dates import date
 from services.rendering.filters.reading_dates import read_moment
 from services.rendering.templates import compile_template
+from tests.properties import examples
 
 ISO: Final = "%Y-%m-%d %H:%M:%S %z"
 TODAY: Final = dt.date(2026, 11, 28)
@@ -132,3 +136,90 @@ def test_widths_are_bounded(pattern: str) -> None:
     """A width cannot make a message extremely long."""
     with pytest.raises(RenderFailed, match="at most 100 characters wide"):
         compile_template("{{ d | date: p }}", html=False, field=()).render({"d": MOMENT, "p": pattern})
+
+
+MOMENTS: Final = st.datetimes(
+    min_value=dt.datetime(1000, 1, 1),  # noqa: DTZ001 - the zone is drawn
+    timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))),
+)
+DIRECTIVES: Final = (
+    "%a|%A|%b|%B|%C|%d|%D|%e|%F|%g|%G|%h|%H|%I|%j|%m|%M|%n|%p|%r|%R|%S|%t|%T|%u|%U|%V|%w|%W|%x|%X|%y|%Y|%z|%%"
+)
+
+
+@examples()
+@given(moment=MOMENTS)
+def test_directives_are_those_of_strftime(moment: dt.datetime) -> None:
+    """Each directive that C has gives what the C library gives; `%k` and `%l` are `%H` and `%I` without zeros."""
+    assert date(moment, DIRECTIVES) == moment.strftime(DIRECTIVES)
+    assert date(moment, "%-d.%-m. %k %l") == (
+        f"{moment.day}.{moment.month}. {moment.hour:2d} {(moment.hour - 1) % 12 + 1:2d}"
+    )
+    assert date(moment, "%s") == str(int(moment.replace(microsecond=0).timestamp()))
+
+
+SECONDS: Final = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y-%j %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S", "%Y/%m/%d, %H:%M:%S", "%d %B %Y %H:%M:%S",
+    "%a %b %d %H:%M:%S %Y", "%A, %d. %B %Y, %H:%M:%S", "%B %d, %Y %I:%M:%S %p", "%I:%M:%S%p %d %b %Y",
+    "%d-%b-%Y %H:%M:%S", "%b-%d-%Y %H:%M:%S", "%d %B '%Y %H:%M:%S", "%B %d '%Y %H:%M:%S", "%Hh %Mm %Ss %d %b %Y",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SECONDS)
+@examples(10)
+@given(moment=MOMENTS)
+def test_what_strftime_writes_is_read_back(form: str, moment: dt.datetime) -> None:
+    """Whatever the order of day, month and year, and with letters of either case."""
+    read = read_moment(moment.strftime(form).lower(), TODAY)
+    assert read
+    assert read.time == moment.replace(microsecond=0, tzinfo=dt.UTC)
+
+
+@examples()
+@given(moment=MOMENTS)
+def test_zones_and_fractions_are_read_back(moment: dt.datetime) -> None:
+    """ISO 8601 to the microsecond, and the dates of e-mails."""
+    for text in (moment.isoformat(), moment.isoformat().replace(".", ","), f"{moment:%d %b %Y %H:%M:%S.%f utc%z}"):
+        read = read_moment(text.lower(), TODAY)
+        assert read
+        assert (read.time, read.time.utcoffset()) == (moment, moment.utcoffset())
+    read = read_moment(format_datetime(moment).lower(), TODAY)
+    assert read
+    assert read.time == moment.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("form", ["%d %b %y", "%d-%b-%y", "%y-%m-%d", "%d %b '%y", "%y%m%d", "%y-%j", "%y%j"])
+@pytest.mark.parametrize("year", [1969, 1970, 1999, 2000, 2009, 2026, 2068])
+def test_years_of_two_digits_are_those_of_strptime(form: str, year: int) -> None:
+    """From 69 on they belong to the twentieth century, as in POSIX."""
+    day = dt.datetime(year, 3, 24, tzinfo=dt.UTC)
+    read = read_moment(day.strftime(form).lower(), TODAY)
+    assert read
+    assert read.time == day
+    assert dt.datetime.strptime(day.strftime(form), form).replace(tzinfo=dt.UTC) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3 may 2026 24:00:00", "2026-05-04 00:00:00"),
+        ("3 may 2026 23:59:60", "2026-05-04 00:00:00"),
+        ("31 may 2026 0:00", "2026-05-31 00:00:00"),
+        ("2024-366", "2024-12-31 00:00:00"),
+        ("2026-001", "2026-01-01 00:00:00"),
+        ("3 may 2026 24:00:01", None),
+        ("3 may 2026 25:00", None),
+        ("3 may 2026 10:60", None),
+        ("3 may 2026 10:00:61", None),
+        ("32 may 2026", None),
+        ("0 may 2026", None),
+        ("2026-13-01", None),
+        ("2026-00-01", None),
+        ("2026-000", None),
+        ("2026-367", None),
+    ],
+)
+def test_dates_at_the_end_of_a_range(text: str, expected: str | None) -> None:
+    """The last second, day and month are dates, and what follows them is none."""
+    read = read_moment(text, TODAY)
+    assert (read and f"{read.time:%F %T}") == expected
