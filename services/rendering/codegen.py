@@ -36,7 +36,7 @@ from services.rendering import runtime, values
 from services.rendering.environment import TemplateEnvironment
 from services.rendering.escaping import COMMON_URL_PREFIXES, html_text, printer
 from services.rendering.filters.registry import work_on
-from services.rendering.limits import FILTER_WORK, MAX_WORK
+from services.rendering.limits import FILTER_WORK, MAX_ITERATIONS, MAX_WORK
 from services.rendering.nodes import MeteredFor, PrintedOutput
 from services.rendering.places import Place
 
@@ -124,6 +124,7 @@ def _names(environment: TemplateEnvironment) -> dict[str, object]:
         "url_prefixes": COMMON_URL_PREFIXES,
         "truthy": runtime.truthy,
         "items": runtime.items,
+        "loop_limit_error": runtime.loop_limit_error,
         "work_limit_error": runtime.work_limit_error,
         "work_on": work_on,
         "equal": values.equal,
@@ -197,6 +198,9 @@ def _loop(writer: _Writer, node: MeteredFor, *, muted: bool) -> None:
     number = writer.number()
     writer.line(f"s{number} = items({_path(writer, expression.iterable)})")
     writer.line(f"n{number} = len(s{number})")
+    if writer.loops:
+        lengths = " * ".join(f"n{each}" for _, each in [*writer.loops, ("", number)])
+        writer.line(f"if {lengths} > {MAX_ITERATIONS:d}: raise loop_limit_error()")
     writer.line(f"used += n{number} * {node.body_size:d}")
     writer.line(_CHECK)
     writer.line(f"for j{number}, i{number} in enumerate(s{number}):")

@@ -42,8 +42,13 @@ def items(value: object) -> Sequence[object]:
     """The items of a `for` loop; raises `LoopIterationLimitError` if there are too many."""
     sequence = values.items(value)
     if len(sequence) > MAX_ITERATIONS:
-        raise LoopIterationLimitError("loop iteration limit reached", token=None)
+        raise loop_limit_error()
     return sequence
+
+
+def loop_limit_error() -> LoopIterationLimitError:
+    """The error for loops that go through too many items, alone or nested."""
+    return LoopIterationLimitError("loop iteration limit reached", token=None)
 
 
 def work_limit_error() -> ResourceLimitError:

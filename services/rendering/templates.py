@@ -55,7 +55,7 @@ class CompiledTemplate:
             text = self._render(variables)
         except Exception as error:  # any error with one contact's values must affect that contact only
             raise RenderFailed(_reason(error), field=self.field) from error
-        if len(text) > MAX_OUTPUT:
+        if _is_too_long(text):
             raise RenderFailed("The message is longer than 2 MiB", field=self.field)
         return _one_line(text) if self.one_line else text
 
@@ -229,6 +229,11 @@ def _interpreter(bound: BoundTemplate) -> Renderer:
         return bound.render(variables)
 
     return render
+
+
+def _is_too_long(text: str) -> bool:
+    # A character has at most four bytes, so that few texts are encoded only to be measured.
+    return len(text) > MAX_OUTPUT // 4 and len(text.encode(errors="surrogatepass")) > MAX_OUTPUT
 
 
 def _one_line(text: str) -> str:

@@ -135,16 +135,73 @@ def test_a_text_part_without_the_unsubscribe_url_is_a_warning() -> None:
 
 
 def test_long_html_is_a_warning() -> None:
-    """Gmail clips a message after 102 KB."""
-    assert any("clips" in warning for warning in warnings(GOOD + "x" * 105_000))
+    """Gmail clips a message after 102 KB, which are bytes and not characters."""
+    rest = 102 * 1024 - len(GOOD)
+    assert warnings(GOOD + "x" * rest) == []
+    assert warnings(GOOD + "x" * (rest + 1)) == ["The HTML has 102 KB; Gmail clips a message after 102 KB."]
+    assert warnings(GOOD + "é" * rest) == ["The HTML has 203 KB; Gmail clips a message after 102 KB."]
 
 
-def test_elements_that_mail_clients_remove_are_warnings() -> None:
-    """Scripts, forms, frames and JavaScript links do not work in an inbox."""
-    text = " ".join(warnings(GOOD + "<script></script><FORM></FORM><iframe></iframe><a href=' javascript:x'>x</a>"))
-    for word in ("<script>", "<form>", "<iframe>", "JavaScript"):
-        assert word in text
-    assert "JavaScript" in " ".join(warnings(GOOD + '<img src="x" onload="y()">'))
+@pytest.mark.parametrize(
+    ("piece", "warning"),
+    [
+        ("<script></script>", "Mail clients remove <script> elements."),
+        ("<FORM></FORM>", "Mail clients remove <form> elements."),
+        ("<iframe src='x'></iframe>", "Mail clients remove <iframe> elements."),
+        ("<object></object>", "Mail clients remove <object> elements."),
+        ("<embed src='x'>", "Mail clients remove <object> elements."),
+        ("<Applet></Applet>", "Mail clients remove <object> elements."),
+        ("<a href=' javascript:x'>x</a>", "Mail clients remove JavaScript from links and attributes."),
+        ("<a HREF = JavaScript:x>x</a>", "Mail clients remove JavaScript from links and attributes."),
+        ('<img src="x" onload="y()">', "Mail clients remove JavaScript from links and attributes."),
+        ("<p class=a onClick = y()>x</p>", "Mail clients remove JavaScript from links and attributes."),
+        ("<p>&lt;script&gt; <b>on time = now</b> href='javascripts'</p>", None),
+        ("<formula>x</formula><a href='/javascript:x'>x</a><p title='on'>x</p>", None),
+    ],
+)
+def test_elements_that_mail_clients_remove_are_warnings(piece: str, warning: str | None) -> None:
+    """Scripts, forms, frames and JavaScript links do not work in an inbox; text about them does."""
+    assert warnings(GOOD + piece) == ([warning] if warning else [])
+
+
+def test_the_number_of_unknown_variables_is_limited() -> None:
+    """The first 20 in the order of their names are enough to see that something is wrong."""
+    html = GOOD + "".join(f"{{{{ x{number} }}}}" for number in range(10, 31))
+    assert [warning.split(",")[0] for warning in warnings(html)] == [
+        f"There is no variable x{number}" for number in range(10, 30)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["contact", "contact.tags.size", "contact.tags[0]", "contact.customFields", "organization", "campaign"]
+)
+def test_parts_of_variables_are_known(path: str) -> None:
+    """A variable may be used as a whole, or a part of it."""
+    assert warnings(GOOD + "{{ " + path + " }}", custom_fields=frozenset({"city"})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("Bye: {{ unsubscribeUrl }}", None),
+        ("{{ unsubscribeUrl }}x", "The text mentions {{ unsubscribeUrl }}, but readers see no link to it"),
+        (
+            "{% if contact.lastName %}{{ unsubscribeUrl }}{% endif %}",
+            "Some recipients see no unsubscribe link in the",
+        ),
+        (
+            "{% unless contact.lastName %}{{ unsubscribeUrl }}{% endunless %}",
+            "Some recipients see no unsubscribe link",
+        ),
+        ("{% if contact.tags[0] > 1 %}{% endif %}{{ unsubscribeUrl }}", None),
+    ],
+)
+def test_a_text_part_is_checked_like_the_html(text: str, warning: str | None) -> None:
+    """Its link may be missing, in a longer word, or depend on a condition."""
+    message = compile_message(subject="x", html_content=GOOD, text_content=text)
+    found = check_content(subject="x", html_content=GOOD, message=message)
+    assert len(found) == (warning is not None)
+    assert all(each.startswith(warning or "") and "HTML" not in each for each in found)
 
 
 @pytest.mark.parametrize("piece", ["href=", "href ", " ", "<a on", "<script", "<1", "<a<1", "{{ a%d }}"])

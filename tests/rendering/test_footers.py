@@ -1,5 +1,7 @@
 """Every message has an unsubscribe link: whether it is visible, and where the footer is added."""
 
+from html import escape
+
 import pytest
 
 from services.rendering.footers import page_shows, text_shows, text_with_footer
@@ -255,3 +257,44 @@ def test_without_a_url_nothing_is_shown() -> None:
 def test_an_area_is_a_link_of_the_image_that_uses_its_map(html: str, *, expected: bool) -> None:
     """An area outside of a map, or of a map that no image uses, cannot be clicked."""
     assert page_shows(read(html), URL) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ("", "", True), (" ", " ", True), ("<", ">", True), ("(", ")", True), ("Bye:", "\n", True), ('"', '"', True),
+        ("", ".", True), ("", ". Bye", True), ("", ":", True), ("", "/", True), ("", "?", True), ("", "/ more", True),
+        ("", ",more", True), ("", ";x", True), ("", "!", True), ("-", "|", True),
+        ("x", "", False), ("1", "", False), ("é", "", False), ("", "x", False), ("", "9", False), ("", "é", False),
+        ("", ".x", False), ("", ":8", False), ("", "/x", False), ("", "%20", False), ("", "~", False),
+        ("", "+", False), ("", "=", False), ("", "&a", False), ("", "@x", False), ("", "-", False), ("", "_", False),
+    ],
+)  # fmt: skip
+def test_a_url_within_a_longer_one_is_not_the_link(before: str, after: str, *, seen: bool) -> None:
+    """A mail client makes one link of a URL and the characters around it that may belong to it."""
+    assert text_shows(before + URL + after, URL) is seen
+    assert text_shows(f"{before}{URL}{after} or {before}{URL}{after}", URL) is seen
+    assert text_shows(f"x{URL}x {URL}", URL)
+    assert page_shows(read(f"<p>{escape(before + URL + after)}</p>"), URL) is seen
+
+
+@pytest.mark.parametrize(
+    ("more", "leads"),
+    [
+        ("", True), ("/", True), ("?a=1", True), ("#top", True), ("x", False), ("/x", False), ("//", False),
+        ("&a", False), (".", False),
+    ],
+)  # fmt: skip
+def test_a_link_may_have_parameters_or_a_fragment(more: str, *, leads: bool) -> None:
+    """They do not change where it leads, unlike a longer path."""
+    assert page_shows(read(f'<a href="{URL}{more}">Bye</a>'), URL) is leads
+
+
+def test_the_footers_are_written_like_this() -> None:
+    """The HTML and the text of the footer, around the organization's name and the URL."""
+    made = rendered("<p>Hi</p>", "Hi \n")
+    assert made.html == (
+        '<p>Hi</p><p style="margin:24px 0 0;font-size:12px;color:#666;text-align:center">'
+        f'You receive this e-mail from Ada &amp; Co. <a href="{URL}">Unsubscribe</a></p>\n'
+    )
+    assert made.text == f"Hi\n\n-- \nYou receive this e-mail from Ada & Co.\nUnsubscribe: {URL}\n"
