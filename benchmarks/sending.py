@@ -35,7 +35,7 @@ from core import migration
 from core.access.actor import Actor, system_actor
 from core.ids import new_id
 from core.security import new_signing_key
-from integrations.mail import Envelope, Message
+from integrations.mail import BatchHeader, Message
 from integrations.postmark.mailer import encode
 from local.folder import free_port
 from local.servers import (
@@ -295,7 +295,7 @@ async def bare(bench: Bench) -> float:
                 rows = await uow.rows(read, {"o": organization_id, "after": after})
             if not rows:
                 return sent / (monotonic() - started)
-            envelope = Envelope(sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")
+            header = BatchHeader(sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")
             messages = []
             for row in rows:
                 url = unsubscribe_url(
@@ -304,7 +304,7 @@ async def bare(bench: Bench) -> float:
                 contact = contact_variables(first_name=row.first_name, last_name=row.last_name, email=row.email)
                 rendered = mail.template.render(contact, {**mail.variables, "unsubscribeUrl": url})
                 messages.append(Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url))
-            async with session.post(bench.url, data=io.BytesIO(encode(envelope, messages, "broadcast"))) as response:
+            async with session.post(bench.url, data=io.BytesIO(encode(header, messages, "broadcast"))) as response:
                 results = orjson.loads(await response.read())
             async with bench.runtime.work.begin(bench.actor) as uow:
                 await uow.execute(

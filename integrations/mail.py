@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class Stream(StrEnum):
-    """The account's stream for a message: broadcast for campaigns, transactional for system mail."""
+    """The provider's message stream: broadcast for campaigns, transactional for system mail."""
 
     BROADCAST = "broadcast"
     TRANSACTIONAL = "transactional"
@@ -25,8 +25,10 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """What the messages of a batch share. The provider's search finds them by the ids of the batch and the delivery.
+class BatchHeader:
+    """What the messages of a batch have in common: the From header, the stream, the tag, and the metadata.
+
+    The provider stores the ids as metadata of each message, so that its search finds the messages of a batch.
 
     `sender` is a From header's value, e.g. `"Acme, Inc." <news@acme.example>`.
     """
@@ -38,11 +40,12 @@ class Envelope:
     stream: Stream = Stream.BROADCAST
 
 
-class ReceiptStatus(StrEnum):
-    """The status of one message in the provider's answer.
+class SubmissionStatus(StrEnum):
+    """The status of one message in the provider's response.
 
-    INACTIVE: the provider has deactivated the address. REFUSED: this message, for good. RETRY_LATER: it was not sent,
-    but may be later. ACCOUNT_REFUSED: not sent, and nothing will be until a person acts.
+    ACCEPTED: the provider will send it. All other messages were not sent. INACTIVE: the provider has deactivated the
+    address. REFUSED: the message is refused permanently. RETRY_LATER: a retry may succeed. ACCOUNT_REFUSED: the
+    provider refuses all messages of the account until somebody corrects the cause, such as an expired plan.
     """
 
     ACCEPTED = "accepted"
@@ -52,32 +55,32 @@ class ReceiptStatus(StrEnum):
     ACCOUNT_REFUSED = "account_refused"
 
 
-class Receipt(NamedTuple):
-    """The provider's answer for one message: its message id if accepted, otherwise an error code and text."""
+class SubmissionResult(NamedTuple):
+    """The provider's response for one message: its message id if accepted, otherwise an error code and text."""
 
-    status: ReceiptStatus
+    status: SubmissionStatus
     message_id: str | None = None
     code: int = 0
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """A receipt for each message of the request, in the same order."""
+class BatchProcessed:
+    """The provider processed the batch: it accepted or refused each message. `results` has their order."""
 
-    receipts: Sequence[Receipt]
+    results: Sequence[SubmissionResult]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Certainly nothing was sent; a retry is right. `retry_after_seconds` is the provider's Retry-After.
+    """Certainly nothing was sent, and a retry may succeed. `retry_after_seconds` is the provider's Retry-After.
 
-    `local` means that the cause is in this process, so that there is no reason to back off.
+    `caused_locally`: the cause is in this process, such as a lack of time, so that there is no reason to back off.
     """
 
     reason: str
     retry_after_seconds: float | None = None
-    local: bool = False
+    caused_locally: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +92,12 @@ class BatchRefused:
 
     code: int
     reason: str
-    status: ReceiptStatus = ReceiptStatus.REFUSED
+    status: SubmissionStatus = SubmissionStatus.REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRefused:
-    """Certainly nothing was sent, and nothing will be until a person acts, for example on a wrong token."""
+    """Certainly nothing was sent, and nothing will be until somebody corrects the cause, such as a wrong token."""
 
     code: int
     reason: str
@@ -108,7 +111,7 @@ class InDoubt:
     in_progress: bool = False
 
 
-Outcome = Answered | NotSent | BatchRefused | AccountRefused | InDoubt
+Outcome = BatchProcessed | NotSent | BatchRefused | AccountRefused | InDoubt
 
 
 class SearchFailed(ConnectionError):
@@ -133,11 +136,11 @@ class Mailer(Protocol):
 
     @property
     def name(self) -> str:
-        """The provider's name for people."""
+        """The provider's name, as shown to users."""
 
     @property
     def account(self) -> str:
-        """A name of the account for the shared rate limit; not a secret."""
+        """The key of the account's rate limit, which all processes share; not a secret."""
 
     @property
     def limits(self) -> ProviderLimits:
@@ -151,14 +154,17 @@ class Mailer(Protocol):
     def sender(self) -> str:
         """The From header of system mail, with an address that the account may use; may be empty."""
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Send a batch in one attempt, which ends by `not_after` (`since_boot` seconds).
 
         Returns errors of the provider and of the network as an `Outcome`, and does not raise them.
         """
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """Look up the messages of a batch: the provider's message ids, by delivery id. Raises `SearchFailed`."""
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+        """Search the provider's records for the messages of a batch.
+
+        Returns the provider's message ids, by delivery id. Raises `SearchFailed`.
+        """
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from integrations.mail import Answered, Envelope, Message, Outcome, ProviderLimits, Receipt, ReceiptStatus, Stream
+from integrations.mail import (
+    BatchHeader,
+    BatchProcessed,
+    Message,
+    Outcome,
+    ProviderLimits,
+    Stream,
+    SubmissionResult,
+    SubmissionStatus,
+)
 
 UNLIMITED: Final = ProviderLimits(max_messages=1_000, max_bytes=1 << 30, max_from_bytes=1_000)
 
@@ -18,32 +27,32 @@ class RecordingMailer:
 
     def __init__(
         self,
-        answer: Callable[[Envelope, Sequence[Message]], Outcome | None] | None = None,
+        answer: Callable[[BatchHeader, Sequence[Message]], Outcome | None] | None = None,
         *,
         limits: ProviderLimits = UNLIMITED,
     ) -> None:
         self.answer = answer
         self.limits = limits
-        self.sent: list[tuple[Envelope, Message, str]] = []
+        self.sent: list[tuple[BatchHeader, Message, str]] = []
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002
         """Record the accepted messages."""
-        planned = self.answer(envelope, messages) if self.answer else None
-        outcome = planned or Answered(
-            receipts=[Receipt(ReceiptStatus.ACCEPTED, f"m-{m.delivery_id}") for m in messages]
+        planned = self.answer(header, messages) if self.answer else None
+        outcome = planned or BatchProcessed(
+            results=[SubmissionResult(SubmissionStatus.ACCEPTED, f"m-{m.delivery_id}") for m in messages]
         )
-        if isinstance(outcome, Answered):
-            for message, receipt in zip(messages, outcome.receipts, strict=True):
-                if receipt.message_id is not None:
-                    self.sent.append((envelope, message, receipt.message_id))
+        if isinstance(outcome, BatchProcessed):
+            for message, result in zip(messages, outcome.results, strict=True):
+                if result.message_id is not None:
+                    self.sent.append((header, message, result.message_id))
         return outcome
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The accepted messages of a batch."""
         return {
             message.delivery_id: message_id
-            for envelope, message, message_id in self.sent
-            if envelope.batch_id == batch_id and envelope.stream is stream
+            for header, message, message_id in self.sent
+            if header.batch_id == batch_id and header.stream is stream
         }
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from integrations.language import ModelRefused, Prompt, ReplyPiece
-from integrations.mail import Envelope, Message, NotSent, Outcome, ProviderLimits, SearchFailed, Stream
+from integrations.mail import BatchHeader, Message, NotSent, Outcome, ProviderLimits, SearchFailed, Stream
 
 _NO_MAIL = "Sending is disabled in this installation."
 _NO_MODEL = "Maya is disabled in this installation."
@@ -18,11 +18,11 @@ class NoMailer:
     timeout_seconds = 1.0
     sender = ""
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002 - the protocol's
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002 - the protocol's
         """Return `NotSent`."""
-        return NotSent(reason=_NO_MAIL, local=True)
+        return NotSent(reason=_NO_MAIL, caused_locally=True)
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:  # noqa: ARG002 - the same
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:  # noqa: ARG002 - the same
         """Raise `SearchFailed`."""
         raise SearchFailed(_NO_MAIL)
 

@@ -11,18 +11,18 @@ import orjson
 from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchHeader,
+    BatchProcessed,
     BatchRefused,
-    Envelope,
     InDoubt,
     Message,
     NotSent,
     Outcome,
     ProviderLimits,
-    Receipt,
-    ReceiptStatus,
     SearchFailed,
     Stream,
+    SubmissionResult,
+    SubmissionStatus,
 )
 
 # https://postmarkapp.com/developer/api/email-api and /user-guide/send-email-with-api/batch-emails
@@ -32,20 +32,21 @@ _INACTIVE: Final = 406
 RATE_LIMITED: Final = 429
 _ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413, 1226, 1235})
 _NO_STREAM: Final = (
-    "Postmark does not know the message stream. Set NUDGE_POSTMARK__MESSAGE_STREAM and resume the campaign."
+    "The message stream does not exist at Postmark. Set NUDGE_POSTMARK__MESSAGE_STREAM, then resume paused campaigns."
 )
+# The same for campaigns, which are paused until a user resumes them, and for system mail, which is retried.
 _ADVICE: Final = {
-    10: "The server token is not valid. Set NUDGE_POSTMARK__SERVER_TOKEN and resume the campaign.",
-    400: "The sender address is not known to Postmark. Add a sender signature for it and resume the campaign.",
-    401: "The sender address is not confirmed at Postmark. Confirm it there and resume the campaign.",
-    405: "Postmark does not let this account send. Check its plan and credits, then resume the campaign.",
-    412: "The Postmark account is not active. Reactivate it and resume the campaign.",
-    413: "The Postmark account may not send to these recipients yet. Ask Postmark for approval, then resume.",
+    10: "The server token is not valid. Set NUDGE_POSTMARK__SERVER_TOKEN, then resume paused campaigns.",
+    400: "The sender address has no sender signature at Postmark. Add one, then resume paused campaigns.",
+    401: "The sender address is not confirmed at Postmark. Confirm it there, then resume paused campaigns.",
+    405: "Postmark does not allow this account to send. Check its plan and credits, then resume paused campaigns.",
+    412: "The Postmark account is not active. Reactivate it, then resume paused campaigns.",
+    413: "Postmark has not approved the account for these recipients. Ask it to, then resume paused campaigns.",
     1226: _NO_STREAM,
     1235: _NO_STREAM,
 }
 PAGE: Final = 500
-# Well below the idle timeout of servers: a request on a connection that the server is closing would be in doubt.
+# Well below the idle timeout of servers: a request on a connection that the server just closed would be in doubt.
 _KEEP_ALIVE_SECONDS: Final = 2.0
 _CONNECT_SHARE: Final = 0.5
 _MAX_RETRY_AFTER_SECONDS: Final = 300.0
@@ -53,8 +54,8 @@ _MAX_CODE: Final = 2**31 - 1
 _PART_BYTES: Final = 262_144
 
 
-class SearchPage(NamedTuple):
-    """A page of search results, and the total number of them."""
+class _SearchPage(NamedTuple):
+    """A page of the search: its hits, and the number of hits on all pages."""
 
     hits: Sequence[Mapping[str, object]]
     total: int
@@ -91,29 +92,29 @@ class PostmarkMailer:
         }
         fingerprint = hashlib.sha256(f"{base_url}\n{server_token}".encode()).hexdigest()
         self.account = f"postmark:{fingerprint[:16]}"
-        self.opened: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
         """The HTTP session, opened on first use in the running event loop."""
-        if self.opened is None:
-            self.opened = aiohttp.ClientSession(
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=_KEEP_ALIVE_SECONDS),
                 headers=self.headers,
                 auto_decompress=True,
             )
-        return self.opened
+        return self._session
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """POST the batch once. Until the last part of the body is written, nothing can have been sent.
 
-        A `local` outcome has its cause in this process: its time was up. `in_progress` means that Postmark may
+        `caused_locally` means that the time was up in this process. `in_progress` means that Postmark may
         still be processing the request.
         """
-        body = Body(encode(envelope, messages, self.streams[envelope.stream]), not_after=not_after)
+        body = Body(encode(header, messages, self.streams[header.stream]), not_after=not_after)
         timeout_seconds = not_after - since_boot()
         if timeout_seconds <= 0:
-            return NotSent(reason="Too late to send.", local=True)
+            return NotSent(reason="Too late to send.", caused_locally=True)
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=timeout_seconds * _CONNECT_SHARE, ceil_threshold=float("inf")
         )
@@ -132,17 +133,19 @@ class PostmarkMailer:
             return NotSent(reason=f"Postmark cannot be reached: {_describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not body.complete:
-                return NotSent(reason=f"The request could not be written: {_describe(error)}", local=body.late)
+                return NotSent(
+                    reason=f"The request could not be written: {_describe(error)}", caused_locally=body.late
+                )
             return InDoubt(
                 reason=f"The response was lost: {_describe(error)}", in_progress=isinstance(error, TimeoutError)
             )
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """Look up the messages of a batch by the batch id in their metadata, page by page."""
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+        """Search the outbound messages by the batch id in their metadata, page by page."""
         message_ids: dict[str, str] = {}
         offset = 0
         while True:
-            page = await self.search(batch_id, stream, offset)
+            page = await self._fetch_page(batch_id, stream, offset)
             for hit in page.hits:
                 metadata = hit.get("Metadata")
                 delivery = metadata.get("delivery") if isinstance(metadata, dict) else None
@@ -152,8 +155,8 @@ class PostmarkMailer:
             if offset >= page.total or not page.hits:
                 return message_ids
 
-    async def search(self, batch_id: str, stream: Stream, offset: int) -> SearchPage:
-        """Fetch a page of the outbound messages of a batch; raises `SearchFailed`."""
+    async def _fetch_page(self, batch_id: str, stream: Stream, offset: int) -> _SearchPage:
+        """Fetch one page of the search for a batch's messages; raises `SearchFailed`."""
         query = {
             "count": str(PAGE),
             "offset": str(offset),
@@ -169,27 +172,27 @@ class PostmarkMailer:
             raise SearchFailed(f"Postmark's search does not respond: {_describe(error)}") from error
         if response.status != 200:  # noqa: PLR2004 - OK
             raise SearchFailed(f"Postmark's search returned {response.status}.")
-        return _search_page(_parse_json(body))
+        return _parse_page(_parse_json(body))
 
     async def aclose(self) -> None:
         """Close the session; another one is opened if the mailer is used again."""
-        if self.opened is not None:
-            await self.opened.close()
-            self.opened = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
 
-def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str) -> bytes:
+def encode(header: BatchHeader, messages: Sequence[Message], message_stream: str) -> bytes:
     """The JSON body of a batch: an array of messages."""
-    tracked = envelope.stream is Stream.BROADCAST
+    tracked = header.stream is Stream.BROADCAST
     shared = {
-        "From": envelope.sender,
-        "Tag": envelope.tag,
+        "From": header.sender,
+        "Tag": header.tag,
         "MessageStream": message_stream,
         # Links in system mail have secret tokens, which must not go through the redirect of click tracking.
         "TrackOpens": tracked,
         "TrackLinks": "HtmlAndText" if tracked else "None",
     }
-    metadata = {"batch": envelope.batch_id} | ({"campaign": envelope.campaign_id} if envelope.campaign_id else {})
+    metadata = {"batch": header.batch_id} | ({"campaign": header.campaign_id} if header.campaign_id else {})
     return orjson.dumps(
         [
             shared
@@ -219,9 +222,9 @@ def _headers_of(message: Message) -> list[dict[str, str]]:
 class Body:
     """A request's body, which is written in parts, and not after `not_after` (`since_boot` seconds).
 
-    The time is checked right before each part: a process that was suspended, while its lease expired and another took
-    over the work, stops writing. `complete` is set once the last part is written; before that the provider cannot
-    have accepted anything. `late` is set if the time was up before that.
+    The time is checked right before each part, so that a process that was suspended until its lease expired does not
+    go on writing while another one sends the same messages. `complete` is set once the last part is written; before
+    that the provider cannot have accepted anything. `late` is set if the time was up before that.
     """
 
     def __init__(self, content: bytes, *, not_after: float) -> None:
@@ -245,56 +248,58 @@ def classify(status: int, body: bytes, retry_after: str | None, count: int) -> O
     """The outcome of a batch of `count` messages, by the HTTP response."""
     document = _parse_json(body)
     if status == 200:  # noqa: PLR2004 - OK
-        return receipts(document, count)
+        return _parse_results(document, count)
     code, text = _error_of(document)
     reason = f"Postmark returned {status}" + (f", code {code}" if code else "") + (f": {text}" if text else "")
     if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - it is not known what was done
         return InDoubt(reason=reason)
     if RATE_LIMITED in (status, code):
-        return NotSent(reason=reason, retry_after_seconds=seconds(retry_after))
+        return NotSent(reason=reason, retry_after_seconds=_parse_retry_after(retry_after))
     if status in (413, 422) and code not in _ACCOUNT_CODES:
-        receipt_status = ReceiptStatus.INACTIVE if code == _INACTIVE else ReceiptStatus.REFUSED
-        return BatchRefused(code=code, reason=text or reason, status=receipt_status)
+        submission_status = SubmissionStatus.INACTIVE if code == _INACTIVE else SubmissionStatus.REFUSED
+        return BatchRefused(code=code, reason=text or reason, status=submission_status)
     if status == 401 or code in _ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
         return AccountRefused(code=code or status, reason=_ADVICE.get(code or 10, reason))
-    return AccountRefused(code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume.")
+    return AccountRefused(
+        code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume paused campaigns."
+    )
 
 
-def receipts(document: object, count: int) -> Outcome:
-    """The receipts in a 200 response; in doubt unless there is one for each message."""
+def _parse_results(document: object, count: int) -> Outcome:
+    """The results in a 200 response; in doubt unless there is a valid one for each message."""
     if not isinstance(document, list) or len(document) != count:
         return InDoubt(reason="Postmark's response cannot be read")
     try:
-        return Answered(receipts=[receipt(item) for item in document])
+        return BatchProcessed(results=[_parse_result(item) for item in document])
     except (KeyError, TypeError, AttributeError):
         return InDoubt(reason="Postmark's response cannot be read")
 
 
-def receipt(item: Mapping[str, Any]) -> Receipt:
-    """The receipt of one item of a 200 response."""
+def _parse_result(item: Mapping[str, Any]) -> SubmissionResult:
+    """The result of one message in a 200 response. Raises `KeyError` or `TypeError` if it is not valid."""
     code = item["ErrorCode"]
     if code == 0:
         message_id = item["MessageID"]
         if not isinstance(message_id, str) or _without_nul(message_id) != message_id:
-            raise TypeError("MessageID is no text")
-        return Receipt(ReceiptStatus.ACCEPTED, message_id)
+            raise TypeError("MessageID is not a valid string")
+        return SubmissionResult(SubmissionStatus.ACCEPTED, message_id)
     if not isinstance(code, int) or abs(code) > _MAX_CODE:
-        raise TypeError("ErrorCode is no number")
+        raise TypeError("ErrorCode is not a valid integer")
     text = _without_nul(item.get("Message")) or f"Postmark's code {code}"
     if code == _INACTIVE:
-        return Receipt(ReceiptStatus.INACTIVE, None, code, text)
+        return SubmissionResult(SubmissionStatus.INACTIVE, None, code, text)
     if code == RATE_LIMITED:
-        return Receipt(ReceiptStatus.RETRY_LATER, None, code, text)
+        return SubmissionResult(SubmissionStatus.RETRY_LATER, None, code, text)
     if code in _ACCOUNT_CODES:
-        return Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, code, _ADVICE.get(code, text))
-    return Receipt(ReceiptStatus.REFUSED, None, code, text)
+        return SubmissionResult(SubmissionStatus.ACCOUNT_REFUSED, None, code, _ADVICE.get(code, text))
+    return SubmissionResult(SubmissionStatus.REFUSED, None, code, text)
 
 
-def _search_page(document: object) -> SearchPage:
+def _parse_page(document: object) -> _SearchPage:
     """Parse the response to a search; raises `SearchFailed` if it is not valid."""
     match document:
         case {"Messages": list(hits), "TotalCount": int(total)} if all(isinstance(hit, dict) for hit in hits):
-            return SearchPage(hits, total)
+            return _SearchPage(hits, total)
     raise SearchFailed("The response of Postmark's search cannot be read.")
 
 
@@ -328,7 +333,7 @@ def _without_nul(value: object) -> str:
     return str(value or "").replace("\x00", "")
 
 
-def seconds(retry_after: str | None) -> float | None:
+def _parse_retry_after(retry_after: str | None) -> float | None:
     """Retry-After in seconds, up to a maximum; dates, which Postmark does not use, are ignored."""
     return min(float(retry_after), _MAX_RETRY_AFTER_SECONDS) if retry_after and retry_after.isdecimal() else None
 

@@ -19,15 +19,15 @@ from core.throttle import Throttle
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchHeader,
+    BatchProcessed,
     BatchRefused,
-    Envelope,
     InDoubt,
     Mailer,
     Message,
     NotSent,
-    Receipt,
-    ReceiptStatus,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from models.accounts import User
 from models.contact_events import ContactEventKind
@@ -83,9 +83,9 @@ class TestSend:
 
 
 class Submission(NamedTuple):
-    """The provider's receipts, in the order of the addresses, and the outcome that ended the submission early."""
+    """The provider's results, in the order of the addresses, and the outcome that ended the submission early."""
 
-    receipts: list[Receipt]
+    results: list[SubmissionResult]
     ended_by: NotSent | BatchRefused | AccountRefused | InDoubt | None = None
 
 
@@ -179,52 +179,52 @@ async def submit(mailer: Mailer, test: TestSend) -> Submission:
         )
         for address in test.to
     ]
-    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=_TAG)
-    receipts: list[Receipt] = []
+    header = BatchHeader(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=_TAG)
+    results: list[SubmissionResult] = []
     for part in split(messages, mailer.limits):
-        outcome = await mailer.send(envelope, part, not_after=since_boot() + mailer.timeout_seconds)
-        if not isinstance(outcome, Answered):
-            return Submission(receipts, ended_by=outcome)
-        receipts += outcome.receipts
-    return Submission(receipts)
+        outcome = await mailer.send(header, part, not_after=since_boot() + mailer.timeout_seconds)
+        if not isinstance(outcome, BatchProcessed):
+            return Submission(results, ended_by=outcome)
+        results += outcome.results
+    return Submission(results)
 
 
 async def _record_test_send(uow: UnitOfWork, test: TestSend, submission: Submission) -> None:
     """Record how many messages were or may have been sent; suppress addresses that the provider no longer mails."""
-    receipts, ended_by = submission
-    accepted = sum(receipt.status is ReceiptStatus.ACCEPTED for receipt in receipts)
-    unknown = len(test.to) - len(receipts) if isinstance(ended_by, InDoubt) else 0
+    results, ended_by = submission
+    accepted = sum(result.status is SubmissionStatus.ACCEPTED for result in results)
+    unknown = len(test.to) - len(results) if isinstance(ended_by, InDoubt) else 0
     if accepted or unknown:
         counts = {"recipients": accepted} | ({"unknown": unknown} if unknown else {})
         await audit.record(uow, "campaign.tested", test.campaign.id, counts)
-    results = zip(test.to, receipts, strict=False)
-    inactive = [(address, receipt) for address, receipt in results if receipt.status is ReceiptStatus.INACTIVE]
+    pairs = zip(test.to, results, strict=False)
+    inactive = [(address, result) for address, result in pairs if result.status is SubmissionStatus.INACTIVE]
     if inactive:
         now = (await uow.rows(select(func.now())))[0][0]
-        await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
+        await suppress(uow, [_refusal(address, result, now) for address, result in inactive])
 
 
 def accepted_of(test: TestSend, submission: Submission) -> list[str]:
     """The addresses whose messages the provider accepted.
 
-    Raises `InputErrors` of `ProviderRefused` if it accepted none, or `ProviderRefused` if there is no receipt at all.
+    Raises `InputErrors` of `ProviderRefused` if it accepted none, or `ProviderRefused` if there is no result at all.
     """
-    receipts, ended_by = submission
-    if ended_by is not None and not receipts:
+    results, ended_by = submission
+    if ended_by is not None and not results:
         raise ProviderRefused(ended_by.reason, suggestion=_suggestion(ended_by))
-    results = list(zip(test.to, receipts, strict=False))
-    accepted = [address for address, receipt in results if receipt.status is ReceiptStatus.ACCEPTED]
+    pairs = list(zip(test.to, results, strict=False))
+    accepted = [address for address, result in pairs if result.status is SubmissionStatus.ACCEPTED]
     if not accepted:
         missing = (
-            [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(receipts) :]]
+            [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(results) :]]
         )
-        raise InputErrors([*(_refused(address, each.text or each.status) for address, each in results), *missing])
+        raise InputErrors([*(_refused(address, each.text or each.status) for address, each in pairs), *missing])
     return accepted
 
 
-def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
+def _refusal(address: str, result: SubmissionResult, at: datetime) -> SuppressionFact:
     """The suppression of an address that the provider no longer mails."""
-    data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
+    data = {"code": result.code, "message": texts.sanitize(result.text)}
     return SuppressionFact(
         email_norm=address.lower(),
         reason=SuppressionReason.PROVIDER,

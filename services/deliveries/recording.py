@@ -12,7 +12,15 @@ from core.database.clock import now_plus
 from core.leases import RELEASED, is_held
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, ReceiptStatus
+from integrations.mail import (
+    AccountRefused,
+    BatchProcessed,
+    InDoubt,
+    Message,
+    NotSent,
+    SubmissionResult,
+    SubmissionStatus,
+)
 from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
@@ -123,8 +131,8 @@ async def record(
         "batch": claim.batch_id,
     }
     for messages, outcome in outcomes:
-        if isinstance(outcome, Answered):
-            await _record_receipts(uow, bound, messages, outcome.receipts)
+        if isinstance(outcome, BatchProcessed):
+            await _record_results(uow, bound, messages, outcome.results)
         elif isinstance(outcome, InDoubt):
             await _mark_unknown(uow, bound, messages, outcome, request_seconds)
         else:
@@ -132,29 +140,31 @@ async def record(
     uow.publish(campaign_topic(claim.organization_id, claim.campaign_id))
 
 
-async def _record_receipts(
-    uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], receipts: Sequence[Receipt]
+async def _record_results(
+    uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], results: Sequence[SubmissionResult]
 ) -> None:
-    """Record a receipt for each message."""
-    accepted = [receipt.message_id for receipt in receipts if receipt.status is ReceiptStatus.ACCEPTED]
+    """Record a result for each message."""
+    accepted = [result.message_id for result in results if result.status is SubmissionStatus.ACCEPTED]
     if len(accepted) == len(messages):
         await uow.execute(
             _accepted_statement(), {**bound, **id_range(_ids_of(messages)), "message_id_values": accepted}
         )
         return
-    pairs = list(zip(messages, receipts, strict=True))
-    sent = [message for message, receipt in pairs if receipt.status is ReceiptStatus.ACCEPTED]
+    pairs = list(zip(messages, results, strict=True))
+    sent = [message for message, result in pairs if result.status is SubmissionStatus.ACCEPTED]
     if sent:
         await uow.execute(_accepted_statement(), {**bound, **id_range(_ids_of(sent)), "message_id_values": accepted})
-    rejected = [pair for pair in pairs if pair[1].status in (ReceiptStatus.REFUSED, ReceiptStatus.INACTIVE)]
+    rejected = [pair for pair in pairs if pair[1].status in (SubmissionStatus.REFUSED, SubmissionStatus.INACTIVE)]
     if rejected:
         await _reject(uow, bound, rejected)
-    later = [pair for pair in pairs if pair[1].status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED)]
+    later = [
+        pair for pair in pairs if pair[1].status in (SubmissionStatus.RETRY_LATER, SubmissionStatus.ACCOUNT_REFUSED)
+    ]
     if later:
         await _make_pending(uow, bound, [message for message, _ in later], later[0][1].text)
 
 
-async def _reject(uow: UnitOfWork, bound: dict[str, UUID], rejected: list[tuple[Message, Receipt]]) -> None:
+async def _reject(uow: UnitOfWork, bound: dict[str, UUID], rejected: list[tuple[Message, SubmissionResult]]) -> None:
     """Mark messages as refused, and record that in the contacts' histories."""
     messages = [message for message, _ in rejected]
     rows = await uow.rows(
@@ -162,25 +172,25 @@ async def _reject(uow: UnitOfWork, bound: dict[str, UUID], rejected: list[tuple[
         {
             **bound,
             **id_range(_ids_of(messages)),
-            "code_values": [receipt.code for _, receipt in rejected],
-            "text_values": [texts.sanitize(receipt.text) for _, receipt in rejected],
+            "code_values": [result.code for _, result in rejected],
+            "text_values": [texts.sanitize(result.text) for _, result in rejected],
         },
     )
-    receipts = dict(zip(_ids_of(messages), (receipt for _, receipt in rejected), strict=True))
-    await _record_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
+    results = dict(zip(_ids_of(messages), (result for _, result in rejected), strict=True))
+    await _record_refusals(uow, bound["campaign"], [(row, results[row.id]) for row in rows])
 
 
 async def _record_refusals(
-    uow: UnitOfWork, campaign_id: UUID, rejected: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
+    uow: UnitOfWork, campaign_id: UUID, rejected: Sequence[tuple[Row[*tuple[Any, ...]], SubmissionResult]]
 ) -> None:
     """Add refusals to the contacts' histories; an address that the provider has deactivated is suppressed."""
     inactive: list[SuppressionFact] = []
     lines: list[ContactLine] = []
-    for row, receipt in rejected:
-        data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
+    for row, result in rejected:
+        data = {"code": result.code, "message": texts.sanitize(result.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
-        if receipt.status is ReceiptStatus.INACTIVE:
+        if result.status is SubmissionStatus.INACTIVE:
             line = HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data)
             inactive.append(
                 SuppressionFact(
@@ -233,12 +243,12 @@ def backpressure_cause(outcomes: Sequence[RequestOutcome]) -> NotSent | AccountR
     for _, outcome in outcomes:
         if isinstance(outcome, AccountRefused):
             return outcome
-        if isinstance(outcome, Answered):
-            for receipt in outcome.receipts:
-                if receipt.status is ReceiptStatus.ACCOUNT_REFUSED:
-                    return AccountRefused(code=receipt.code, reason=receipt.text)
-                if receipt.status is ReceiptStatus.RETRY_LATER:
-                    causes.append(NotSent(reason=receipt.text))
+        if isinstance(outcome, BatchProcessed):
+            for result in outcome.results:
+                if result.status is SubmissionStatus.ACCOUNT_REFUSED:
+                    return AccountRefused(code=result.code, reason=result.text)
+                if result.status is SubmissionStatus.RETRY_LATER:
+                    causes.append(NotSent(reason=result.text))
         elif isinstance(outcome, NotSent | InDoubt):
             causes.append(outcome)
     return causes[0] if causes else None

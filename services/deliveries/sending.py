@@ -16,7 +16,7 @@ from core.errors import InputErrors
 from core.security import Signer
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
+from integrations.mail import AccountRefused, BatchHeader, Mailer, NotSent
 from models.campaigns import CampaignStatus
 from services.campaigns.lifecycle import InvalidCampaignState, change_status
 from services.campaigns.work import AdvanceCampaign
@@ -115,10 +115,10 @@ class CampaignSender:
         async with self.work.begin(actor) as uow:
             messages = await submit(uow, claim, composed, self.times)
         if messages:
-            envelope = Envelope(
+            header = BatchHeader(
                 sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claim.batch_id), tag=mail.tag
             )
-            outcomes = await hand_over(self.mailer, envelope, messages, deadline=claim.deadline, times=self.times)
+            outcomes = await hand_over(self.mailer, header, messages, deadline=claim.deadline, times=self.times)
             await self.record(actor, claim, outcomes)
             await self.apply_backpressure(actor, campaign_id, outcomes)
         return BatchResult(len(claim.rows), len(messages))
@@ -239,7 +239,7 @@ class CampaignSender:
             self.backoff.succeed()
             return
         self.cursors.pop(campaign_id, None)
-        if isinstance(cause, NotSent) and cause.local:
+        if isinstance(cause, NotSent) and cause.caused_locally:
             self.resize(campaign_id, sum(len(each.messages) for each in outcomes) // 2, shrink=True)
             log.warning(
                 "batch not sent in time, next ones will be smaller", campaign_id=str(campaign_id), reason=cause.reason

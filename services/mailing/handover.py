@@ -6,17 +6,17 @@ from typing import NamedTuple
 from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchHeader,
+    BatchProcessed,
     BatchRefused,
-    Envelope,
     InDoubt,
     Mailer,
     Message,
     NotSent,
     Outcome,
     ProviderLimits,
-    Receipt,
-    ReceiptStatus,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from services.mailing.leases import LeaseTimes, has_time
 
@@ -36,7 +36,7 @@ class RequestOutcome(NamedTuple):
 
 
 async def hand_over(
-    mailer: Mailer, envelope: Envelope, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
+    mailer: Mailer, header: BatchHeader, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
 ) -> list[RequestOutcome]:
     """Send every message once, before `deadline` (`since_boot` seconds).
 
@@ -48,24 +48,24 @@ async def hand_over(
     while waiting:
         batch = waiting.pop()
         if not has_time(deadline, times.request):
-            outcomes.append(RequestOutcome(batch, NotSent(reason="The lease was nearly over.", local=True)))
+            outcomes.append(RequestOutcome(batch, NotSent(reason="The lease was nearly over.", caused_locally=True)))
             continue
         not_after = min(since_boot() + times.request, deadline)
-        outcome = await mailer.send(envelope, batch, not_after=not_after)
+        outcome = await mailer.send(header, batch, not_after=not_after)
         if isinstance(outcome, BatchRefused) and len(batch) > 1:
             middle = len(batch) // 2
             waiting += [batch[middle:], batch[:middle]]
             continue
         if isinstance(outcome, BatchRefused):
-            outcome = Answered(receipts=[_receipt_of(outcome)])
+            outcome = BatchProcessed(results=[_result_of(outcome)])
         outcomes.append(RequestOutcome(batch, outcome))
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
-            outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
+            outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", caused_locally=True)) for rest in waiting]
             break
     refusal = refusal_of_all(mailer.name, outcomes)
     if refusal is None:
         return outcomes
-    return [each._replace(outcome=refusal) if isinstance(each.outcome, Answered) else each for each in outcomes]
+    return [each._replace(outcome=refusal) if isinstance(each.outcome, BatchProcessed) else each for each in outcomes]
 
 
 def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> AccountRefused | None:
@@ -74,24 +74,26 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     The cause is then most likely the sender or the content (a bad From address is refused like that), and going on
     would reject the whole audience. Inactive addresses are an exception: their refusal concerns each recipient alone.
     """
-    receipts = [
-        receipt for each in outcomes if isinstance(each.outcome, Answered) for receipt in each.outcome.receipts
+    results = [
+        result for each in outcomes if isinstance(each.outcome, BatchProcessed) for result in each.outcome.results
     ]
-    refusals = {(receipt.status, receipt.code, receipt.text) for receipt in receipts}
-    if len(receipts) < _MIN_REFUSALS or len(refusals) > 1:
+    refusals = {(result.status, result.code, result.text) for result in results}
+    if len(results) < _MIN_REFUSALS or len(refusals) > 1:
         return None
     status, code, text = refusals.pop()
-    if status is not ReceiptStatus.REFUSED:
+    if status is not SubmissionStatus.REFUSED:
         return None
-    reason = f"{provider} refused every message of a batch. Check the sender and the content, then resume"
+    reason = (
+        f"{provider} refused every message of a batch. Check the sender and the content, then resume paused campaigns"
+    )
     reason += f" (code {code})" if code else ""
     reason += f": {text}" if text else "."
     return AccountRefused(code=code, reason=reason[:MAX_REASON_LENGTH])
 
 
-def _receipt_of(outcome: BatchRefused) -> Receipt:
-    """The receipt of the single message for which the provider refused the request."""
-    return Receipt(outcome.status, None, outcome.code, outcome.reason)
+def _result_of(outcome: BatchRefused) -> SubmissionResult:
+    """The result of the single message for which the provider refused the request."""
+    return SubmissionResult(outcome.status, None, outcome.code, outcome.reason)
 
 
 def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:

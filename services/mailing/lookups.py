@@ -69,7 +69,7 @@ async def look_up(
             break
         looked_up.append(lookup.batch_id)
         try:
-            message_ids = await mailer.find(str(lookup.batch_id), stream)
+            message_ids = await mailer.search_batch(str(lookup.batch_id), stream)
         except SearchFailed as error:
             log.warning(
                 "batch lookup failed, will be retried", batch_id=str(lookup.batch_id), error=describe_error(error)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, update
 from core.database.clock import now_plus
 from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
-from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, ReceiptStatus
+from integrations.mail import BatchProcessed, InDoubt, Message, NotSent, SubmissionResult, SubmissionStatus
 from models.outbox import OutboxMessage, OutboxStatus
 from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
 from services.outbox.submitting import OutboxBatch, postpone
@@ -22,9 +22,9 @@ async def record(
     One statement per message, as a batch of system mail has at most 20.
     """
     for messages, outcome in outcomes:
-        if isinstance(outcome, Answered):
-            for message, receipt in zip(messages, outcome.receipts, strict=True):
-                await _record_receipt(uow, batch, message, receipt)
+        if isinstance(outcome, BatchProcessed):
+            for message, result in zip(messages, outcome.results, strict=True):
+                await _record_result(uow, batch, message, result)
         elif isinstance(outcome, InDoubt):
             await _mark_unknown(uow, batch, messages, outcome, request_seconds)
         else:
@@ -34,20 +34,20 @@ async def record(
             )
 
 
-async def _record_receipt(uow: UnitOfWork, batch: OutboxBatch, message: Message, receipt: Receipt) -> None:
+async def _record_result(uow: UnitOfWork, batch: OutboxBatch, message: Message, result: SubmissionResult) -> None:
     """Accept a message, fail it, or postpone it."""
-    if receipt.status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED):
-        await postpone(uow, _is_of_batch(batch, [message]), receipt.text[:MAX_REASON_LENGTH])
+    if result.status in (SubmissionStatus.RETRY_LATER, SubmissionStatus.ACCOUNT_REFUSED):
+        await postpone(uow, _is_of_batch(batch, [message]), result.text[:MAX_REASON_LENGTH])
         return
-    accepted = receipt.status is ReceiptStatus.ACCEPTED
+    accepted = result.status is SubmissionStatus.ACCEPTED
     await uow.execute(
         update(OutboxMessage)
         .where(_is_of_batch(batch, [message]))
         .values(
             status=OutboxStatus.ACCEPTED if accepted else OutboxStatus.FAILED,
-            message_id=receipt.message_id,
-            error_code=None if accepted else receipt.code,
-            error_message=None if accepted else receipt.text[:MAX_REASON_LENGTH],
+            message_id=result.message_id,
+            error_code=None if accepted else result.code,
+            error_message=None if accepted else result.text[:MAX_REASON_LENGTH],
             finished_at=func.clock_timestamp(),
             **RELEASED,
         )

@@ -13,7 +13,7 @@ from sqlalchemy.sql import func
 from core.access.actor import Actor
 from core.database.scopes import SystemScope
 from core.unit_of_work import Work
-from integrations.mail import Envelope, Mailer, Stream
+from integrations.mail import BatchHeader, Mailer, Stream
 from models.outbox import OutboxKind
 from services.mailing.handover import hand_over
 from services.mailing.leases import lease_times
@@ -70,13 +70,13 @@ class OutboxSender:
             batches = await submit(uow, self.composers, limit=limit, lease_seconds=times.lease)
         await self.reserve(sum(len(batch.messages) for batch in batches or ()) - limit)
         for batch in batches or ():
-            envelope = Envelope(
+            header = BatchHeader(
                 sender=self.mailer.sender,
                 batch_id=str(batch.batch_id),
                 tag=batch.kind,
                 stream=Stream.TRANSACTIONAL,
             )
-            outcomes = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+            outcomes = await hand_over(self.mailer, header, batch.messages, deadline=batch.deadline, times=times)
             write = partial(record, batch=batch, outcomes=outcomes, request_seconds=times.request)
             await record_with_retry(self.work, actor, batch.batch_id, write)
         return batches is not None

@@ -14,14 +14,14 @@ from core.ids import new_id
 from core.throttle import Throttle
 from integrations.mail import (
     AccountRefused,
-    Answered,
-    Envelope,
+    BatchHeader,
+    BatchProcessed,
     InDoubt,
     Message,
     NotSent,
     Outcome,
-    Receipt,
-    ReceiptStatus,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.recording import RecordingMailer
 from models.accounts import User
@@ -57,7 +57,7 @@ async def test_a_test_goes_to_at_most_ten_addresses(runtime: Runtime) -> None:
     assert len(test.to) == 9
     test = await prepared(runtime, owner, ten)
     mailer = RecordingMailer()
-    assert len((await test_sends.submit(mailer, test)).receipts) == 10
+    assert len((await test_sends.submit(mailer, test)).results) == 10
     assert [message.to for _, message, _ in mailer.sent] == ten
     assert {message.subject for _, message, _ in mailer.sent} == {("[Test] " + "s" * 998)[:998]}
     for to, code in (([*ten, "one@example.com"], ErrorCode.TOO_MANY), ([], ErrorCode.REQUIRED)):
@@ -113,15 +113,15 @@ class OneByOne(RecordingMailer):
         self.outcomes = list(outcomes)
         self.asked: list[str] = []
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """The next outcome."""
-        del envelope, not_after
+        del header, not_after
         self.asked += [message.to for message in messages]
         return self.outcomes.pop(0)
 
 
-REFUSED = Answered(receipts=[Receipt(ReceiptStatus.REFUSED, code=300, text="Invalid address")])
-ACCEPTED = Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, message_id="m1")])
+REFUSED = BatchProcessed(results=[SubmissionResult(SubmissionStatus.REFUSED, code=300, text="Invalid address")])
+ACCEPTED = BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, message_id="m1")])
 TO = ["a@example.com", "b@example.com", "c@example.com"]
 
 
@@ -132,7 +132,7 @@ async def test_addresses_that_the_provider_never_got_are_named(runtime: Runtime)
     mailer = OneByOne(REFUSED, NotSent(reason="The provider is unavailable."))
     submission = await test_sends.submit(mailer, test)
     assert mailer.asked == TO[:2]
-    assert submission.receipts == REFUSED.receipts
+    assert submission.results == REFUSED.results
     with pytest.raises(InputErrors) as refused:
         test_sends.accepted_of(test, submission)
     assert [str(error) for error in refused.value.errors] == [
@@ -151,7 +151,7 @@ async def test_what_was_accepted_before_a_refusal_counts(runtime: Runtime) -> No
     mailer = OneByOne(ACCEPTED, REFUSED, InDoubt(reason="The connection was lost."))
     submission = await test_sends.submit(mailer, test)
     assert test_sends.accepted_of(test, submission) == TO[:1]
-    assert len(submission.receipts) == 2
+    assert len(submission.results) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from core.access.actor import Actor
 from core.ids import encode_global_id
 from core.listing.pages import page_request
-from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, ReceiptStatus
+from integrations.mail import (
+    BatchHeader,
+    BatchProcessed,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    SubmissionResult,
+    SubmissionStatus,
+)
 from integrations.recording import RecordingMailer
 from models.audit import AuditEvent
 from models.contacts import Contact
@@ -61,8 +70,8 @@ async def test_a_test_looks_like_the_campaign_and_has_no_delivery(
     )
     assert payload["campaign"]["id"] == gid(campaign_id)
     assert len(payload["sentTo"]) == 2
-    envelope, message, _ = mailer.sent[0]
-    assert envelope.sender == runtime.settings.postmark.sender
+    header, message, _ = mailer.sent[0]
+    assert header.sender == runtime.settings.postmark.sender
     assert message.subject == "[Test] Hello Ada"
     assert "<p>Hello Ada</p>" in message.html
     assert {sent.to for _, sent, _ in mailer.sent} == set(payload["sentTo"])
@@ -118,7 +127,10 @@ async def test_invalid_addresses_are_refused(
     [
         (NotSent(reason="Postmark cannot be reached"), "Postmark cannot be reached"),
         (InDoubt(reason="The response was lost"), "The response was lost"),
-        (Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "Bad address")]), "Bad address"),
+        (
+            BatchProcessed(results=[SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Bad address")]),
+            "Bad address",
+        ),
     ],
 )
 async def test_the_providers_reason_is_in_the_error(
@@ -126,7 +138,7 @@ async def test_the_providers_reason_is_in_the_error(
 ) -> None:
     """If the outcome is in doubt, the error says that the message may have been sent."""
 
-    def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
+    def answer(_: BatchHeader, __: Sequence[Message]) -> Outcome:
         return outcome
 
     mailer.answer = answer
@@ -145,7 +157,7 @@ async def test_a_test_that_may_have_been_sent_is_recorded(
     """The audit log has how many messages may have been delivered without a response."""
     mailer.limits = replace(mailer.limits, max_messages=1)
     outcomes: list[Outcome] = [
-        *[Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "1")])] * answered,
+        *[BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "1")])] * answered,
         InDoubt(reason="The response was lost"),
     ]
     mailer.answer = lambda _, __: outcomes.pop(0)
@@ -163,8 +175,8 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     """Code 406 means the same for a test as for a campaign's message: the provider no longer mails the address."""
     words = "You tried to send to a recipient that has been marked as inactive."
 
-    def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
-        return Answered(receipts=[Receipt(ReceiptStatus.INACTIVE, None, 406, words)])
+    def answer(_: BatchHeader, __: Sequence[Message]) -> Outcome:
+        return BatchProcessed(results=[SubmissionResult(SubmissionStatus.INACTIVE, None, 406, words)])
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
@@ -185,11 +197,13 @@ async def test_no_transaction_is_open_during_the_providers_request(
     """A slow provider blocks no connection and holds no lock."""
     open_then: list[int] = []
 
-    def answer(_: Envelope, messages: Sequence[Message]) -> Outcome:
+    def answer(_: BatchHeader, messages: Sequence[Message]) -> Outcome:
         pool = runtime.engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         open_then.append(pool.checkedout())
-        return Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, str(number)) for number, _ in enumerate(messages)])
+        return BatchProcessed(
+            results=[SubmissionResult(SubmissionStatus.ACCEPTED, str(number)) for number, _ in enumerate(messages)]
+        )
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)

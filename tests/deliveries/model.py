@@ -7,18 +7,18 @@ from typing import NamedTuple
 from core.ids import new_id
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchHeader,
+    BatchProcessed,
     BatchRefused,
-    Envelope,
     InDoubt,
     Message,
     NotSent,
     Outcome,
     ProviderLimits,
-    Receipt,
-    ReceiptStatus,
     SearchFailed,
     Stream,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.recording import UNLIMITED
 
@@ -67,7 +67,7 @@ class ModelMailer:
     timeout_seconds: float = 15.0
     sender: str = "news@nudge.example"
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Accept the batch, or part of it, or nothing, and report that, or not."""
         self.deadlines.append(not_after)
         outcomes: dict[str, Outcome] = {
@@ -84,31 +84,31 @@ class ModelMailer:
             accepted = messages[: len(messages) // 2]
         elif self.outcome in ("inactive", "refused"):
             accepted = messages[1:]
-        receipts = [self.accept(envelope, message) for message in accepted]
+        results = [self.accept(header, message) for message in accepted]
         if self.outcome.startswith("failed"):
             return InDoubt(reason="The connection was closed.")
         if self.outcome in ("inactive", "refused"):
-            receipt_status = ReceiptStatus.INACTIVE if self.outcome == "inactive" else ReceiptStatus.REFUSED
-            receipts.insert(0, Receipt(receipt_status, None, 406, "No."))
-        return Answered(receipts=receipts)
+            submission_status = SubmissionStatus.INACTIVE if self.outcome == "inactive" else SubmissionStatus.REFUSED
+            results.insert(0, SubmissionResult(submission_status, None, 406, "No."))
+        return BatchProcessed(results=results)
 
-    def accept(self, envelope: Envelope, message: Message) -> Receipt:
+    def accept(self, header: BatchHeader, message: Message) -> SubmissionResult:
         """Accept one message."""
         message_id = str(new_id())
         self.accepted.append(
             Accepted(
                 message_id,
-                envelope.campaign_id,
-                envelope.batch_id,
+                header.campaign_id,
+                header.batch_id,
                 message.delivery_id,
                 message.to,
                 self.time,
-                envelope.stream,
+                header.stream,
             )
         )
-        return Receipt(ReceiptStatus.ACCEPTED, message_id)
+        return SubmissionResult(SubmissionStatus.ACCEPTED, message_id)
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The accepted messages of a batch that the search shows yet."""
         if self.search_fails:
             raise SearchFailed("no answer")

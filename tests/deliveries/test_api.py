@@ -11,7 +11,7 @@ from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from core.listing.fields import compile_condition
 from core.listing.filters import parse_filter
-from integrations.mail import Answered, Receipt, ReceiptStatus
+from integrations.mail import BatchProcessed, SubmissionResult, SubmissionStatus
 from integrations.recording import RecordingMailer
 from models.campaigns import Campaign
 from models.contacts import Contact
@@ -67,13 +67,13 @@ async def test_the_summary_quotes_the_most_frequent_refusal(
     quoted: str | None,
 ) -> None:
     """Of equally frequent ones that with the lowest code, then the first by its text, if it has one."""
-    receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words) for code, words in refusals]
-    scripted_sender.mailer = RecordingMailer(lambda *_: Answered(receipts=receipts))
-    owner, _, campaign_id = await sending(runtime, len(receipts))
+    results = [SubmissionResult(SubmissionStatus.REFUSED, None, code, words) for code, words in refusals]
+    scripted_sender.mailer = RecordingMailer(lambda *_: BatchProcessed(results=results))
+    owner, _, campaign_id = await sending(runtime, len(results))
     await finish(runtime, scripted_sender, owner, campaign_id)
     found = await list_deliveries(caller(api, runtime, owner), campaign_id)
     quotation = f" (most often: {quoted})" if quoted else ""
-    begins = f"{len(receipts)} messages refused by the provider{quotation}. "
+    begins = f"{len(results)} messages refused by the provider{quotation}. "
     assert found["statusReason"].startswith(begins)
 
 

@@ -11,7 +11,15 @@ from sqlalchemy import update
 from core import clock
 from core.access.actor import Actor
 from core.clock import since_boot
-from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Receipt, ReceiptStatus
+from integrations.mail import (
+    AccountRefused,
+    BatchHeader,
+    BatchProcessed,
+    Message,
+    NotSent,
+    SubmissionResult,
+    SubmissionStatus,
+)
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services.deliveries import composing
@@ -29,7 +37,7 @@ from tests.deliveries.worker import drain, finish, progress, recipients, sending
 
 SLOW = "{% for i in (1..2000) %}{{ contact.firstName | upcase | downcase | append: 'x' }}{% endfor %}"
 LARGE = "{% for i in (1..2000) %}" + 200 * "x" + "{% endfor %}"
-ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+HEADER = BatchHeader(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
 MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
 TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
 
@@ -139,8 +147,8 @@ async def test_batches_grow_again(runtime: Runtime, sender: CampaignSender) -> N
 async def test_no_request_starts_near_the_end_of_the_lease() -> None:
     """If less than the time of a request is left, the provider is not called."""
     mailer = ModelMailer()
-    outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=since_boot() + 29, times=TIMES)
-    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
+    outcomes = await hand_over(mailer, HEADER, [MESSAGE], deadline=since_boot() + 29, times=TIMES)
+    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", caused_locally=True))]
     assert mailer.accepted == []
 
 
@@ -149,8 +157,8 @@ async def test_a_request_ends_within_its_lease() -> None:
     mailer = ModelMailer()
     began = since_boot()
     deadline = began + 90
-    [request] = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
-    assert isinstance(request.outcome, Answered)
+    [request] = await hand_over(mailer, HEADER, [MESSAGE], deadline=deadline, times=TIMES)
+    assert isinstance(request.outcome, BatchProcessed)
     [not_after] = mailer.deadlines
     assert began + 30 <= not_after <= min(deadline, since_boot() + 30)
 
@@ -160,7 +168,7 @@ async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: Campaig
     actor, _, campaign_id = await sending(runtime, 2)
     await sender.mail_of(actor, campaign_id)
     sender.cursors[campaign_id] = START
-    late = RequestOutcome([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
+    late = RequestOutcome([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", caused_locally=True))
     await sender.apply_backpressure(actor, campaign_id, [late])
     assert sender.backoff.failures == 0
     assert sender.mails[campaign_id].batch_size == 10
@@ -199,19 +207,29 @@ async def test_released_deliveries_are_claimed_first(
 
 
 @pytest.mark.parametrize(
-    "receipt_status",
-    [ReceiptStatus.ACCEPTED, ReceiptStatus.REFUSED, ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED],
+    "submission_status",
+    [
+        SubmissionStatus.ACCEPTED,
+        SubmissionStatus.REFUSED,
+        SubmissionStatus.RETRY_LATER,
+        SubmissionStatus.ACCOUNT_REFUSED,
+    ],
 )
 async def test_one_receipt_may_concern_the_account(
-    runtime: Runtime, sender: CampaignSender, receipt_status: ReceiptStatus
+    runtime: Runtime, sender: CampaignSender, submission_status: SubmissionStatus
 ) -> None:
     """Retry later: the process backs off. Account refused: the campaign is paused with the reason."""
     actor, _, campaign_id = await sending(runtime, 2)
-    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m"), Receipt(receipt_status, None, 1, "Words.")]
-    await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE] * 2, Answered(receipts=receipts))])
-    assert sender.backoff.failures == (1 if receipt_status is ReceiptStatus.RETRY_LATER else 0)
+    results = [
+        SubmissionResult(SubmissionStatus.ACCEPTED, "m"),
+        SubmissionResult(submission_status, None, 1, "Words."),
+    ]
+    await sender.apply_backpressure(
+        actor, campaign_id, [RequestOutcome([MESSAGE] * 2, BatchProcessed(results=results))]
+    )
+    assert sender.backoff.failures == (1 if submission_status is SubmissionStatus.RETRY_LATER else 0)
     now = await progress(runtime, actor, campaign_id)
-    paused = receipt_status is ReceiptStatus.ACCOUNT_REFUSED
+    paused = submission_status is SubmissionStatus.ACCOUNT_REFUSED
     assert (now.status == CampaignStatus.PAUSED, now.status_reason) == (paused, "Words." if paused else None)
 
 
@@ -219,7 +237,7 @@ async def test_untried_messages_do_not_hide_the_cause(runtime: Runtime, sender: 
     """Requests that were not tried after a refusal of the account: the campaign is paused."""
     actor, _, campaign_id = await sending(runtime, 2)
     parts = [
-        RequestOutcome([MESSAGE], NotSent(reason="Not tried.", local=True)),
+        RequestOutcome([MESSAGE], NotSent(reason="Not tried.", caused_locally=True)),
         RequestOutcome([MESSAGE], AccountRefused(code=405, reason="Pay.")),
     ]
     await sender.apply_backpressure(actor, campaign_id, parts)
@@ -237,9 +255,9 @@ async def test_the_time_of_a_suspended_host_counts(monkeypatch: pytest.MonkeyPat
     """After a suspension longer than the lease, nothing is handed to the provider."""
     mailer = ModelMailer()
     deadline = since_boot() + 90
-    assert await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
+    assert await hand_over(mailer, HEADER, [MESSAGE], deadline=deadline, times=TIMES)
     assert clock.SINCE_BOOT == time.CLOCK_BOOTTIME or sys.platform != "linux"
     suspend(monkeypatch, 120)
-    outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
-    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
+    outcomes = await hand_over(mailer, HEADER, [MESSAGE], deadline=deadline, times=TIMES)
+    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", caused_locally=True))]
     assert len(mailer.accepted) == 1

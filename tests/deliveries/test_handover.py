@@ -8,21 +8,21 @@ import pytest
 from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
-    Answered,
-    Envelope,
+    BatchHeader,
+    BatchProcessed,
     InDoubt,
     Message,
     NotSent,
     Outcome,
-    Receipt,
-    ReceiptStatus,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.recording import UNLIMITED, RecordingMailer
 from services.mailing.handover import RequestOutcome, hand_over, refusal_of_all, split
 from services.mailing.leases import LeaseTimes
 from tests.deliveries.model import ModelMailer
 
-ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+HEADER = BatchHeader(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
 TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
 
 
@@ -60,24 +60,26 @@ def test_a_batch_is_split_by_the_provider_s_limits() -> None:
 )
 async def test_after_an_error_of_the_account_nothing_more_is_sent(error: Outcome) -> None:
     """The outcomes before it stay; the remaining messages are not sent, for a local reason."""
-    answers: list[Outcome] = [Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m")]), error]
+    answers: list[Outcome] = [BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "m")]), error]
     mailer = RecordingMailer(lambda *_: answers.pop(0), limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(4)]
-    outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
+    outcomes = await hand_over(mailer, HEADER, messages, deadline=since_boot() + 90, times=TIMES)
     assert answers == []
     assert {one.delivery_id: part.outcome for part in outcomes for one in part.messages}.keys() == set("0123")
     found = {part.messages[0].delivery_id: part.outcome for part in outcomes}
-    tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.local)]
+    tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.caused_locally)]
     assert len(tried) == 2
     assert error in found.values()
-    assert [found[one] for one in found if one not in tried] == [NotSent(reason="Not tried.", local=True)] * 2
+    assert [found[one] for one in found if one not in tried] == [
+        NotSent(reason="Not tried.", caused_locally=True)
+    ] * 2
 
 
 async def test_a_refused_batch_is_halved_in_order() -> None:
     """It is split until the invalid message is alone, and all others are accepted."""
     mailer = ModelMailer(outcome="invalid message")
     messages = [message(number) for number in range(5)]
-    await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
+    await hand_over(mailer, HEADER, messages, deadline=since_boot() + 90, times=TIMES)
     assert [one.delivery_id for one in mailer.accepted] == list("01234")
 
 
@@ -85,16 +87,16 @@ async def test_near_the_end_of_the_lease_nothing_is_sent() -> None:
     """Every remaining request has an outcome, so that no message is lost."""
     mailer = ModelMailer(limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(3)]
-    outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 29, times=TIMES)
+    outcomes = await hand_over(mailer, HEADER, messages, deadline=since_boot() + 29, times=TIMES)
     assert sorted(one.delivery_id for part in outcomes for one in part.messages) == list("012")
-    assert {part.outcome for part in outcomes} == {NotSent(reason="The lease was nearly over.", local=True)}
+    assert {part.outcome for part in outcomes} == {NotSent(reason="The lease was nearly over.", caused_locally=True)}
     assert mailer.accepted == []
 
 
 def test_two_messages_with_the_same_refusal_are_enough() -> None:
     """The reason is short enough to be stored."""
-    receipts = [Receipt(ReceiptStatus.REFUSED, None, 300, "x" * 600)] * 2
-    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
+    results = [SubmissionResult(SubmissionStatus.REFUSED, None, 300, "x" * 600)] * 2
+    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
     assert found is not None
     assert (found.code, len(found.reason)) == (300, 500)
 
@@ -105,7 +107,10 @@ def test_two_messages_with_the_same_refusal_are_enough() -> None:
 )
 def test_a_refused_batch_has_the_provider_s_code_and_text(code: int, words: str, end: str) -> None:
     """Either may be missing."""
-    receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words)] * 2
-    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
+    results = [SubmissionResult(SubmissionStatus.REFUSED, None, code, words)] * 2
+    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
     assert found is not None
-    assert found.reason == f"P refused every message of a batch. Check the sender and the content, then resume{end}"
+    assert (
+        found.reason
+        == f"P refused every message of a batch. Check the sender and the content, then resume paused campaigns{end}"
+    )

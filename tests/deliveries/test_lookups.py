@@ -144,7 +144,7 @@ async def test_a_late_lookup_with_a_result_counts(
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
     lookup = await reserve_lookup(runtime, actor, campaign_id)
-    found = dict(await mailer.find(str(lookup.batch_id)))
+    found = dict(await mailer.search_batch(str(lookup.batch_id)))
     await expire_leases(runtime, actor, campaign_id)
     await reserve_lookup(runtime, actor, campaign_id)
     assert await record_and_read(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
@@ -166,10 +166,10 @@ async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider
 class SlowSearch(ModelMailer):
     """A provider with a slow search."""
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The messages of a batch, later."""
         await asyncio.sleep(0.2)
-        return await super().find(batch_id, stream)
+        return await super().search_batch(batch_id, stream)
 
 
 async def send_one_by_one(sender: CampaignSender, actor: Actor, campaign_id: UUID) -> None:

@@ -10,21 +10,21 @@ from cancellation.backoff import Backoff
 from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchHeader,
+    BatchProcessed,
     BatchRefused,
-    Envelope,
     InDoubt,
     Message,
     NotSent,
     Outcome,
-    Receipt,
-    ReceiptStatus,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.postmark.mailer import Body, PostmarkMailer, classify, encode
 from services.mailing.pacing import ProviderBackoff
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
-ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+HEADER = BatchHeader(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
 MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
 SLICE = 256 * 1_024
 
@@ -32,7 +32,7 @@ SLICE = 256 * 1_024
 @pytest.mark.parametrize(
     ("status", "document", "kind"),
     [
-        (200, [TAKEN], Answered),
+        (200, [TAKEN], BatchProcessed),
         (200, [TAKEN, TAKEN], InDoubt),
         (200, {"ErrorCode": 0}, InDoubt),
         (200, [{"ErrorCode": 0}], InDoubt),
@@ -87,12 +87,12 @@ def test_items_are_classified() -> None:
     """Each item of a 200 response has a status of its own."""
     items = [TAKEN, *({"ErrorCode": code, "Message": "no"} for code in (406, 300, 429))]
     outcome = classify(200, orjson.dumps(items), None, 4)
-    assert isinstance(outcome, Answered)
-    assert outcome.receipts == [
-        Receipt(ReceiptStatus.ACCEPTED, "m"),
-        Receipt(ReceiptStatus.INACTIVE, None, 406, "no"),
-        Receipt(ReceiptStatus.REFUSED, None, 300, "no"),
-        Receipt(ReceiptStatus.RETRY_LATER, None, 429, "no"),
+    assert isinstance(outcome, BatchProcessed)
+    assert outcome.results == [
+        SubmissionResult(SubmissionStatus.ACCEPTED, "m"),
+        SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "no"),
+        SubmissionResult(SubmissionStatus.REFUSED, None, 300, "no"),
+        SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "no"),
     ]
 
 
@@ -110,7 +110,7 @@ async def send_to(url: str, timeout_seconds: float = 60, *, html: str = MESSAGE.
     """The outcome of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
-        return await mailer.send(ENVELOPE, [MESSAGE._replace(html=html)], not_after=since_boot() + timeout_seconds)
+        return await mailer.send(HEADER, [MESSAGE._replace(html=html)], not_after=since_boot() + timeout_seconds)
     finally:
         await mailer.aclose()
 
@@ -131,7 +131,7 @@ async def test_a_reset_after_writing_is_in_doubt(size: int) -> None:
         await reader.readexactly(size)
         writer.transport.abort()
 
-    rest = len(encode(ENVELOPE, [MESSAGE._replace(html="")], "broadcast"))
+    rest = len(encode(HEADER, [MESSAGE._replace(html="")], "broadcast"))
     outcome = await outcome_of(close_connection, html="x" * (size - rest))
     assert isinstance(outcome, InDoubt)
     assert not outcome.in_progress
@@ -147,7 +147,7 @@ async def test_an_incomplete_body_is_not_sent() -> None:
     outcome = await outcome_of(server, html="x" * 16_000_000)
     assert isinstance(outcome, NotSent)
     assert "could not be written" in outcome.reason
-    assert not outcome.local
+    assert not outcome.caused_locally
 
 
 async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
@@ -164,7 +164,7 @@ async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
     assert outcome.in_progress
 
 
-@pytest.mark.parametrize(("reads", "kind"), [(True, InDoubt), (False, Answered)], ids=["reading", "idle"])
+@pytest.mark.parametrize(("reads", "kind"), [(True, InDoubt), (False, BatchProcessed)], ids=["reading", "idle"])
 async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: type[Outcome]) -> None:
     """A reused connection that closes after the POST leaves it in doubt; one that closed while idle is not used."""
     requests: list[bytes] = []
@@ -184,14 +184,14 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
         port = listening.sockets[0].getsockname()[1]
         mailer = PostmarkMailer(base_url=f"http://127.0.0.1:{port}", server_token="t", message_stream="broadcast")
         try:
-            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
+            first = await mailer.send(HEADER, [MESSAGE], not_after=since_boot() + 60)
             if not reads:
                 await closed.wait()
                 await asyncio.sleep(0.1)
-            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
+            second = await mailer.send(HEADER, [MESSAGE], not_after=since_boot() + 60)
         finally:
             await mailer.aclose()
-    assert isinstance(first, Answered)
+    assert isinstance(first, BatchProcessed)
     assert isinstance(second, kind)
     assert len(requests) == 2
 
@@ -215,7 +215,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
 async def test_after_the_deadline_nothing_is_sent() -> None:
     """It does not even connect, and the cause is local."""
     outcome = await send_to("http://127.0.0.1:9", timeout_seconds=-1)
-    assert outcome == NotSent(reason="Too late to send.", local=True)
+    assert outcome == NotSent(reason="Too late to send.", caused_locally=True)
 
 
 def test_back_off_grows_and_is_reset() -> None:

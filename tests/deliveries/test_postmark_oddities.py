@@ -7,13 +7,13 @@ import pytest
 
 from integrations.mail import (
     AccountRefused,
-    Answered,
+    BatchProcessed,
     BatchRefused,
     InDoubt,
     NotSent,
-    Receipt,
-    ReceiptStatus,
     SearchFailed,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.postmark.mailer import PostmarkMailer, classify
 from services.mailing.pacing import ProviderBackoff
@@ -35,7 +35,7 @@ async def find_in(document: object) -> dict[str, str]:
         port = listening.sockets[0].getsockname()[1]
         mailer = PostmarkMailer(base_url=f"http://127.0.0.1:{port}", server_token="t", message_stream="broadcast")
         try:
-            return dict(await mailer.find("b"))
+            return dict(await mailer.search_batch("b"))
         finally:
             await mailer.aclose()
 
@@ -79,17 +79,17 @@ async def test_results_without_our_metadata_are_ignored(hits: list[object], foun
 
 def test_nul_characters_are_removed_from_responses() -> None:
     """PostgreSQL cannot store them; for an item and for a batch."""
-    [receipt] = receipts_of([{"ErrorCode": 300, "Message": "No\x00pe"}])
-    assert receipt == Receipt(ReceiptStatus.REFUSED, None, 300, "Nope")
+    [result] = results_of([{"ErrorCode": 300, "Message": "No\x00pe"}])
+    assert result == SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Nope")
     refused = classify(422, orjson.dumps({"ErrorCode": 300, "Message": "\x00Nope"}), None, 2)
     assert refused == BatchRefused(code=300, reason="Nope")
 
 
-def receipts_of(items: list[dict[str, object]]) -> list[Receipt]:
-    """The receipts of a 200 response."""
+def results_of(items: list[dict[str, object]]) -> list[SubmissionResult]:
+    """The results of a 200 response."""
     outcome = classify(200, orjson.dumps(items), None, len(items))
-    assert isinstance(outcome, Answered)
-    return list(outcome.receipts)
+    assert isinstance(outcome, BatchProcessed)
+    return list(outcome.results)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_response_that_cannot_be_stored_is_in_doubt(item: dict[str, object]) -
 def test_an_unknown_stream_refuses_the_account(code: int) -> None:
     """Whether it is reported for a message or for the batch."""
     document = {"ErrorCode": code, "Message": "stream"}
-    assert [receipt.status for receipt in receipts_of([document])] == [ReceiptStatus.ACCOUNT_REFUSED]
+    assert [result.status for result in results_of([document])] == [SubmissionStatus.ACCOUNT_REFUSED]
     assert isinstance(classify(422, orjson.dumps(document), None, 1), AccountRefused)
 
 

@@ -9,7 +9,16 @@ from sqlalchemy import Row, select, update
 
 from core.access.actor import Actor
 from core.pubsub import campaign_topic
-from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Outcome, Receipt, ReceiptStatus
+from integrations.mail import (
+    AccountRefused,
+    BatchProcessed,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    SubmissionResult,
+    SubmissionStatus,
+)
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.claiming import START, Claim, claim
@@ -26,8 +35,8 @@ from tests.deliveries.worker import expire_leases, sending
 PENDING, SUBMITTING, UNKNOWN = DeliveryStatus.PENDING, DeliveryStatus.SUBMITTING, DeliveryStatus.UNKNOWN
 ACCEPTED, REJECTED = DeliveryStatus.ACCEPTED, DeliveryStatus.REJECTED
 LONG = "x" * 600
-SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
-REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
+SLOW_DOWN = SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Slow down.")
+REFUSED = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "No.")
 
 
 class Batch:
@@ -76,14 +85,14 @@ async def deliveries_by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any
     return {row.id: row for row in rows}
 
 
-async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime, scripted_sender: CampaignSender) -> None:
+async def test_each_message_is_recorded_by_its_result(runtime: Runtime, scripted_sender: CampaignSender) -> None:
     """Accepted, refused, retry later; messages of another batch, or of none, stay as they were."""
     actor, _, campaign_id = await sending(runtime, 5)
     other = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
     batch = await submit_batch(runtime, scripted_sender, actor, campaign_id, 3)
     before = await deliveries_by_id(runtime, actor)
-    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), REFUSED, SLOW_DOWN]
-    await record_outcome(runtime, actor, batch, Answered(receipts=receipts))
+    results = [SubmissionResult(SubmissionStatus.ACCEPTED, "m-1"), REFUSED, SLOW_DOWN]
+    await record_outcome(runtime, actor, batch, BatchProcessed(results=results))
     after = await deliveries_by_id(runtime, actor)
     mine = [after[one] for one in batch.ids]
     assert [(row.status, row.message_id, row.error_code, row.error_message) for row in mine] == [
@@ -125,7 +134,7 @@ async def test_an_outcome_is_recorded_for_its_batch_alone(
 @pytest.mark.parametrize(
     "outcome",
     [
-        Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, LONG)]),
+        BatchProcessed(results=[SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, LONG)]),
         NotSent(reason=LONG),
         AccountRefused(code=401, reason=LONG),
         InDoubt(reason=LONG),
@@ -141,8 +150,8 @@ async def test_500_characters_of_the_provider_s_text_are_stored(
 
 
 LATE: tuple[Outcome, ...] = (
-    Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "late")]),
-    Answered(receipts=[REFUSED]),
+    BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "late")]),
+    BatchProcessed(results=[REFUSED]),
     NotSent(reason="429"),
     InDoubt(reason="500"),
 )
@@ -199,7 +208,9 @@ async def test_a_late_outcome_counts_while_the_message_is_in_doubt(
     (row,) = (await deliveries_by_id(runtime, actor)).values()
     assert (row.status, row.batch_id, row.submitted_at, row.next_lookup_at) == (PENDING, None, None, None)
     again = await submit_batch(runtime, scripted_sender, actor, campaign_id, 1)
-    await record_outcome(runtime, actor, again, Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m-2")]))
+    await record_outcome(
+        runtime, actor, again, BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "m-2")])
+    )
     (row,) = (await deliveries_by_id(runtime, actor)).values()
     assert (row.status, row.attempts, row.message_id, row.error_message) == (ACCEPTED, 2, "m-2", None)
     assert row.batch_id == again.claim.batch_id

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 
 from core.access.actor import Actor
-from integrations.mail import Answered, Message, NotSent, Receipt, ReceiptStatus
+from integrations.mail import BatchProcessed, Message, NotSent, SubmissionResult, SubmissionStatus
 from integrations.postmark.mailer import PostmarkMailer
 from integrations.recording import RecordingMailer
 from models.campaigns import Campaign, CampaignStatus
@@ -15,8 +15,8 @@ from services.mailing.handover import RequestOutcome, refusal_of_all
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import drain, finish, go, progress, sending
 
-NO = Receipt(ReceiptStatus.REFUSED, None, 300, "Invalid 'From' address.")
-YES = Receipt(ReceiptStatus.ACCEPTED, "m")
+NO = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Invalid 'From' address.")
+YES = SubmissionResult(SubmissionStatus.ACCEPTED, "m")
 
 
 async def set_from(runtime: Runtime, actor: Actor, header: str) -> None:
@@ -70,24 +70,24 @@ async def test_inactive_addresses_do_not_pause_the_campaign(
 
 
 @pytest.mark.parametrize(
-    ("receipt_status", "status", "counts"),
+    ("submission_status", "status", "counts"),
     [
-        (ReceiptStatus.REFUSED, CampaignStatus.PAUSED, (3, 0)),
-        (ReceiptStatus.ACCOUNT_REFUSED, CampaignStatus.PAUSED, (3, 0)),
-        (ReceiptStatus.RETRY_LATER, CampaignStatus.SENDING, (3, 0)),
-        (ReceiptStatus.INACTIVE, CampaignStatus.SENDING, (0, 3)),
+        (SubmissionStatus.REFUSED, CampaignStatus.PAUSED, (3, 0)),
+        (SubmissionStatus.ACCOUNT_REFUSED, CampaignStatus.PAUSED, (3, 0)),
+        (SubmissionStatus.RETRY_LATER, CampaignStatus.SENDING, (3, 0)),
+        (SubmissionStatus.INACTIVE, CampaignStatus.SENDING, (0, 3)),
     ],
 )
 async def test_a_batch_with_the_same_answer_for_each_message(
     runtime: Runtime,
     sender: CampaignSender,
-    receipt_status: ReceiptStatus,
+    submission_status: SubmissionStatus,
     status: CampaignStatus,
     counts: tuple[int, int],
 ) -> None:
     """Refusals pause the campaign, others are retried, and inactive addresses are recorded."""
     sender.mailer = RecordingMailer(
-        lambda *_: Answered(receipts=[Receipt(receipt_status, None, 1, "The same words.")] * 3)
+        lambda *_: BatchProcessed(results=[SubmissionResult(submission_status, None, 1, "The same words.")] * 3)
     )
     actor, _, campaign_id = await sending(runtime, 3)
     await drain(sender, actor, campaign_id)
@@ -95,10 +95,10 @@ async def test_a_batch_with_the_same_answer_for_each_message(
     assert (now.status, (now.counts.pending, now.counts.rejected)) == (status, counts)
 
 
-def request_outcome(*receipts: Receipt) -> RequestOutcome:
-    """The outcome of a request with these receipts."""
-    messages = [Message(str(number), "a@b.example", "s", "h", "t", "u") for number in range(len(receipts))]
-    return RequestOutcome(messages, Answered(receipts=receipts))
+def request_outcome(*results: SubmissionResult) -> RequestOutcome:
+    """The outcome of a request with these results."""
+    messages = [Message(str(number), "a@b.example", "s", "h", "t", "u") for number in range(len(results))]
+    return RequestOutcome(messages, BatchProcessed(results=results))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from core.access.actor import Actor
 from core.database.clock import now_plus
-from integrations.mail import Envelope, Message
+from integrations.mail import BatchHeader, Message
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
@@ -111,14 +111,14 @@ class World:
     async def post(self, batch: BatchInProgress, outcome: str) -> None:
         """Hand the batch to the provider, with any outcome."""
         self.mailer.outcome = outcome
-        envelope = Envelope(
+        header = BatchHeader(
             sender="a@b.example",
             campaign_id=str(self.campaign_id),
             batch_id=str(batch.claim.batch_id),
             tag="t",
         )
         batch.outcomes = await hand_over(
-            self.mailer, envelope, batch.messages or [], deadline=batch.claim.deadline, times=self.sender.times
+            self.mailer, header, batch.messages or [], deadline=batch.claim.deadline, times=self.sender.times
         )
         self.mailer.outcome = "ok"
 
@@ -127,7 +127,7 @@ class World:
         if batch.outcomes:
             await self.sender.record(self.actor, batch.claim, batch.outcomes)
             await self.sender.apply_backpressure(self.actor, self.campaign_id, batch.outcomes)
-            if any(receipt_is_inactive(request) for request in batch.outcomes):
+            if any(result_is_inactive(request) for request in batch.outcomes):
                 await self.note_inactive()
 
     async def note_inactive(self) -> None:
@@ -154,7 +154,7 @@ class World:
         async with self.runtime.work.begin(self.actor) as uow:
             lookup = await reserve_due(uow, self.campaign_id)
         if lookup is not None:
-            self.lookups.append((lookup, await self.mailer.find(str(lookup.batch_id))))
+            self.lookups.append((lookup, await self.mailer.search_batch(str(lookup.batch_id))))
 
     async def expire_reservations(self) -> None:
         """The reservations of all lookups end, without a pause between lookups passing."""
@@ -248,9 +248,9 @@ class World:
         assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were changed"
 
 
-def receipt_is_inactive(request: RequestOutcome) -> bool:
+def result_is_inactive(request: RequestOutcome) -> bool:
     """Whether the provider reported an address of the request as inactive."""
-    return any(receipt.status == "inactive" for receipt in getattr(request.outcome, "receipts", ()))
+    return any(result.status == "inactive" for result in getattr(request.outcome, "results", ()))
 
 
 def webhook(message: Accepted, kind: str) -> dict[str, Any]:

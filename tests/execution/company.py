@@ -18,7 +18,7 @@ from core.queue import Job
 from core.security import fingerprint
 from core.throttle import PREFIX as THROTTLES
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, ReceiptStatus
+from integrations.mail import BatchHeader, BatchProcessed, Message, Outcome, SubmissionResult, SubmissionStatus
 from integrations.recording import RecordingMailer
 from models.accounts import RefreshToken, User, UserSession
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
@@ -64,13 +64,13 @@ class Outbox:
         self.sent += [{"topic": topic, "payload": payload.decode()} for topic, payload in events]
 
 
-def refusing(_: Envelope, messages: Sequence[Message]) -> Outcome:
+def refusing(_: BatchHeader, messages: Sequence[Message]) -> Outcome:
     """Accepts all messages except to addresses that begin with `refused`."""
-    return Answered(
-        receipts=[
-            Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
+    return BatchProcessed(
+        results=[
+            SubmissionResult(SubmissionStatus.REFUSED, None, 300, "No.")
             if message.to.startswith("refused")
-            else Receipt(ReceiptStatus.ACCEPTED, f"m-{message.delivery_id}")
+            else SubmissionResult(SubmissionStatus.ACCEPTED, f"m-{message.delivery_id}")
             for message in messages
         ]
     )

@@ -11,7 +11,7 @@ from core import clock
 from core.access.actor import Actor
 from core.clock import since_boot
 from core.ids import new_id
-from integrations.mail import Envelope, Message, NotSent, SearchFailed
+from integrations.mail import BatchHeader, Message, NotSent, SearchFailed
 from integrations.recording import RecordingMailer
 from integrations.switched_off import NoMailer, NoModel
 from jobs import JOBS
@@ -191,13 +191,13 @@ async def test_unknown_system_mail_waits(off: Runtime) -> None:
 
 async def test_no_mailer() -> None:
     """`NoMailer` reports messages as not sent, for a local reason, and every search as failed."""
-    envelope = Envelope(sender=factories.FROM, campaign_id="c", batch_id="b", tag="t")
+    header = BatchHeader(sender=factories.FROM, campaign_id="c", batch_id="b", tag="t")
     message = Message("d", "a@b.example", "s", "<p>h</p>", "t", None)
-    outcome = await NoMailer().send(envelope, [message], not_after=since_boot() + 60)
+    outcome = await NoMailer().send(header, [message], not_after=since_boot() + 60)
     assert isinstance(outcome, NotSent)
-    assert outcome.local
+    assert outcome.caused_locally
     with pytest.raises(SearchFailed):
-        await NoMailer().find("b")
+        await NoMailer().search_batch("b")
 
 
 async def test_reply_without_a_model_fails(off: Runtime) -> None:

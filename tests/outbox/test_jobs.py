@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.ids import new_id
-from integrations.mail import Envelope, Message, Outcome, Stream
+from integrations.mail import BatchHeader, Message, Outcome, Stream
 from integrations.recording import UNLIMITED, RecordingMailer
 from jobs.outbox import find_outbox
 from models.outbox import OutboxStatus
@@ -60,10 +60,10 @@ class FailingSearch(ModelMailer):
 
     searches = 0
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """Count the search, and fail."""
         FailingSearch.searches += 1
-        return await super().find(batch_id, stream)
+        return await super().search_batch(batch_id, stream)
 
 
 async def test_due_mail_does_not_wait_for_lookups(runtime: Runtime) -> None:
@@ -143,9 +143,9 @@ class OutageMailer(RecordingMailer):
         super().__init__()
         self.relay = relay
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Accept, and cut the connections to the database."""
-        outcome = await super().send(envelope, messages, not_after=not_after)
+        outcome = await super().send(header, messages, not_after=not_after)
         self.relay.disconnect()
         asyncio.get_running_loop().call_later(0.5, self.reopen)
         return outcome

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.access.actor import Actor
-from integrations.mail import Envelope, Stream
+from integrations.mail import BatchHeader, Stream
 from models.outbox import OutboxStatus
 from runtime import Runtime
 from services.mailing.handover import RequestOutcome, hand_over
@@ -63,9 +63,9 @@ class World:
 
     async def post(self, batch: OutboxBatch) -> None:
         """Hand a batch to the provider."""
-        envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
+        header = BatchHeader(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
         times = lease_times(self.runtime.settings.sending.lease_seconds, request_seconds=15.0)
-        outcomes = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+        outcomes = await hand_over(self.mailer, header, batch.messages, deadline=batch.deadline, times=times)
         self.posted.append((batch, outcomes))
 
     def check(self) -> None:

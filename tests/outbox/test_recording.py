@@ -10,14 +10,14 @@ from sqlalchemy import Row, update
 from core.access.actor import Actor
 from integrations.mail import (
     AccountRefused,
-    Answered,
-    Envelope,
+    BatchHeader,
+    BatchProcessed,
     InDoubt,
     NotSent,
     Outcome,
-    Receipt,
-    ReceiptStatus,
     Stream,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.recording import RecordingMailer
 from models.outbox import OutboxMessage, OutboxStatus
@@ -33,7 +33,7 @@ from tests.outbox.mailing import expire_all, outbox_of, put, rows, statuses
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 LONG = "x" * 600
-SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
+SLOW_DOWN = SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Slow down.")
 
 
 async def submit_batch(runtime: Runtime, actor: Actor, how_many: int) -> OutboxBatch:
@@ -66,8 +66,8 @@ def ids_of(batch: OutboxBatch) -> list[UUID]:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, LONG)]),
-        Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, LONG)]),
+        BatchProcessed(results=[SubmissionResult(SubmissionStatus.REFUSED, None, 300, LONG)]),
+        BatchProcessed(results=[SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, LONG)]),
         NotSent(reason=LONG),
         AccountRefused(code=401, reason=LONG),
         InDoubt(reason=LONG),
@@ -84,7 +84,7 @@ async def test_an_accepted_message_has_no_error(runtime: Runtime) -> None:
     """Its attempts stay counted; the lease has ended."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
-    mailer = RecordingMailer(lambda *_: Answered(receipts=[SLOW_DOWN]))
+    mailer = RecordingMailer(lambda *_: BatchProcessed(results=[SLOW_DOWN]))
     await outbox_of(runtime, mailer).send_due(actor)
     (row,) = await rows(runtime, actor)
     assert (row.status, row.error_message, row.batch_id, row.lease_token) == (PENDING, "Slow down.", None, None)
@@ -96,15 +96,19 @@ async def test_an_accepted_message_has_no_error(runtime: Runtime) -> None:
     assert (row.lease_token, row.finished_at is None, row.submitted_at is None) == (None, False, False)
 
 
-async def test_each_message_is_recorded_by_its_receipt(runtime: Runtime) -> None:
+async def test_each_message_is_recorded_by_its_result(runtime: Runtime) -> None:
     """Accepted, refused, retry later; messages of another batch, or of none, stay as they were."""
     actor = await factories.organization(runtime)
     other = await submit_batch(runtime, actor, 1)
     batch = await submit_batch(runtime, actor, 3)
     (waiting,) = await put(runtime, actor)
     before = await by_id(runtime, actor)
-    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), Receipt(ReceiptStatus.REFUSED, None, 300, "No."), SLOW_DOWN]
-    await record_outcome(runtime, actor, batch, Answered(receipts=receipts))
+    results = [
+        SubmissionResult(SubmissionStatus.ACCEPTED, "m-1"),
+        SubmissionResult(SubmissionStatus.REFUSED, None, 300, "No."),
+        SLOW_DOWN,
+    ]
+    await record_outcome(runtime, actor, batch, BatchProcessed(results=results))
     after = await by_id(runtime, actor)
     assert [(after[one].status, after[one].message_id, after[one].error_message) for one in ids_of(batch)] == [
         (ACCEPTED, "m-1", None),
@@ -146,7 +150,7 @@ async def test_a_request_in_progress_delays_the_first_lookup(runtime: Runtime, *
 @pytest.mark.parametrize(
     "outcome",
     [
-        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
+        BatchProcessed(results=[SubmissionResult(SubmissionStatus.REFUSED, None, 300, "No.")]),
         NotSent(reason="429"),
         InDoubt(reason="500"),
     ],
@@ -157,8 +161,8 @@ async def test_a_late_outcome_does_not_change_a_found_message(runtime: Runtime, 
     batch = await submit_batch(runtime, actor, 1)
     await expire_all(runtime, actor)
     mailer = ModelMailer()
-    envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
-    mailer.accept(envelope, batch.messages[0])
+    header = BatchHeader(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
+    mailer.accept(header, batch.messages[0])
     await outbox_of(runtime, mailer).reconcile(actor)
     before = await rows(runtime, actor)
     assert [row.status for row in before] == [ACCEPTED]

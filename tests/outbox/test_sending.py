@@ -15,15 +15,15 @@ from core.queue import Job
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import (
     AccountRefused,
-    Answered,
-    Envelope,
+    BatchHeader,
+    BatchProcessed,
     InDoubt,
     Message,
     NotSent,
     Outcome,
-    Receipt,
-    ReceiptStatus,
     Stream,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from integrations.recording import RecordingMailer
 from jobs import JOBS
@@ -132,16 +132,28 @@ async def test_system_mail_has_its_own_stream(runtime: Runtime, provider: Provid
     assert (row.status, row.message_id, row.finished_at is None) == (ACCEPTED, entry["message_id"], False)
 
 
-REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "Invalid 'To' address.")
+REFUSED = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Invalid 'To' address.")
 
 
 @pytest.mark.parametrize(
     ("outcome", "status", "words"),
     [
-        (Answered(receipts=[REFUSED]), FAILED, "Invalid 'To' address."),
-        (Answered(receipts=[Receipt(ReceiptStatus.INACTIVE, None, 406, "It bounced.")]), FAILED, "It bounced."),
-        (Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")]), PENDING, "Slow down."),
-        (Answered(receipts=[Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, 405, "Pay.")]), PENDING, "Pay."),
+        (BatchProcessed(results=[REFUSED]), FAILED, "Invalid 'To' address."),
+        (
+            BatchProcessed(results=[SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "It bounced.")]),
+            FAILED,
+            "It bounced.",
+        ),
+        (
+            BatchProcessed(results=[SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Slow down.")]),
+            PENDING,
+            "Slow down.",
+        ),
+        (
+            BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCOUNT_REFUSED, None, 405, "Pay.")]),
+            PENDING,
+            "Pay.",
+        ),
         (NotSent(reason="Postmark cannot be reached"), PENDING, "Postmark cannot be reached"),
         (AccountRefused(code=401, reason="Confirm the sender."), PENDING, "Confirm the sender."),
     ],
@@ -266,9 +278,9 @@ async def test_lookups_use_postmark_s_search(runtime: Runtime, provider: Provide
 @pytest.mark.parametrize(
     "outcome",
     [
-        NotSent(reason="The lease was nearly over.", local=True),
+        NotSent(reason="The lease was nearly over.", caused_locally=True),
         InDoubt(reason="The response was lost."),
-        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
+        BatchProcessed(results=[SubmissionResult(SubmissionStatus.REFUSED, None, 300, "No.")]),
     ],
 )
 async def test_a_late_record_does_not_affect_another_worker_s_batch(runtime: Runtime, outcome: Outcome) -> None:
@@ -367,13 +379,13 @@ class BlockedMailer(RecordingMailer):
         self.reached = asyncio.Event()
         self.blocked: set[str] = set()
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Block on the first batch."""
         if not self.blocked:
             self.blocked = {message.delivery_id for message in messages}
             self.reached.set()
             await self.released.wait()
-        return await super().send(envelope, messages, not_after=not_after)
+        return await super().send(header, messages, not_after=not_after)
 
 
 async def test_one_organization_does_not_delay_another(fresh_runtime: Runtime) -> None:

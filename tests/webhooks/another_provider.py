@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from integrations.mail import Envelope, Message, Outcome, ProviderLimits
+from integrations.mail import BatchHeader, Message, Outcome, ProviderLimits
 from integrations.mail_events import MailEvent, MailEventKind, MessageReference, Payload, WebhookUnreadable
 from integrations.recording import RecordingMailer
 
@@ -30,11 +30,11 @@ class OtherMailer(RecordingMailer):
         super().__init__(limits=LIMITS)
         self.requests: list[int] = []
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Accept a request within the limits."""
         assert len(messages) <= LIMITS.max_messages
         self.requests.append(len(messages))
-        return await super().send(envelope, messages, not_after=not_after)
+        return await super().send(header, messages, not_after=not_after)
 
 
 class OtherWebhooks:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from core import clock
 from core.access.actor import Actor
-from integrations.mail import Answered, Receipt, ReceiptStatus
+from integrations.mail import BatchProcessed, SubmissionResult, SubmissionStatus
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
 from models.suppressions import Suppression
@@ -101,7 +101,7 @@ async def test_a_campaign_is_sent_and_its_events_are_applied(
         owner, campaign_id = await start_campaign(other_installation, PEOPLE)
         assert await wait_until_ended(other_installation, owner, campaign_id) is CampaignStatus.SENT
         assert sorted(mailer.requests) == [1, 2, 2]
-        assert {envelope.sender for envelope, _, _ in mailer.sent} == {"news@other.example"}
+        assert {header.sender for header, _, _ in mailer.sent} == {"news@other.example"}
         body = orjson.dumps(
             [*events_about(mailer, delivered=0, hard_bounce=1, complaint=2), *events_about(mailer, delivered=3)]
         )
@@ -153,8 +153,8 @@ async def test_the_adapter_authenticates_requests(
 
 async def test_the_reason_of_a_refusal_names_the_provider(other_installation: Runtime, mailer: OtherMailer) -> None:
     """The reason for people has the provider's name."""
-    no = Receipt(ReceiptStatus.REFUSED, None, 7, "No.")
-    mailer.answer = lambda _, messages: Answered(receipts=[no] * len(messages))
+    no = SubmissionResult(SubmissionStatus.REFUSED, None, 7, "No.")
+    mailer.answer = lambda _, messages: BatchProcessed(results=[no] * len(messages))
     owner, campaign_id = await start_campaign(other_installation, PEOPLE)
     async with worker(other_installation), asyncio.timeout(60):
         while True:

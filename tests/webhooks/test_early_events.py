@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from integrations.mail import (
-    Answered,
-    Envelope,
+    BatchHeader,
+    BatchProcessed,
     InDoubt,
     Mailer,
     Message,
     NotSent,
     Outcome,
     ProviderLimits,
-    Receipt,
-    ReceiptStatus,
     Stream,
+    SubmissionResult,
+    SubmissionStatus,
 )
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
@@ -76,19 +76,19 @@ class EarlyEventsMailer:
         """The installation's sender address."""
         return self.provider.mailer.sender
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], **times: float) -> Outcome:
+    async def send(self, header: BatchHeader, messages: Sequence[Message], **times: float) -> Outcome:
         """Send, apply the events, and return the response."""
-        outcome = await self.provider.mailer.send(envelope, messages, **times)
-        assert isinstance(outcome, Answered)
+        outcome = await self.provider.mailer.send(header, messages, **times)
+        assert isinstance(outcome, BatchProcessed)
         if self.kind is None:
             return self.reply or outcome
-        entries = [Entry(**entry) for entry in await self.provider.messages(envelope.campaign_id)]  # type: ignore[arg-type]
+        entries = [Entry(**entry) for entry in await self.provider.messages(header.campaign_id)]  # type: ignore[arg-type]
         await deliver_events(self.runtime, *(event(self.kind, entry) for entry in entries))
         return self.reply or outcome
 
-    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+    async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The provider's search."""
-        return await self.provider.mailer.find(batch_id, stream)
+        return await self.provider.mailer.search_batch(batch_id, stream)
 
     async def aclose(self) -> None:
         """The provider's fixture closes it."""
@@ -117,7 +117,7 @@ async def test_a_response_that_cannot_be_recorded_is_looked_up(
 ) -> None:
     """Recording is not retried for ever: the lease expires, and the message is looked up."""
     actor, _, campaign_id = await sending(runtime, 1)
-    unstorable = Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "a\x00b")])
+    unstorable = BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "a\x00b")])
     sender.mailer = EarlyEventsMailer(provider, runtime, None, unstorable)
     async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
