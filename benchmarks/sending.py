@@ -53,8 +53,8 @@ from models.row_security import OF_ORGANIZATION
 from runtime import Runtime, running
 from services.campaigns.lifecycle import change_status
 from services.campaigns.progress import read_progress
-from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
+from services.deliveries.rendering import load_content, unsubscribe_url
 from services.rendering.variables import contact_variables
 from settings import load
 
@@ -264,8 +264,8 @@ async def bare(bench: Bench) -> float:
     """Messages per second of the bare loop."""
     campaign_id = await draft(bench)
     organization_id = bench.actor.organization_id
-    mail = await load_mail(bench.runtime.reads(bench.actor.tenant), campaign_id, batch_size=BATCH)
-    assert mail is not None
+    content = await load_content(bench.runtime.reads(bench.actor.tenant), campaign_id, batch_size=BATCH)
+    assert content is not None
     async with bench.runtime.work.begin(bench.actor) as uow:
         await uow.execute(text("DELETE FROM bench_done"))
         await uow.execute(
@@ -295,14 +295,14 @@ async def bare(bench: Bench) -> float:
                 rows = await uow.rows(read, {"o": organization_id, "after": after})
             if not rows:
                 return sent / (monotonic() - started)
-            header = BatchHeader(sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")
+            header = BatchHeader(sender=content.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")
             messages = []
             for row in rows:
                 url = unsubscribe_url(
-                    bench.runtime.settings.public_url, bench.runtime.unsubscribe_signer, mail, row.id, row.id
+                    bench.runtime.settings.public_url, bench.runtime.unsubscribe_signer, content, row.id, row.id
                 )
                 contact = contact_variables(first_name=row.first_name, last_name=row.last_name, email=row.email)
-                rendered = mail.template.render(contact, {**mail.variables, "unsubscribeUrl": url})
+                rendered = content.template.render(contact, {**content.variables, "unsubscribeUrl": url})
                 messages.append(Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url))
             async with session.post(bench.url, data=io.BytesIO(encode(header, messages, "broadcast"))) as response:
                 results = orjson.loads(await response.read())

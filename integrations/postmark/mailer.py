@@ -41,7 +41,7 @@ _ADVICE: Final = {
     401: "The sender address is not confirmed at Postmark. Confirm it there, then resume paused campaigns.",
     405: "Postmark does not allow this account to send. Check its plan and credits, then resume paused campaigns.",
     412: "The Postmark account is not active. Reactivate it, then resume paused campaigns.",
-    413: "Postmark has not approved the account for these recipients. Ask it to, then resume paused campaigns.",
+    413: "Postmark's approval for these recipients is missing. Request it, then resume paused campaigns.",
     1226: _NO_STREAM,
     1235: _NO_STREAM,
 }

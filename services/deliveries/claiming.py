@@ -61,7 +61,7 @@ def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
 
 
 @lru_cache
-def _claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
+def _claim_statement(*, with_custom_fields: bool, with_tags: bool) -> Select[*tuple[Any, ...]]:
     """Claim a batch, and read the columns of each contact that the campaign's templates use."""
     picked = (
         select(EmailDelivery.id)
@@ -94,9 +94,9 @@ def _claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, .
     )
     contact = Contact.__table__.c
     columns = [contact.status, contact.first_name, contact.last_name]
-    if custom_fields:
+    if with_custom_fields:
         columns.append(contact.custom_fields)
-    if tags:
+    if with_tags:
         of_contact = select(ContactTag.tag).where(
             ContactTag.organization_id == contact.organization_id, ContactTag.contact_id == contact.id
         )
@@ -123,14 +123,14 @@ async def claim(
     limit: int,
     lease_seconds: float,
     after: UUID = START,
-    custom_fields: bool = False,
-    tags: bool = False,
+    with_custom_fields: bool = False,
+    with_tags: bool = False,
 ) -> Claim:
     """Claim at most `limit` pending deliveries after the id `after`; none when the campaign is not being sent."""
     deadline = since_boot() + lease_seconds
     token = new_id()
     rows = await uow.rows(
-        _claim_statement(custom_fields=custom_fields, tags=tags),
+        _claim_statement(with_custom_fields=with_custom_fields, with_tags=with_tags),
         {
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,

@@ -21,10 +21,10 @@ from models.campaigns import CampaignStatus
 from services.campaigns.lifecycle import InvalidCampaignState, change_status
 from services.campaigns.work import AdvanceCampaign
 from services.deliveries.claiming import START, Claim, claim
-from services.deliveries.composing import CampaignMail, Composed, NoFromHeader, compose, load_mail
 from services.deliveries.counting import counts_missing_pending, verify_counts
 from services.deliveries.fair_scheduler import FairScheduler
 from services.deliveries.recording import backpressure_cause, record
+from services.deliveries.rendering import CampaignContent, NoFromHeader, RenderedBatch, load_content, render_batch
 from services.deliveries.submitting import submit
 from services.deliveries.waiting import is_waiting_reason, set_waiting_reason
 from services.mailing.handover import RequestOutcome, hand_over
@@ -58,7 +58,7 @@ class CampaignSender:
     signer: Signer
     backoff: ProviderBackoff = field(default_factory=ProviderBackoff)
     scheduler: FairScheduler = field(default_factory=FairScheduler)
-    mails: LRUCache[UUID, CampaignMail] = field(default_factory=lambda: LRUCache(_MAX_CACHED_CAMPAIGNS))
+    contents: LRUCache[UUID, CampaignContent] = field(default_factory=lambda: LRUCache(_MAX_CACHED_CAMPAIGNS))
     cursors: dict[UUID, UUID] = field(default_factory=dict)
 
     @property
@@ -92,65 +92,65 @@ class CampaignSender:
 
     async def send_batch(self, actor: Actor, campaign_id: UUID) -> BatchResult:
         """Claim a batch of a campaign and deliver it; an empty result where there is nothing to send."""
-        mail = await self.mail_of(actor, campaign_id)
-        if mail is None:
+        content = await self.content_of(actor, campaign_id)
+        if content is None:
             return BatchResult()
-        allowed = await self.wait_for_rate(mail.batch_size)
+        allowed = await self.wait_for_rate(content.batch_size)
         if not allowed:
             return BatchResult()
-        claim = await self.claim_batch(actor, mail, allowed)
-        return await self.deliver(actor, mail, claim) if claim.rows else BatchResult()
+        claim = await self.claim_batch(actor, content, allowed)
+        return await self.deliver(actor, content, claim) if claim.rows else BatchResult()
 
-    async def deliver(self, actor: Actor, mail: CampaignMail, claim: Claim) -> BatchResult:
+    async def deliver(self, actor: Actor, content: CampaignContent, claim: Claim) -> BatchResult:
         """Render, submit, hand over and record a claimed batch."""
-        campaign_id = mail.campaign_id
-        composed = await compose(
+        campaign_id = content.campaign_id
+        rendered = await render_batch(
             claim,
-            mail,
+            content,
             signer=self.signer,
             public_url=self.public_url,
-            until=min(since_boot() + self.times.compose, claim.deadline - self.times.needed),
+            until=min(since_boot() + self.times.render, claim.deadline - self.times.needed),
         )
-        await self.adapt_batch_size(campaign_id, claim, composed)
+        await self.adapt_batch_size(campaign_id, claim, rendered)
         async with self.work.begin(actor) as uow:
-            messages = await submit(uow, claim, composed, self.times)
+            messages = await submit(uow, claim, rendered, self.times)
         if messages:
             header = BatchHeader(
-                sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claim.batch_id), tag=mail.tag
+                sender=content.sender, campaign_id=str(campaign_id), batch_id=str(claim.batch_id), tag=content.tag
             )
             outcomes = await hand_over(self.mailer, header, messages, deadline=claim.deadline, times=self.times)
             await self.record(actor, claim, outcomes)
             await self.apply_backpressure(actor, campaign_id, outcomes)
         return BatchResult(len(claim.rows), len(messages))
 
-    async def adapt_batch_size(self, campaign_id: UUID, claim: Claim, composed: Composed) -> None:
+    async def adapt_batch_size(self, campaign_id: UUID, claim: Claim, rendered: RenderedBatch) -> None:
         """Adapt the size of the next batch to how many messages could be rendered in time; at most twice as many."""
-        if not composed.remaining:
+        if not rendered.remaining:
             self.resize(campaign_id, 2 * len(claim.rows))
             return
-        self.resize(campaign_id, len(claim.rows) - len(composed.remaining), shrink=True)
-        await self.reserve(-len(composed.remaining))
+        self.resize(campaign_id, len(claim.rows) - len(rendered.remaining), shrink=True)
+        await self.reserve(-len(rendered.remaining))
 
     def resize(self, campaign_id: UUID, size: int, *, shrink: bool = False) -> None:
         """Raise, or lower, the size of the campaign's next batches to `size`; without effect if it is not cached."""
-        mail = self.mails.get(campaign_id)
-        if mail is None:
+        content = self.contents.get(campaign_id)
+        if content is None:
             return
         if shrink:
             self.cursors.pop(campaign_id, None)
-        new_size = min(mail.batch_size, size) if shrink else max(mail.batch_size, size)
-        self.mails[campaign_id] = replace(mail, batch_size=max(1, min(mail.max_batch_size, new_size)))
+        new_size = min(content.batch_size, size) if shrink else max(content.batch_size, size)
+        self.contents[campaign_id] = replace(content, batch_size=max(1, min(content.max_batch_size, new_size)))
 
-    async def claim_batch(self, actor: Actor, mail: CampaignMail, limit: int) -> Claim:
+    async def claim_batch(self, actor: Actor, content: CampaignContent, limit: int) -> Claim:
         """Claim the next batch after the last one of this process, or from the first pending delivery on."""
-        after = self.cursors.pop(mail.campaign_id, START)
-        claim = await self.claim_after(actor, mail, limit, after)
+        after = self.cursors.pop(content.campaign_id, START)
+        claim = await self.claim_after(actor, content, limit, after)
         if not claim.rows and after != START:
-            claim = await self.claim_after(actor, mail, limit, START)
+            claim = await self.claim_after(actor, content, limit, START)
         if not claim.rows:
-            await self.correct_pending(actor, mail.campaign_id)
+            await self.correct_pending(actor, content.campaign_id)
         if claim.rows:
-            self.cursors[mail.campaign_id] = max(row[0] for row in claim.rows)
+            self.cursors[content.campaign_id] = max(row[0] for row in claim.rows)
         if len(claim.rows) < limit:
             await self.reserve(len(claim.rows) - limit)
         return claim
@@ -163,33 +163,33 @@ class CampaignSender:
             await verify_counts(uow, campaign_id)
             uow.enqueue(AdvanceCampaign(organization_id=actor.organization_id, campaign_id=campaign_id))
 
-    async def claim_after(self, actor: Actor, mail: CampaignMail, limit: int, after: UUID) -> Claim:
+    async def claim_after(self, actor: Actor, content: CampaignContent, limit: int, after: UUID) -> Claim:
         """Claim a batch of deliveries after an id."""
         async with self.work.begin(actor) as uow:
             return await claim(
                 uow,
-                mail.campaign_id,
+                content.campaign_id,
                 limit=limit,
                 lease_seconds=self.times.lease,
                 after=after,
-                custom_fields=mail.custom_fields,
-                tags=mail.tags,
+                with_custom_fields=content.uses_custom_fields,
+                with_tags=content.uses_tags,
             )
 
-    async def mail_of(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
+    async def content_of(self, actor: Actor, campaign_id: UUID) -> CampaignContent | None:
         """The campaign's compiled content, from the cache if it is there."""
-        mail = self.mails.get(campaign_id)
-        if mail is None:
-            mail = await self.load(actor, campaign_id)
-            if mail is None:
+        content = self.contents.get(campaign_id)
+        if content is None:
+            content = await self.load(actor, campaign_id)
+            if content is None:
                 return None
-            self.mails[campaign_id] = mail
-        return mail
+            self.contents[campaign_id] = content
+        return content
 
-    async def load(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
+    async def load(self, actor: Actor, campaign_id: UUID) -> CampaignContent | None:
         """Read and compile the campaign's content; if it cannot be sent, the campaign is paused with the reason."""
         try:
-            mail = await load_mail(
+            content = await load_content(
                 self.reads(actor.tenant),
                 campaign_id,
                 batch_size=min(self.settings.batch_size, self.mailer.limits.max_messages),
@@ -200,10 +200,10 @@ class CampaignSender:
         except InputErrors as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None
-        if mail is not None and is_waiting_reason(mail.reason):
+        if content is not None and is_waiting_reason(content.status_reason):
             async with self.work.begin(actor) as uow:
-                await set_waiting_reason(uow, campaign_id, mail.reason, is_waiting=False)
-        return mail
+                await set_waiting_reason(uow, campaign_id, content.status_reason, is_waiting=False)
+        return content
 
     async def wait_for_rate(self, requested: int) -> int:
         """Wait until the account's rate allows the next batch; returns its size, 0 once stopped."""

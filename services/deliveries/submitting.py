@@ -13,7 +13,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
 from services.deliveries.claiming import Claim, is_sending
-from services.deliveries.composing import Composed
+from services.deliveries.rendering import RenderedBatch
 from services.mailing.leases import LeaseTimes
 from services.suppressions.reading import is_suppressed
 
@@ -43,8 +43,8 @@ def _submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
 
 @lru_cache
 def _skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """Skip claimed rows, each with its decision and reason."""
-    values = values_by_id(decision=Text(), reason=Text())
+    """Skip claimed rows, each with its decision and its error message, if any."""
+    values = values_by_id(decision=Text(), error_message=Text())
     return (
         update(EmailDelivery)
         .where(
@@ -55,7 +55,7 @@ def _skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .values(
             status=DeliveryStatus.SKIPPED,
             decision=values.c.decision,
-            error_message=values.c.reason,
+            error_message=values.c.error_message,
             **RELEASED,
         )
     )
@@ -92,24 +92,24 @@ def _release_statement() -> Any:  # noqa: ANN401 - an UPDATE
     )
 
 
-async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: LeaseTimes) -> list[Message]:
+async def submit(uow: UnitOfWork, claim: Claim, rendered: RenderedBatch, times: LeaseTimes) -> list[Message]:
     """Submit the rendered messages; returns those to hand to the provider after COMMIT, and only then."""
     bound = {"organization": claim.organization_id, "campaign": claim.campaign_id, "token": claim.token}
-    ids = list(composed.messages)
+    ids = list(rendered.messages)
     submitted = {**bound, **id_range(ids), "needed": times.needed, "batch": claim.batch_id} if ids else None
     submitted_ids = {row.id for row in await uow.rows(_submit_statement(), submitted)} if submitted else frozenset()
-    if composed.skipped:
-        decisions = [str(decision) for decision in composed.skipped.values()]
-        reasons = [composed.reasons.get(one) for one in composed.skipped]
+    if rendered.skipped:
+        decisions = [str(decision) for decision in rendered.skipped.values()]
+        error_messages = [rendered.error_messages.get(one) for one in rendered.skipped]
         skipped = {
             **bound,
-            **id_range(list(composed.skipped)),
+            **id_range(list(rendered.skipped)),
             "decision_values": decisions,
-            "reason_values": reasons,
+            "error_message_values": error_messages,
         }
         await uow.execute(_skip_statement(), skipped)
-    released = [*(one for one in ids if one not in submitted_ids), *composed.remaining]
+    released = [*(one for one in ids if one not in submitted_ids), *rendered.remaining]
     if not released:
-        return list(composed.messages.values())
+        return list(rendered.messages.values())
     await uow.execute(_release_statement(), {**bound, **id_range(released)})
-    return [message for one, message in composed.messages.items() if one in submitted_ids]
+    return [message for one, message in rendered.messages.items() if one in submitted_ids]

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from core.clock import since_boot
 
-COMPOSE_SHARE = 0.1
+RENDER_SHARE = 0.1
 _REQUEST_SHARE = 0.5
 _MARGIN_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTimes:
-    """Seconds: `compose` and `request` limit rendering and a request; `needed` must remain to submit a batch."""
+    """Seconds: `render` and `request` limit rendering and a request; `needed` must remain to submit a batch."""
 
     lease: float
-    compose: float
+    render: float
     request: float
     needed: float
 
@@ -23,7 +23,7 @@ def lease_times(lease: float, *, request_seconds: float) -> LeaseTimes:
     """Divide a lease of so many seconds; a request gets at most half of it."""
     request = min(request_seconds, lease * _REQUEST_SHARE)
     return LeaseTimes(
-        lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * _MARGIN_SHARE
+        lease=lease, render=lease * RENDER_SHARE, request=request, needed=request + lease * _MARGIN_SHARE
     )
 
 

@@ -1,4 +1,4 @@
-"""Claiming and submitting due messages in one transaction: composing them is fast, unlike those of campaigns."""
+"""Claiming and submitting due system mail in one transaction, as composing it is fast, unlike rendering campaigns."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -20,8 +20,8 @@ from services.campaigns.lifecycle import change_status
 from services.campaigns.work import SendBatches
 from services.contacts import changing
 from services.deliveries import preparing
-from services.deliveries.composing import Composed, compose
 from services.deliveries.preparing import prepare_page
+from services.deliveries.rendering import RenderedBatch, render_batch
 from services.deliveries.sending import CampaignSender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
@@ -159,16 +159,16 @@ async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
 ) -> None:
     """Pending and claimed ones are skipped as cancelled, or as suppressed; submitted ones continue."""
     actor, _, campaign_id = await sending(runtime, 5)
-    mail = await scripted_sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    await scripted_sender.deliver(actor, mail, await scripted_sender.claim_batch(actor, mail, 1))
-    claimed = await scripted_sender.claim_batch(actor, mail, 2)
+    content = await scripted_sender.content_of(actor, campaign_id)
+    assert content is not None
+    await scripted_sender.deliver(actor, content, await scripted_sender.claim_batch(actor, content, 1))
+    claimed = await scripted_sender.claim_batch(actor, content, 2)
     suppressed, cancelled = claimed.rows
     async with runtime.work.begin(actor) as uow:
         suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.HARD_BOUNCE}
         await uow.execute(insert(Suppression).values(email_norm=suppressed.email, **suppression))
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
-    assert (await scripted_sender.deliver(actor, mail, claimed)).handed_over == 0
+    assert (await scripted_sender.deliver(actor, content, claimed)).handed_over == 0
     found = await decisions(runtime, actor, campaign_id)
     assert found[suppressed.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)
     assert found[cancelled.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED)
@@ -186,15 +186,15 @@ async def test_pausing_and_cancelling_affect_one_campaign(
 ) -> None:
     """A paused campaign neither sends because another one does, nor is skipped because another one is cancelled."""
     actor, contacts, campaign_id = await sending(runtime, 3)
-    mail = await scripted_sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await scripted_sender.claim_batch(actor, mail, 2)
+    content = await scripted_sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await scripted_sender.claim_batch(actor, content, 2)
     going, ending = [await factories.campaign(runtime, actor) for _ in range(2)]
     for each in (going, ending):
         await start(runtime, actor, each)
     await go(runtime, actor, ending, CampaignStatus.CANCELLING)
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
-    assert (await scripted_sender.deliver(actor, mail, claimed)).handed_over == 0
+    assert (await scripted_sender.deliver(actor, content, claimed)).handed_over == 0
     assert not (await scripted_sender.send_batch(actor, campaign_id)).claimed
     waiting = dict.fromkeys(contacts, (DeliveryStatus.PENDING, None))
     assert await decisions(runtime, actor, campaign_id) == waiting
@@ -210,14 +210,14 @@ async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_
     async with runtime.work.begin(actor) as uow:
         rows = [{"contact_id": one, "tag": tag} for one, some in tags.items() for tag in some]
         await uow.execute(insert(ContactTag), [{"organization_id": actor.organization_id, **row} for row in rows])
-        content = {"html_content": "<p>[{{ contact.tags | join: ',' }}]</p>"}
-        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**content))
+        columns = {"html_content": "<p>[{{ contact.tags | join: ',' }}]</p>"}
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**columns))
     await start(runtime, actor, campaign_id)
-    mail = await scripted_sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await scripted_sender.claim_batch(actor, mail, 3)
-    composed = await compose(claimed, mail, signer=scripted_sender.signer, public_url="https://x.example")
-    shown = {row.contact_id: composed.messages[row.id].html for row in claimed.rows}
+    content = await scripted_sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await scripted_sender.claim_batch(actor, content, 3)
+    rendered = await render_batch(claimed, content, signer=scripted_sender.signer, public_url="https://x.example")
+    shown = {row.contact_id: rendered.messages[row.id].html for row in claimed.rows}
     for contact_id, some in tags.items():
         assert f"[{','.join(sorted(some))}]" in shown[contact_id]
 
@@ -251,12 +251,12 @@ async def test_the_rate_limit_has_no_bursts_after_idle_time(slow: CampaignSender
 async def test_unused_reservations_of_the_rate_are_returned(runtime: Runtime, slow: CampaignSender) -> None:
     """For recipients that were not claimed, and messages that were not rendered in time."""
     actor, _, campaign_id = await sending(runtime, 15)
-    mail = await slow.mail_of(actor, campaign_id)
-    assert mail is not None
+    content = await slow.content_of(actor, campaign_id)
+    assert content is not None
     assert await slow.reserve(40) < 1
-    claimed = await slow.claim_batch(actor, mail, 40)
+    claimed = await slow.claim_batch(actor, content, 40)
     assert len(claimed.rows) == 15
     assert await slow.reserve(0) <= 15
-    await slow.adapt_batch_size(campaign_id, claimed, Composed(remaining=[row.id for row in claimed.rows[5:]]))
+    await slow.adapt_batch_size(campaign_id, claimed, RenderedBatch(remaining=[row.id for row in claimed.rows[5:]]))
     assert await slow.reserve(0) <= 5
-    assert slow.mails[campaign_id].batch_size == 5
+    assert slow.contents[campaign_id].batch_size == 5

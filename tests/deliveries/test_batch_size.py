@@ -22,7 +22,7 @@ from integrations.mail import (
 )
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
-from services.deliveries import composing
+from services.deliveries import rendering
 from services.deliveries.claiming import START
 from services.deliveries.sending import CampaignSender
 from services.mailing import leases
@@ -39,7 +39,7 @@ SLOW = "{% for i in (1..2000) %}{{ contact.firstName | upcase | downcase | appen
 LARGE = "{% for i in (1..2000) %}" + 200 * "x" + "{% endfor %}"
 HEADER = BatchHeader(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
 MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
-TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
+TIMES = LeaseTimes(lease=60, render=6, request=30, needed=36)
 
 
 async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Actor, UUID]:
@@ -64,7 +64,7 @@ async def test_a_batch_that_renders_too_slowly_is_made_smaller(
     runtime: Runtime, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thirty slow messages exceed their time: each batch sends what is rendered by then, and the next is smaller."""
-    monkeypatch.setattr(leases, "COMPOSE_SHARE", 0.002)  # of a minute: the rest waits for whatever holds us up
+    monkeypatch.setattr(leases, "RENDER_SHARE", 0.002)  # of a minute: the rest waits for whatever holds us up
     actor, campaign_id = await campaign_of(runtime, SLOW, 30)
     sender = sender_for(runtime, provider, with_short_lease(runtime.settings, 60.0))
     first = await sender.send_batch(actor, campaign_id)
@@ -111,10 +111,10 @@ async def test_a_batch_has_a_limit_of_memory(
 ) -> None:
     """A short template whose messages are large makes small batches; every message is sent once."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 12)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    assert mail.batch_size > 12
-    monkeypatch.setattr(composing, "MEMORY_BYTES", 3_000_000)
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    assert content.batch_size > 12
+    monkeypatch.setattr(rendering, "MEMORY_BYTES", 3_000_000)
     first = await sender.send_batch(actor, campaign_id)
     assert first.claimed == 12
     assert 1 <= first.handed_over < 6
@@ -127,7 +127,7 @@ async def test_a_batch_has_at_least_one_message(
 ) -> None:
     """A message larger than the limit is sent alone, so that the campaign continues."""
     actor, campaign_id = await campaign_of(runtime, LARGE, 2)
-    monkeypatch.setattr(composing, "MEMORY_BYTES", 1)
+    monkeypatch.setattr(rendering, "MEMORY_BYTES", 1)
     assert await drain(sender, actor, campaign_id) == 2
     assert (await progress(runtime, actor, campaign_id)).counts.accepted == 2
 
@@ -135,13 +135,13 @@ async def test_a_batch_has_at_least_one_message(
 async def test_batches_grow_again(runtime: Runtime, sender: CampaignSender) -> None:
     """A campaign whose batches were made smaller gets its full size back while all messages can be rendered."""
     actor, _, campaign_id = await sending(runtime, 40)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
     sender.resize(campaign_id, 2, shrink=True)
     sizes = [(await sender.send_batch(actor, campaign_id)).claimed for _ in range(4)]
     assert sizes == [2, 4, 8, 16]
     sender.resize(campaign_id, 10_000)
-    assert sender.mails[campaign_id].batch_size == mail.max_batch_size
+    assert sender.contents[campaign_id].batch_size == content.max_batch_size
 
 
 async def test_no_request_starts_near_the_end_of_the_lease() -> None:
@@ -166,12 +166,12 @@ async def test_a_request_ends_within_its_lease() -> None:
 async def test_a_local_cause_does_not_back_off(runtime: Runtime, sender: CampaignSender) -> None:
     """An expired lease makes the campaign's next batch smaller; an error of the provider backs off."""
     actor, _, campaign_id = await sending(runtime, 2)
-    await sender.mail_of(actor, campaign_id)
+    await sender.content_of(actor, campaign_id)
     sender.cursors[campaign_id] = START
     late = RequestOutcome([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", caused_locally=True))
     await sender.apply_backpressure(actor, campaign_id, [late])
     assert sender.backoff.failures == 0
-    assert sender.mails[campaign_id].batch_size == 10
+    assert sender.contents[campaign_id].batch_size == 10
     assert campaign_id not in sender.cursors
     await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE], NotSent(reason="429"))])
     assert sender.backoff.failures == 1
@@ -197,7 +197,7 @@ async def test_released_deliveries_are_claimed_first(
 ) -> None:
     """After an error the next claim starts at the first pending delivery, not after the failed batch."""
     actor, _, campaign_id = await sending(runtime, 4)
-    await sender.mail_of(actor, campaign_id)
+    await sender.content_of(actor, campaign_id)
     sender.resize(campaign_id, 2, shrink=True)
     await provider.fail(http_status={"status": 429, "error_code": 429, "count": 1})
     assert (await sender.send_batch(actor, campaign_id)).claimed == 2
@@ -248,7 +248,7 @@ def test_the_times_fit_into_the_lease() -> None:
     """Rendering, the longest request and a margin fit into a lease of any length."""
     for seconds in (1.0, 60.0, 3600.0):
         times = lease_times(seconds, request_seconds=60.0)
-        assert times.compose + times.needed < times.lease == seconds
+        assert times.render + times.needed < times.lease == seconds
 
 
 async def test_the_time_of_a_suspended_host_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from services.mailing.leases import LeaseTimes
 from tests.deliveries.model import ModelMailer
 
 HEADER = BatchHeader(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
-TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
+TIMES = LeaseTimes(lease=60, render=6, request=30, needed=36)
 
 
 def message(number: int, size: int = 10) -> Message:

@@ -47,9 +47,9 @@ async def test_a_batch_is_within_the_provider_s_limit(runtime: Runtime, provider
     """The setting has no maximum: the limit comes from the adapter."""
     many = runtime.settings.model_copy(update={"sending": SendingSettings(batch_size=100_000)})
     actor, _, campaign_id = await sending(runtime, 1)
-    mail = await sender_for(runtime, provider, many).mail_of(actor, campaign_id)
-    assert mail is not None
-    assert mail.max_batch_size == provider.mailer.limits.max_messages
+    content = await sender_for(runtime, provider, many).content_of(actor, campaign_id)
+    assert content is not None
+    assert content.max_batch_size == provider.mailer.limits.max_messages
 
 
 async def test_a_message_has_metadata_stream_and_unsubscribe_headers(
@@ -249,14 +249,14 @@ async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
 ) -> None:
     """A worker whose lease has expired cannot submit, whatever its own clock shows."""
     actor, contacts, campaign_id = await sending(runtime, 4)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await sender.claim_batch(actor, mail, 4)
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await sender.claim_batch(actor, content, 4)
     assert len(claimed.rows) == len(contacts)
     await expire_leases(runtime, actor, campaign_id)
     await advance_campaign(runtime.work, actor, campaign_id)
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
-    assert (await sender.deliver(actor, mail, claimed)).handed_over == 0
+    assert (await sender.deliver(actor, content, claimed)).handed_over == 0
     assert await provider.messages(campaign_id) == []
 
 
@@ -265,11 +265,11 @@ async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
 ) -> None:
     """What was claimed before the pause is not handed to the provider."""
     actor, contacts, campaign_id = await sending(runtime, 4)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await sender.claim_batch(actor, mail, 2)
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await sender.claim_batch(actor, content, 2)
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
-    assert (await sender.deliver(actor, mail, claimed)).handed_over == 0
+    assert (await sender.deliver(actor, content, claimed)).handed_over == 0
     async with runtime.work.begin(actor) as uow:
         assert not (await claim(uow, campaign_id, limit=10, lease_seconds=60)).rows
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
@@ -281,9 +281,9 @@ async def test_cancelling_skips_deliveries_that_were_not_submitted(
 ) -> None:
     """Sent messages stay, the rest is skipped with the reason, and the campaign is cancelled."""
     actor, _, campaign_id = await sending(runtime, 10)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    await sender.deliver(actor, mail, await sender.claim_batch(actor, mail, 3))
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    await sender.deliver(actor, content, await sender.claim_batch(actor, content, 3))
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.CANCELLED, 3, 7)

@@ -22,9 +22,9 @@ from integrations.mail import (
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.claiming import START, Claim, claim
-from services.deliveries.composing import compose
 from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.recording import record
+from services.deliveries.rendering import render_batch
 from services.deliveries.sending import CampaignSender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
@@ -52,12 +52,12 @@ async def submit_batch(
     runtime: Runtime, sender: CampaignSender, actor: Actor, campaign_id: UUID, how_many: int
 ) -> Batch:
     """Submit a batch of so many messages."""
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await sender.claim_batch(actor, mail, how_many)
-    composed = await compose(claimed, mail, signer=sender.signer, public_url="https://x.example")
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await sender.claim_batch(actor, content, how_many)
+    rendered = await render_batch(claimed, content, signer=sender.signer, public_url="https://x.example")
     async with runtime.work.begin(actor) as uow:
-        batch = Batch(claimed, await submit(uow, claimed, composed, sender.times))
+        batch = Batch(claimed, await submit(uow, claimed, rendered, sender.times))
     assert len(batch.messages) == how_many
     return batch
 

@@ -17,8 +17,8 @@ from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatu
 from runtime import Runtime
 from services.campaigns.lifecycle import InvalidCampaignState
 from services.deliveries.claiming import Claim
-from services.deliveries.composing import CampaignMail, compose
 from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
+from services.deliveries.rendering import CampaignContent, render_batch
 from services.deliveries.resolving import IN_DOUBT, DeliveryNotResolvable, resolve
 from services.deliveries.sending import CampaignSender
 from services.deliveries.submitting import submit
@@ -56,7 +56,7 @@ class World:
     actor: Actor
     contacts: list[UUID]
     campaign_id: UUID
-    mail: CampaignMail
+    content: CampaignContent
     other_campaign: tuple[Actor, UUID]
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
@@ -74,8 +74,8 @@ class World:
         actor, contacts, campaign_id = await sending(runtime, PEOPLE)
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=on_doubt))
-        mail = await sender.mail_of(actor, campaign_id)
-        assert mail is not None
+        content = await sender.content_of(actor, campaign_id)
+        assert content is not None
         rows = await runtime.reads(actor.tenant).rows(
             select(EmailDelivery.contact_id, EmailDelivery.id, EmailDelivery.email)
         )
@@ -86,7 +86,7 @@ class World:
             actor=actor,
             contacts=contacts,
             campaign_id=campaign_id,
-            mail=mail,
+            content=content,
             other_campaign=(other_actor, other),
             deliveries={row.contact_id: row.id for row in rows},
             addresses={row.email: row.contact_id for row in rows},
@@ -95,15 +95,17 @@ class World:
     async def claim(self, limit: int) -> None:
         """T1."""
         self.sender.cursors.clear()
-        claimed = await self.sender.claim_batch(self.actor, self.mail, limit)
+        claimed = await self.sender.claim_batch(self.actor, self.content, limit)
         if claimed.rows:
             self.batches.append(BatchInProgress(claim=claimed))
 
     async def submit(self, batch: BatchInProgress) -> None:
         """T2: no message to a suppressed address may be submitted."""
-        composed = await compose(batch.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
+        rendered = await render_batch(
+            batch.claim, self.content, signer=self.sender.signer, public_url="https://x.example"
+        )
         async with self.runtime.work.begin(self.actor) as uow:
-            batch.messages = await submit(uow, batch.claim, composed, self.sender.times)
+            batch.messages = await submit(uow, batch.claim, rendered, self.sender.times)
         self.wrongly_submitted += [
             self.addresses[message.to] for message in batch.messages if self.addresses[message.to] in self.suppressed
         ]

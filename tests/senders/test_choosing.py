@@ -21,8 +21,8 @@ from services.campaigns import drafting, test_sends
 from services.campaigns import sending as campaign_sending
 from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.deliveries import resolving
-from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
+from services.deliveries.rendering import load_content
 from services.deliveries.sweeping import advance_campaign
 from services.senders import changing, confirming
 from services.senders.changing import SenderInUse
@@ -52,9 +52,9 @@ def sender_gid(sender_id: UUID) -> str:
 
 async def header_of(runtime: Runtime, actor: Actor, campaign_id: UUID) -> str:
     """The From header with which a worker would send the campaign."""
-    mail = await load_mail(runtime.reads(actor.tenant), campaign_id, batch_size=10)
-    assert mail is not None
-    return mail.sender
+    content = await load_content(runtime.reads(actor.tenant), campaign_id, batch_size=10)
+    assert content is not None
+    return content.sender
 
 
 async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
@@ -120,12 +120,12 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: Install
     assert await prepare(runtime.work, actor, campaign_id)
     worker = build_sender(runtime, runtime.mailer)
     worker.resize(campaign_id, 2)
-    mail = await worker.mail_of(actor, campaign_id)
-    assert mail is not None
+    content = await worker.content_of(actor, campaign_id)
+    assert content is not None
     worker.resize(campaign_id, 2, shrink=True)
     await worker.send_batch(actor, campaign_id)
     await rename(runtime, actor, sender_id, "Other")
-    worker.mails.clear()
+    worker.contents.clear()
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
     await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
     await finish(runtime, worker, actor, campaign_id)

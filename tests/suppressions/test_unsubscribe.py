@@ -19,7 +19,7 @@ from models.suppressions import Suppression, SuppressionReason, SuppressionSourc
 from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.deliveries.claiming import claim
-from services.deliveries.composing import compose
+from services.deliveries.rendering import render_batch
 from services.deliveries.sending import CampaignSender
 from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.suppressing import suppress
@@ -96,13 +96,13 @@ async def test_unsubscribing_after_the_claim_prevents_the_message(
 ) -> None:
     """It counts until the message is submitted."""
     actor, contacts, campaign_id = await sending(runtime, 2)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
-    claimed = await sender.claim_batch(actor, mail, 2)
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
+    claimed = await sender.claim_batch(actor, content, 2)
     link = UnsubscribeLink(actor.organization_id, campaign_id, claimed.rows[0].id, claimed.rows[0].contact_id)
     async with http.post(f"{base_url}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
-    assert (await sender.deliver(actor, mail, claimed)).handed_over == 1
+    assert (await sender.deliver(actor, content, claimed)).handed_over == 1
     assert (await statuses(runtime, actor, campaign_id))[claimed.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
@@ -151,9 +151,11 @@ async def test_an_invalid_link_is_answered_with_404(
 async def test_every_message_has_its_own_link(runtime: Runtime, sender: CampaignSender) -> None:
     """No two messages have the same unsubscribe link."""
     actor, _, campaign_id = await sending(runtime, 20)
-    mail = await sender.mail_of(actor, campaign_id)
-    assert mail is not None
+    content = await sender.content_of(actor, campaign_id)
+    assert content is not None
     async with runtime.work.begin(actor) as uow:
         claimed = await claim(uow, campaign_id, limit=20, lease_seconds=60)
-    composed = await compose(claimed, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
-    assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20
+    rendered = await render_batch(
+        claimed, content, signer=runtime.unsubscribe_signer, public_url="https://go.example"
+    )
+    assert len({message.unsubscribe_url for message in rendered.messages.values()}) == 20

@@ -1,4 +1,4 @@
-"""Rendering a claimed batch without a transaction, between the claim (T1) and the submission (T2): see sending.md.
+"""Rendering the messages of a claimed batch, between the transactions claim (T1) and submit (T2) of docs/sending.md.
 
 Templates are compiled once per campaign.
 """
@@ -32,7 +32,7 @@ MEMORY_BYTES = 40_000_000
 _TAG_LENGTH = 100
 _YIELD_SECONDS = 0.0005
 """How long rendering may run before it yields to the event loop."""
-_MAX_REASON = 500
+_MAX_ERROR_LENGTH = 500
 """Characters of a rendering error that are stored."""
 
 
@@ -41,11 +41,11 @@ class NoFromHeader(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignMail:
+class CampaignContent:
     """What is the same for every recipient of a campaign. It cannot change during sending, so it is cached.
 
-    `batch_size` is the size of the next batch, adapted after each one, and at most `max_batch_size`. `custom_fields`
-    and `tags` state whether the templates use these. `reason` is the campaign's status reason when this was read.
+    `sender` is the From header. `batch_size` is the size of the next batch, adapted after each one, and at most
+    `max_batch_size`. `status_reason` is the campaign's when this was read.
     """
 
     organization_id: UUID
@@ -54,28 +54,28 @@ class CampaignMail:
     variables: Mapping[str, object]
     sender: str
     tag: str
-    custom_fields: bool
-    tags: bool
+    uses_custom_fields: bool
+    uses_tags: bool
     max_batch_size: int
     batch_size: int
-    reason: str | None
+    status_reason: str | None
 
 
 @dataclass(slots=True, kw_only=True)
-class Composed:
-    """The rendered batch: messages in the order of their rows, and the rows without one, by delivery id.
+class RenderedBatch:
+    """The messages of a batch, in the order of its rows, and the rows without a message, by delivery id.
 
-    `skipped` recipients get no message; `reasons` has the texts of rendering errors. `remaining` ones were not
+    `skipped` recipients get no message; `error_messages` has the texts of rendering errors. `remaining` rows were not
     rendered for lack of time or memory, and are released.
     """
 
     messages: dict[UUID, Message] = field(default_factory=dict)
     skipped: dict[UUID, DeliveryDecision] = field(default_factory=dict)
-    reasons: dict[UUID, str] = field(default_factory=dict)
+    error_messages: dict[UUID, str] = field(default_factory=dict)
     remaining: list[UUID] = field(default_factory=list)
 
 
-async def load_mail(reads: Reader, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
+async def load_content(reads: Reader, campaign_id: UUID, *, batch_size: int) -> CampaignContent | None:
     """Read a campaign and compile its templates; None for an unknown id.
 
     Raises `InputErrors` when they do not parse, and `NoFromHeader`.
@@ -100,8 +100,8 @@ async def load_mail(reads: Reader, campaign_id: UUID, *, batch_size: int) -> Cam
         raise NoFromHeader
     template = await compiled(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
     size = len(row.html_content) + len(row.text_content) + 2_000
-    fitting = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
-    return CampaignMail(
+    max_batch_size = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
+    return CampaignContent(
         organization_id=reads.tenant.organization_id,
         campaign_id=campaign_id,
         template=template,
@@ -110,42 +110,42 @@ async def load_mail(reads: Reader, campaign_id: UUID, *, batch_size: int) -> Cam
         ),
         sender=row.from_header,
         tag=" ".join(row.name.split())[:_TAG_LENGTH],
-        custom_fields=_reads_of(template, "contact.customFields"),
-        tags=_reads_of(template, "contact.tags"),
-        max_batch_size=fitting,
-        batch_size=fitting,
-        reason=row.status_reason,
+        uses_custom_fields=_uses(template, "contact.customFields"),
+        uses_tags=_uses(template, "contact.tags"),
+        max_batch_size=max_batch_size,
+        batch_size=max_batch_size,
+        status_reason=row.status_reason,
     )
 
 
-def _reads_of(template: MessageTemplate, path: str) -> bool:
+def _uses(template: MessageTemplate, path: str) -> bool:
     """Whether the templates use a variable, a part of it, or the whole contact."""
     return any(name == "contact" or name.startswith(path) for name in template.variables)
 
 
-def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:
-    """The recipient's unsubscribe link, with a signed token that is accepted for nothing else."""
-    link = UnsubscribeLink(mail.organization_id, mail.campaign_id, delivery_id, contact_id)
+def unsubscribe_url(base: str, signer: Signer, content: CampaignContent, delivery_id: UUID, contact_id: UUID) -> str:
+    """The recipient's unsubscribe link, with a signed token that is valid for this link only."""
+    link = UnsubscribeLink(content.organization_id, content.campaign_id, delivery_id, contact_id)
     return f"{base}/u/{link_token(signer, link)}"
 
 
-async def compose(
-    claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str, until: float = math.inf
-) -> Composed:
+async def render_batch(
+    claim: Claim, content: CampaignContent, *, signer: Signer, public_url: str, until: float = math.inf
+) -> RenderedBatch:
     """Render a claimed batch, but skip recipients who must not be mailed, or whose message fails to render.
 
     Stops at `until` (`since_boot` seconds), or when the messages exceed the memory limit, but handles at least one
-    row. It yields to the event loop at short intervals: other batches hold the lock on the campaign's counters until
-    their commit.
+    row. It yields to the event loop at short intervals, because other batches hold the lock on the campaign's
+    counters until their commit.
     """
-    result = Composed()
-    variables = dict(mail.variables)
+    result = RenderedBatch()
+    variables = dict(content.variables)
     size = 0
     yield_at = 0.0
-    for number, row in enumerate(claim.rows):
+    for index, row in enumerate(claim.rows):
         now = since_boot()
-        if number and (now >= until or size >= MEMORY_BYTES // 2):
-            result.remaining = [one[0] for one in claim.rows[number:]]
+        if index and (now >= until or size >= MEMORY_BYTES // 2):
+            result.remaining = [row.id for row in claim.rows[index:]]
             break
         if now >= yield_at:
             await asyncio.sleep(0)
@@ -153,22 +153,22 @@ async def compose(
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
             is_deleted = status is None
-            reason = DeliveryDecision.CONTACT_DELETED if is_deleted else NOT_MAILABLE[ContactStatus(status)]
-            result.skipped[delivery_id] = reason
+            decision = DeliveryDecision.CONTACT_DELETED if is_deleted else NOT_MAILABLE[ContactStatus(status)]
+            result.skipped[delivery_id] = decision
             continue
-        variables["unsubscribeUrl"] = url = unsubscribe_url(public_url, signer, mail, delivery_id, contact_id)
+        variables["unsubscribeUrl"] = url = unsubscribe_url(public_url, signer, content, delivery_id, contact_id)
         contact = contact_variables(
             first_name=first_name,
             last_name=last_name,
             email=email,
-            custom_fields=row.custom_fields if mail.custom_fields else None,
-            tags=row.tags if mail.tags else (),
+            custom_fields=row.custom_fields if content.uses_custom_fields else None,
+            tags=row.tags if content.uses_tags else (),
         )
         try:
-            rendered = await _render(mail.template, contact, variables)
+            rendered = await _render(content.template, contact, variables)
         except RenderFailed as error:
             result.skipped[delivery_id] = DeliveryDecision.RENDER_FAILED
-            result.reasons[delivery_id] = error.message[:_MAX_REASON]
+            result.error_messages[delivery_id] = error.message[:_MAX_ERROR_LENGTH]
             continue
         size += len(rendered.subject) + len(rendered.html) + len(rendered.text)
         result.messages[delivery_id] = Message(
@@ -180,7 +180,7 @@ async def compose(
 async def _render(
     template: MessageTemplate, contact: Mapping[str, object], variables: Mapping[str, object]
 ) -> RenderedMessage:
-    """Render a message; one that is slow in a thread, so that it does not block the event loop."""
+    """Render a message; a slow one in a thread, so that it does not block the event loop."""
     if template.is_slow:
         return await asyncio.to_thread(template.render, contact, variables)
     return template.render(contact, variables)
