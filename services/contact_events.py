@@ -1,4 +1,4 @@
-"""Writing the histories of contacts."""
+"""Writing the events of contacts' histories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent, ContactEventKind
 
 _REPEAT: Final = "repeat:"
-# How far the provider's times may differ when it reports the same thing by two kinds of events.
+# How far the provider's times may differ when it reports one occurrence by two kinds of events.
 _MAX_TIME_DIFFERENCE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactLine:
-    """A line of a contact's history; a second one with the same key and time is not written.
+class NewContactEvent:
+    """An event to be added to a contact's history; a second one with the same key and time is not written.
 
-    `is_repeat` marks a line that duplicates, with less detail, another line about the same message.
+    `is_repeat` marks an event that duplicates, with less detail, another one about the same message.
     """
 
     contact_id: UUID
@@ -35,40 +35,40 @@ class ContactLine:
     is_repeat: bool = False
 
 
-async def write_lines(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
-    """Insert the lines, in one round trip."""
+async def write_contact_events(uow: UnitOfWork, events: Sequence[NewContactEvent]) -> None:
+    """Insert events, in one round trip."""
     rows = [
         {
             "organization_id": uow.tenant.organization_id,
-            "occurred_at": line.at,
+            "occurred_at": event.at,
             "id": new_id(),
-            "contact_id": line.contact_id,
-            "campaign_id": line.campaign_id,
-            "delivery_id": line.delivery_id,
-            "kind": line.kind,
-            "dedupe_key": f"{_REPEAT}{line.dedupe_key}" if line.is_repeat else line.dedupe_key,
-            "data": line.data,
+            "contact_id": event.contact_id,
+            "campaign_id": event.campaign_id,
+            "delivery_id": event.delivery_id,
+            "kind": event.kind,
+            "dedupe_key": f"{_REPEAT}{event.dedupe_key}" if event.is_repeat else event.dedupe_key,
+            "data": event.data,
         }
-        for line in lines
+        for event in events
     ]
     if rows:
         await uow.execute(insert(ContactEvent).on_conflict_do_nothing(), rows)
 
 
-async def remove_repeats(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
-    """Delete the stored repeats of these lines, which arrived later and have more detail."""
-    better = [line for line in lines if line.delivery_id is not None and not line.is_repeat]
-    if not better:
+async def remove_repeats(uow: UnitOfWork, events: Sequence[NewContactEvent]) -> None:
+    """Delete the stored repeats of events that arrived later and have more detail."""
+    detailed = [event for event in events if event.delivery_id is not None and not event.is_repeat]
+    if not detailed:
         return
-    contacts = bindparam("contacts", sorted({line.contact_id for line in better}), type_=ARRAY(Uuid))
-    ids = sorted({line.delivery_id for line in better if line.delivery_id is not None})
+    contacts = bindparam("contacts", sorted({event.contact_id for event in detailed}), type_=ARRAY(Uuid))
+    ids = sorted({event.delivery_id for event in detailed if event.delivery_id is not None})
     deliveries = bindparam("deliveries", ids, type_=ARRAY(Uuid))
-    kinds = bindparam("kinds", sorted({str(line.kind) for line in better}), type_=ARRAY(Text))
+    kinds = bindparam("kinds", sorted({str(event.kind) for event in detailed}), type_=ARRAY(Text))
     await uow.execute(
         delete(ContactEvent).where(
             ContactEvent.organization_id == uow.tenant.organization_id,
-            ContactEvent.occurred_at >= min(line.at for line in better) - _MAX_TIME_DIFFERENCE,
-            ContactEvent.occurred_at <= max(line.at for line in better) + _MAX_TIME_DIFFERENCE,
+            ContactEvent.occurred_at >= min(event.at for event in detailed) - _MAX_TIME_DIFFERENCE,
+            ContactEvent.occurred_at <= max(event.at for event in detailed) + _MAX_TIME_DIFFERENCE,
             ContactEvent.contact_id == any_(contacts),
             ContactEvent.delivery_id == any_(deliveries),
             ContactEvent.kind == any_(kinds),

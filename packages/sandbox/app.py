@@ -11,14 +11,14 @@ from sandbox.config import SandboxConfig
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
 from sandbox.state import Sandbox
-from sandbox.webhooks import Webhooks
+from sandbox.webhooks import WebhookScheduler
 from sandbox.wire import HttpError, reply
 
 
 def build(config: SandboxConfig) -> Starlette:
     """All vendors on one port. Serve it with one process: its state is in memory."""
     ledger, faults = Ledger(config.ledger_path), Faults(config.seed)
-    webhooks = Webhooks(config, ledger, faults)
+    webhooks = WebhookScheduler(config, ledger, faults)
     sandbox = Sandbox(config=config, ledger=ledger, faults=faults, webhooks=webhooks, calls=Calls())
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ from sandbox.calls import Calls
 from sandbox.config import SandboxConfig
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
-from sandbox.webhooks import Webhooks
+from sandbox.webhooks import WebhookScheduler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Sandbox:
     config: SandboxConfig
     ledger: Ledger
     faults: Faults
-    webhooks: Webhooks
+    webhooks: WebhookScheduler
     calls: Calls
 
 

@@ -23,18 +23,18 @@ from sandbox.wire import HttpError, JsonObject
 
 log = logging.getLogger("sandbox")
 
-SENDERS = 16
+WORKERS = 16
 MAX_QUEUED = 1_000
 MAX_HISTORY = 2_000
 MAX_PER_ROUND = 500
-TICK_SECONDS = 0.01  # events that are due within it are handled together
+TICK_SECONDS = 0.01  # events that are due within it are processed together
 FORBIDDEN = 403
 # Postmark's delays between attempts, in minutes. Each minute takes `pace` seconds: a larger pace is slower.
 RETRY_MINUTES = (1, 5, 10, 10, 10, 15, 30, 60, 120, 360)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookEndpoint:
     """The client's webhook endpoint, with its credentials for HTTP Basic."""
 
     url: str
@@ -58,19 +58,19 @@ class PendingEvents:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingWebhook:
-    """The body of a webhook request that is to be sent; `attempt` counts from 1."""
+class PendingRequest:
+    """A request that is to be sent to the endpoint: its body, and the number of its attempt, from 1."""
 
     body: bytes
     attempt: int = 1
 
 
-class Webhooks:
-    """Schedules and sends the webhook requests of a sandbox, within the context of `running()`."""
+class WebhookScheduler:
+    """Schedules the events of a sandbox and posts them to the endpoint, within the context of `running()`."""
 
     def __init__(self, config: SandboxConfig, ledger: Ledger, faults: Faults) -> None:
-        self.target = (
-            Target(config.webhook_url, config.webhook_username, config.webhook_password)
+        self.endpoint = (
+            WebhookEndpoint(config.webhook_url, config.webhook_username, config.webhook_password)
             if config.webhook_url
             else None
         )
@@ -81,23 +81,23 @@ class Webhooks:
         self._random = random.Random(config.seed)  # noqa: S311 - a repeatable simulation, not a secret
         self._counts: Counter[str] = Counter()
         self._incoming: deque[AcceptedMessage] = deque()
-        self._due: list[tuple[float, int, PendingEvents | PendingWebhook]] = []
+        self._due: list[tuple[float, int, PendingEvents | PendingRequest]] = []
         self._order = count()
         self._changed = asyncio.Event()
-        self._queue: asyncio.Queue[PendingWebhook] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(MAX_QUEUED)
         self._history: OrderedDict[str, list[bytes]] = OrderedDict()
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the scheduler and the senders until the context exits; pending events are dropped."""
-        connector = aiohttp.TCPConnector(limit=SENDERS)
+        """Run the schedule and the workers until the context exits; pending events are dropped."""
+        connector = aiohttp.TCPConnector(limit=WORKERS)
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
             tasks = [asyncio.create_task(self._run_schedule())]
-            tasks += [asyncio.create_task(self._post()) for _ in range(SENDERS)]
+            tasks += [asyncio.create_task(self._run_worker()) for _ in range(WORKERS)]
             for task in tasks:
-                task.add_done_callback(_report)
+                task.add_done_callback(_log_failure)
             try:
                 yield
             finally:
@@ -112,16 +112,16 @@ class Webhooks:
 
     def send(self, body: bytes) -> None:
         """Send an event soon, with retries."""
-        self._push(0, PendingWebhook(body))
+        self._push(0, PendingRequest(body))
         self._changed.set()
 
     async def send_now(self, body: bytes) -> int:
         """Send an event immediately, without retries; returns the HTTP status, 0 if the receiver is unreachable."""
-        if self.target is None:
+        if self.endpoint is None:
             raise HttpError(409, {"error": "no webhook URL is set (PUT /sandbox/webhooks)"})
         if self.stopped:
             raise HttpError(409, {"error": "webhooks stopped after a 403 (DELETE /sandbox/webhooks starts them)"})
-        return await self._attempt(self.target, body)
+        return await self._attempt(self.endpoint, body)
 
     def apply(self, event: WebhookEvent) -> list[WebhookEvent]:
         """Apply an event to the ledger; returns the events to send: itself and those it causes."""
@@ -145,13 +145,13 @@ class Webhooks:
         """The request bodies of a message's events so far; stored for the latest 2,000 messages."""
         return self._history.get(message_id, [])
 
-    def set_target(self, target: Target | None) -> None:
-        """Change the endpoint, and resume after a 403."""
-        self.target = target
+    def set_endpoint(self, endpoint: WebhookEndpoint | None) -> None:
+        """Change the endpoint; sending is resumed if a 403 had stopped it."""
+        self.endpoint = endpoint
         self.stopped = False
 
     def reset(self) -> None:
-        """Drop pending events and the history, and resume after a 403."""
+        """Drop pending events and the history; sending is resumed if a 403 had stopped it."""
         self._incoming.clear()
         self._due.clear()
         self._counts.clear()
@@ -161,16 +161,16 @@ class Webhooks:
         self.stopped = False
 
     def show(self) -> JsonObject:
-        """The URL of the endpoint, and the numbers of pending events and attempts."""
+        """The URL of the endpoint, the numbers of pending events, and the counters of attempts by outcome."""
         return {
-            "url": self.target.url if self.target else None,
+            "url": self.endpoint.url if self.endpoint else None,
             "stopped": self.stopped,
             "waiting": len(self._due) + len(self._incoming),
             "queued": self._queue.qsize(),
-            **{name: self._counts[name] for name in ("attempts", "delivered", "failed", "given_up", "discarded")},
+            **{name: self._counts[name] for name in ("attempts", "acknowledged", "failed", "abandoned", "discarded")},
         }
 
-    def _push(self, delay: float, entry: PendingEvents | PendingWebhook) -> None:
+    def _push(self, delay: float, entry: PendingEvents | PendingRequest) -> None:
         heapq.heappush(self._due, (monotonic() + delay, next(self._order), entry))
 
     async def _run_schedule(self) -> None:
@@ -180,7 +180,7 @@ class Webhooks:
             for _ in range(MAX_PER_ROUND):
                 if not self._due or self._due[0][0] > monotonic():
                     break
-                await self._handle(heapq.heappop(self._due)[2])
+                await self._process_due(heapq.heappop(self._due)[2])
             if self._incoming or (self._due and self._due[0][0] <= monotonic()):
                 await asyncio.sleep(0)
                 continue
@@ -205,8 +205,8 @@ class Webhooks:
                 )
                 self._push(events[0].delay * self._config.pace, PendingEvents(message, recipient, events))
 
-    async def _handle(self, entry: PendingEvents | PendingWebhook) -> None:
-        if isinstance(entry, PendingWebhook):
+    async def _process_due(self, entry: PendingEvents | PendingRequest) -> None:
+        if isinstance(entry, PendingRequest):
             await self._queue.put(entry)
             return
         planned, *rest = entry.events
@@ -214,47 +214,49 @@ class Webhooks:
         events = self.apply(event)
         if rest:
             self._push(rest[0].delay * self._config.pace, replace(entry, events=tuple(rest)))
-        if self.target is not None:
+        if self.endpoint is not None:
             for body in self.encode(events):
-                await self._dispatch(body)
+                await self._enqueue(body)
 
-    async def _dispatch(self, body: bytes) -> None:
+    async def _enqueue(self, body: bytes) -> None:
         for _ in range(2 if self._faults.take("webhooks", "duplicate") else 1):
             if fault := self._faults.take("webhooks", "reorder"):
-                self._push(self._random.random() * fault.number("seconds", 1), PendingWebhook(body))
+                self._push(self._random.random() * fault.number("seconds", 1), PendingRequest(body))
             else:
-                await self._queue.put(PendingWebhook(body))
+                await self._queue.put(PendingRequest(body))
 
-    async def _post(self) -> None:
+    async def _run_worker(self) -> None:
         while True:
             pending = await self._queue.get()
-            if self.target is None or self.stopped:
+            if self.endpoint is None or self.stopped:
                 self._counts["discarded"] += 1
                 continue
-            status = await self._attempt(self.target, pending.body)
-            if not _received(status) and status != FORBIDDEN:
+            status = await self._attempt(self.endpoint, pending.body)
+            if not _is_acknowledged(status) and status != FORBIDDEN:
                 self._retry(pending)
 
-    def _retry(self, pending: PendingWebhook) -> None:
+    def _retry(self, pending: PendingRequest) -> None:
         if pending.attempt > len(RETRY_MINUTES):
-            self._counts["given_up"] += 1
+            self._counts["abandoned"] += 1
             return
         wait = RETRY_MINUTES[pending.attempt - 1] * self._config.pace
         self._push(wait, replace(pending, attempt=pending.attempt + 1))
         self._changed.set()
 
-    async def _attempt(self, target: Target, body: bytes) -> int:
+    async def _attempt(self, endpoint: WebhookEndpoint, body: bytes) -> int:
         if self._session is None:
             raise RuntimeError("the sandbox is not running")
-        headers = {"content-type": "application/json", "user-agent": "Postmark", **target.credentials()}
+        headers = {"content-type": "application/json", "user-agent": "Postmark", **endpoint.credentials()}
         try:
-            async with self._session.post(target.url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(
+                endpoint.url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError):
             status = 0
         self._counts["attempts"] += 1
-        self._counts["delivered" if _received(status) else "failed"] += 1
+        self._counts["acknowledged" if _is_acknowledged(status) else "failed"] += 1
         self.stopped = self.stopped or status == FORBIDDEN
         return status
 
@@ -273,12 +275,12 @@ class Webhooks:
             self._history.popitem(last=False)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("task of the sandbox failed", exc_info=error)
 
 
-def _received(status: int) -> bool:
+def _is_acknowledged(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - HTTP's success codes
 
 

@@ -43,7 +43,7 @@ from services.rendering.messages import RenderedMessage
 from services.senders import policy as sender_policy
 from services.senders import reading
 from services.senders.policy import SenderPolicy
-from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.facts import HistoryEntry, SuppressionFact
 from services.suppressions.reading import suppressed_among
 from services.suppressions.suppressing import suppress
 
@@ -230,7 +230,7 @@ def _refusal(address: str, result: SubmissionResult, at: datetime) -> Suppressio
         reason=SuppressionReason.PROVIDER,
         source=SuppressionSource.PROVIDER,
         at=at,
-        line=HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=f"rejected:{new_id()}", data=data),
+        entry=HistoryEntry(kind=ContactEventKind.REJECTED, dedupe_key=f"rejected:{new_id()}", data=data),
     )
 
 

@@ -19,7 +19,7 @@ from services.contacts import storing
 from services.contacts.fields import CheckedFields, UncheckedFields, check, is_same_value, merge
 from services.contacts.listing import CONTACTS, ContactRow
 from services.suppressions import suppressing
-from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.facts import HistoryEntry, SuppressionFact
 from services.suppressions.statuses import status_at_new_address
 
 _INPUT: Final = ("input",)
@@ -182,13 +182,13 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 
 async def _suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:
     """Suppress the contact's address as unsubscribed; returns the contacts whose row changed."""
-    line = HistoryLine(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True)
+    entry = HistoryEntry(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True)
     fact = SuppressionFact(
         email_norm=email_norm,
         reason=SuppressionReason.UNSUBSCRIBED,
         source=SuppressionSource.OWN,
         at=now,
-        line=line,
+        entry=entry,
         contact_id=contact_id,
     )
     return await suppressing.suppress(uow, [fact])

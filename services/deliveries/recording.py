@@ -1,4 +1,4 @@
-"""T3, record: write the outcome of a batch to its rows, as far as they still belong to the batch."""
+"""Recording the outcome of a batch (transaction T3 of docs/sending.md) in the rows that still belong to the batch."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -24,11 +24,11 @@ from integrations.mail import (
 from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
-from services.contact_events import ContactLine, write_lines
+from services.contact_events import NewContactEvent, write_contact_events
 from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
 from services.deliveries.claiming import Claim
 from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
-from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.facts import HistoryEntry, SuppressionFact
 from services.suppressions.suppressing import suppress
 
 
@@ -46,6 +46,7 @@ def _is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
     )
 
 
+# Columns of a row without a lease and without a next lookup.
 _NO_LEASE_OR_LOOKUP: dict[str, Any] = {**RELEASED, "next_lookup_at": None}
 
 
@@ -86,7 +87,7 @@ def _rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 @lru_cache
 def _not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """Make messages pending again that were certainly not sent."""
+    """Make messages that were certainly not sent pending again."""
     return (
         update(EmailDelivery)
         .where(*id_in_batch(), _is_of_batch())
@@ -143,7 +144,7 @@ async def record(
 async def _record_results(
     uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], results: Sequence[SubmissionResult]
 ) -> None:
-    """Record a result for each message."""
+    """Record the result of each message."""
     accepted = [result.message_id for result in results if result.status is SubmissionStatus.ACCEPTED]
     if len(accepted) == len(messages):
         await uow.execute(
@@ -185,26 +186,26 @@ async def _record_refusals(
 ) -> None:
     """Add refusals to the contacts' histories; an address that the provider has deactivated is suppressed."""
     inactive: list[SuppressionFact] = []
-    lines: list[ContactLine] = []
+    events: list[NewContactEvent] = []
     for row, result in rejected:
         data = {"code": result.code, "message": texts.sanitize(result.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
         if result.status is SubmissionStatus.INACTIVE:
-            line = HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data)
+            entry = HistoryEntry(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data)
             inactive.append(
                 SuppressionFact(
                     email_norm=row.email_norm,
                     reason=SuppressionReason.PROVIDER,
                     source=SuppressionSource.PROVIDER,
-                    line=line,
+                    entry=entry,
                     **about,
                 )
             )
         else:
-            lines.append(ContactLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
+            events.append(NewContactEvent(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
     await suppress(uow, inactive)
-    await write_lines(uow, lines)
+    await write_contact_events(uow, events)
 
 
 async def _mark_unknown(
@@ -226,7 +227,7 @@ async def _mark_unknown(
 
 
 async def _make_pending(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
-    """Make messages pending again that were certainly not sent."""
+    """Make messages that were certainly not sent pending again."""
     await uow.execute(
         _not_sent_statement(), {**bound, **id_range(_ids_of(messages)), "reason": reason[:MAX_REASON_LENGTH]}
     )

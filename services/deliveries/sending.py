@@ -39,7 +39,7 @@ log = logger(__name__)
 
 
 class BatchResult(NamedTuple):
-    """How many deliveries were claimed, and how many messages were handed to the provider."""
+    """How many deliveries were claimed, and how many of their messages were submitted to the provider."""
 
     claimed: int = 0
     handed_over: int = 0
@@ -47,7 +47,7 @@ class BatchResult(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class CampaignSender:
-    """Sends the pending deliveries of the campaigns added to it. Its state is a cache: the rows have it all."""
+    """Sends the pending deliveries of the campaigns added to it. Its state is a cache of that in the rows."""
 
     settings: SendingSettings
     public_url: str
@@ -63,7 +63,7 @@ class CampaignSender:
 
     @property
     def times(self) -> LeaseTimes:
-        """How the lease of the settings is divided."""
+        """The lease time of the settings, divided into its parts."""
         return lease_times(self.settings.lease_seconds, request_seconds=self.mailer.timeout_seconds)
 
     def add(self, organization_id: UUID, campaign_id: UUID) -> None:
@@ -91,7 +91,7 @@ class CampaignSender:
                 self.scheduler.remove(slot)
 
     async def send_batch(self, actor: Actor, campaign_id: UUID) -> BatchResult:
-        """Claim a batch of a campaign and deliver it; an empty result where there is nothing to send."""
+        """Claim a batch of a campaign and send it; an empty result if there is nothing to send."""
         content = await self.content_of(actor, campaign_id)
         if content is None:
             return BatchResult()
@@ -102,7 +102,7 @@ class CampaignSender:
         return await self.deliver(actor, content, claim) if claim.rows else BatchResult()
 
     async def deliver(self, actor: Actor, content: CampaignContent, claim: Claim) -> BatchResult:
-        """Render, submit, hand over and record a claimed batch."""
+        """Render, submit, send and record a claimed batch."""
         campaign_id = content.campaign_id
         rendered = await render_batch(
             claim,
@@ -124,7 +124,7 @@ class CampaignSender:
         return BatchResult(len(claim.rows), len(messages))
 
     async def adapt_batch_size(self, campaign_id: UUID, claim: Claim, rendered: RenderedBatch) -> None:
-        """Adapt the size of the next batch to how many messages could be rendered in time; at most twice as many."""
+        """Adapt the size of the next batch to the number of messages rendered in time; it at most doubles."""
         if not rendered.remaining:
             self.resize(campaign_id, 2 * len(claim.rows))
             return
@@ -132,7 +132,7 @@ class CampaignSender:
         await self.reserve(-len(rendered.remaining))
 
     def resize(self, campaign_id: UUID, size: int, *, shrink: bool = False) -> None:
-        """Raise, or lower, the size of the campaign's next batches to `size`; without effect if it is not cached."""
+        """Raise, or with `shrink` lower, the size of the next batches to `size`, if the campaign is cached."""
         content = self.contents.get(campaign_id)
         if content is None:
             return
@@ -156,7 +156,7 @@ class CampaignSender:
         return claim
 
     async def correct_pending(self, actor: Actor, campaign_id: UUID) -> None:
-        """Correct the counters if they have pending deliveries without a row: no sweep would finish the campaign."""
+        """Correct counters that include pending deliveries without a row: no sweep would finish the campaign."""
         if not await counts_missing_pending(self.reads(actor.tenant), campaign_id):
             return
         async with self.work.begin(actor) as uow:
@@ -177,7 +177,7 @@ class CampaignSender:
             )
 
     async def content_of(self, actor: Actor, campaign_id: UUID) -> CampaignContent | None:
-        """The campaign's compiled content, from the cache if it is there."""
+        """The campaign's compiled content, cached; None if it does not exist or cannot be sent."""
         content = self.contents.get(campaign_id)
         if content is None:
             content = await self.load(actor, campaign_id)
@@ -206,7 +206,7 @@ class CampaignSender:
         return content
 
     async def wait_for_rate(self, requested: int) -> int:
-        """Wait until the account's rate allows the next batch; returns its size, 0 once stopped."""
+        """Wait until the account's rate limit allows the next batch; returns its size, 0 once stopped."""
         rate = self.mailer.limits.messages_per_second
         allowed = min(requested, rate) if rate else requested
         if await self.sleep_unless_stopped(await self.reserve(allowed)):
@@ -215,13 +215,13 @@ class CampaignSender:
         return 0
 
     async def sleep_unless_stopped(self, seconds: float) -> bool:
-        """Sleep until the time is up or the sender is stopped; whether it still runs."""
+        """Sleep until the time is up or the sender is stopped; returns whether it still runs."""
         if seconds > 0:
             await sleep_unless(self.scheduler.closing, seconds)
         return not self.scheduler.closed
 
     async def reserve(self, messages: int) -> float:
-        """Reserve messages of the account's rate, or return unused ones (negative); returns the seconds to wait."""
+        """Reserve messages of the account's rate limit, or release some (negative); returns the seconds to wait."""
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
     async def record(self, actor: Actor, claim: Claim, outcomes: list[RequestOutcome]) -> None:
@@ -233,7 +233,7 @@ class CampaignSender:
         await record_with_retry(self.work, actor, claim.batch_id, write)
 
     async def apply_backpressure(self, actor: Actor, campaign_id: UUID, outcomes: list[RequestOutcome]) -> None:
-        """Back off, or pause the campaign, on account-level errors."""
+        """Back off, or pause the campaign, after outcomes that concern more than this batch."""
         cause = backpressure_cause(outcomes)
         if cause is None:
             self.backoff.succeed()

@@ -1,4 +1,7 @@
-"""T2, submit: from its commit on a message may have been sent. Exactly the submitted rows go to the provider."""
+"""Submitting a rendered batch (transaction T2 of docs/sending.md): after its commit, a message may have been sent.
+
+Exactly the messages of submitted rows are sent to the provider.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -93,14 +96,14 @@ def _release_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 async def submit(uow: UnitOfWork, claim: Claim, rendered: RenderedBatch, times: LeaseTimes) -> list[Message]:
-    """Submit the rendered messages; returns those to hand to the provider after COMMIT, and only then."""
+    """Submit the rendered messages; returns those to be sent to the provider after COMMIT, and not before."""
     bound = {"organization": claim.organization_id, "campaign": claim.campaign_id, "token": claim.token}
     ids = list(rendered.messages)
     submitted = {**bound, **id_range(ids), "needed": times.needed, "batch": claim.batch_id} if ids else None
     submitted_ids = {row.id for row in await uow.rows(_submit_statement(), submitted)} if submitted else frozenset()
     if rendered.skipped:
         decisions = [str(decision) for decision in rendered.skipped.values()]
-        error_messages = [rendered.error_messages.get(one) for one in rendered.skipped]
+        error_messages = [rendered.error_messages.get(delivery_id) for delivery_id in rendered.skipped]
         skipped = {
             **bound,
             **id_range(list(rendered.skipped)),
@@ -108,8 +111,8 @@ async def submit(uow: UnitOfWork, claim: Claim, rendered: RenderedBatch, times: 
             "error_message_values": error_messages,
         }
         await uow.execute(_skip_statement(), skipped)
-    released = [*(one for one in ids if one not in submitted_ids), *rendered.remaining]
+    released = [*(delivery_id for delivery_id in ids if delivery_id not in submitted_ids), *rendered.remaining]
     if not released:
         return list(rendered.messages.values())
     await uow.execute(_release_statement(), {**bound, **id_range(released)})
-    return [message for one, message in rendered.messages.items() if one in submitted_ids]
+    return [message for delivery_id, message in rendered.messages.items() if delivery_id in submitted_ids]

@@ -1,4 +1,4 @@
-"""Submitting a batch of messages to the provider: each message once, before its lease expires."""
+"""Sending a submitted batch of messages to the provider: each message once, before the lease expires."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ MAX_REASON_LENGTH = 500
 
 
 class RequestOutcome(NamedTuple):
-    """The messages of one request to the provider, and what came of it."""
+    """The messages of one request to the provider, and its outcome."""
 
     messages: Sequence[Message]
     outcome: Outcome
@@ -69,10 +69,11 @@ async def hand_over(
 
 
 def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> AccountRefused | None:
-    """The refusal of the campaign or the account, where several messages were all refused with one code and text.
+    """The refusal of the campaign or the account, if all of several messages were refused with one code and text.
 
-    The cause is then most likely the sender or the content (a bad From address is refused like that), and going on
-    would reject the whole audience. Inactive addresses are an exception: their refusal concerns each recipient alone.
+    The cause is then most likely the sender or the content, such as a From address that the provider does not accept.
+    If sending continued, the whole audience would be rejected. Refusals of inactive addresses do not count, because
+    each concerns its recipient alone.
     """
     results = [
         result for each in outcomes if isinstance(each.outcome, BatchProcessed) for result in each.outcome.results
@@ -102,7 +103,7 @@ def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[
     max_bytes = limits.max_bytes * _BODY_SHARE
     start = size = 0
     for index, message in enumerate(messages):
-        # A character takes one byte of JSON as a rule and six at worst; three is more than real mail needs.
+        # A character takes one to six bytes of JSON; three is more than the average of real mail.
         own = 3 * (len(message.html) + len(message.text) + len(message.subject)) + 1_000
         if index > start and (size + own > max_bytes or index - start == limits.max_messages):
             result.append(messages[start:index])

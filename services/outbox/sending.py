@@ -82,7 +82,7 @@ class OutboxSender:
         return batches is not None
 
     async def reserve(self, messages: int) -> float:
-        """Reserve messages of the account's rate, or return unused ones (negative); returns the seconds to wait."""
+        """Reserve messages of the account's rate limit, or release some (negative); returns the seconds to wait."""
         if not messages:
             return 0.0
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)

@@ -17,8 +17,8 @@ STATUS_OF: Final[dict[SuppressionReason, ContactStatus]] = {
     SuppressionReason.HARD_BOUNCE: ContactStatus.BOUNCED,
     SuppressionReason.PROVIDER: ContactStatus.BOUNCED,
 }
-# Decisions of a person stay with the contact when its address changes; the other reasons concern an address.
-PERSONAL: Final = frozenset({SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED})
+# A complaint or an unsubscription stays with the contact when its address changes; other reasons concern the address.
+CONTACT_REASONS: Final = frozenset({SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED})
 _PRECEDENCE: Final = {
     ContactStatus.PENDING: 0,
     ContactStatus.SUBSCRIBED: 0,
@@ -29,8 +29,8 @@ _PRECEDENCE: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLine:
-    """A line of a contact's history. With `only_if_new` it is left out if the history has the same fact already."""
+class HistoryEntry:
+    """What a fact adds to a contact's history; with `only_if_new`, nothing if the history has that fact already."""
 
     kind: ContactEventKind
     dedupe_key: str
@@ -42,14 +42,14 @@ class HistoryLine:
 class SuppressionFact:
     """A reason not to mail an address. `at` is when it happened, by the clock of the reporting server.
 
-    `contact_id`, `campaign_id` and `delivery_id` name the message that it was about, if that is known.
+    `contact_id`, `campaign_id` and `delivery_id` identify the message that it was about, if that is known.
     """
 
     email_norm: str
     reason: SuppressionReason
     source: SuppressionSource
     at: datetime
-    line: HistoryLine
+    entry: HistoryEntry
     contact_id: UUID | None = None
     campaign_id: UUID | None = None
     delivery_id: UUID | None = None
@@ -63,7 +63,7 @@ class SuppressionFact:
         """Whether it applies to a contact."""
         if email_norm == self.email_norm:
             return True
-        return self.contact_id == contact_id and self.reason in PERSONAL
+        return self.contact_id == contact_id and self.reason in CONTACT_REASONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Reactivation:
 
     email_norm: str
     at: datetime
-    line: HistoryLine
+    entry: HistoryEntry
     by_recipient: bool = False
     campaign_id: UUID | None = None
     delivery_id: UUID | None = None

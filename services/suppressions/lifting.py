@@ -12,7 +12,7 @@ from core.database.arrays import array_rows, array_values
 from core.unit_of_work import UnitOfWork
 from models.contacts import ContactStatus
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
-from services.contact_events import ContactLine, write_lines
+from services.contact_events import NewContactEvent, write_contact_events
 from services.suppressions.facts import STATUS_OF, Reactivation, main_reason
 from services.suppressions.marking import TIMESTAMP, LockedContact, lock_contacts, write_contacts
 from services.suppressions.reading import active_reasons
@@ -43,14 +43,15 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     reasons = await active_reasons(uow, norms)
     after = {one.id: _with_lift(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
     changed = await write_contacts(uow, contacts, after)
-    in_full = {fact.email_norm for fact in facts if not fact.line.only_if_new}
+    in_full = {fact.email_norm for fact in facts if not fact.entry.only_if_new}
     recorded = [
         fact
         for fact in facts
-        if not fact.line.only_if_new or (fact.email_norm not in in_full and fact.email_norm in lifted)
+        if not fact.entry.only_if_new or (fact.email_norm not in in_full and fact.email_norm in lifted)
     ]
-    await write_lines(
-        uow, [_line_of(fact, one) for fact in recorded for one in contacts if one.email_norm == fact.email_norm]
+    await write_contact_events(
+        uow,
+        [_contact_event_of(fact, one) for fact in recorded for one in contacts if one.email_norm == fact.email_norm],
     )
     return changed
 
@@ -123,14 +124,14 @@ def _with_lift(
     return contact._replace(status=status, subscribed_at=lifted.at, unsubscribed_at=None)
 
 
-def _line_of(fact: Reactivation, contact: LockedContact) -> ContactLine:
-    """The reactivation as a line of a contact's history."""
-    return ContactLine(
+def _contact_event_of(fact: Reactivation, contact: LockedContact) -> NewContactEvent:
+    """The event of a reactivation in a contact's history."""
+    return NewContactEvent(
         contact_id=contact.id,
-        kind=fact.line.kind,
+        kind=fact.entry.kind,
         at=fact.at,
-        dedupe_key=f"{fact.line.dedupe_key}:{contact.id}",
+        dedupe_key=f"{fact.entry.dedupe_key}:{contact.id}",
         campaign_id=fact.campaign_id,
         delivery_id=fact.delivery_id,
-        data=fact.line.data,
+        data=fact.entry.data,
     )

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from core.database.arrays import array_rows, array_values
 from core.unit_of_work import UnitOfWork
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
-from services.contact_events import ContactLine, remove_repeats, write_lines
+from services.contact_events import NewContactEvent, remove_repeats, write_contact_events
 from services.suppressions.facts import SuppressionFact
 from services.suppressions.marking import (
     TIMESTAMP,
@@ -117,31 +117,34 @@ async def _write_history(
     contacts: Sequence[LockedContact],
     unsubscribed: Collection[UUID],
 ) -> None:
-    """Write a line for each fact and contact, except for what the history has already."""
-    in_full = {fact.key for fact in facts if not fact.line.only_if_new}
+    """Write an event for each fact and contact, except for what the history has already."""
+    in_full = {fact.key for fact in facts if not fact.entry.only_if_new}
     recorded = set(in_full)
-    lines: list[ContactLine] = []
+    events: list[NewContactEvent] = []
     for fact in facts:
         is_new = fact.key not in recorded and (stored[fact.key].is_new or fact.delivery_id in unsubscribed)
-        if is_new or not fact.line.only_if_new:
+        if is_new or not fact.entry.only_if_new:
             recorded.add(fact.key)
             ids = {one.id for one in contacts if one.email_norm == fact.email_norm}
-            lines += [_line_of(fact, one) for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))]
+            events += [
+                _contact_event_of(fact, one)
+                for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))
+            ]
     if any(stored[key].was_active for key in in_full):
-        await remove_repeats(uow, lines)
-    await write_lines(uow, lines)
+        await remove_repeats(uow, events)
+    await write_contact_events(uow, events)
 
 
-def _line_of(fact: SuppressionFact, contact_id: UUID) -> ContactLine:
-    """The fact as a line of a contact's history: the message's contact, or another one that has the address now."""
+def _contact_event_of(fact: SuppressionFact, contact_id: UUID) -> NewContactEvent:
+    """The event of a fact in the history of the message's contact, or of another one that has the address now."""
     is_own = fact.contact_id in {None, contact_id}
-    return ContactLine(
+    return NewContactEvent(
         contact_id=contact_id,
-        kind=fact.line.kind,
+        kind=fact.entry.kind,
         at=fact.at,
-        dedupe_key=fact.line.dedupe_key if is_own else f"{fact.line.dedupe_key}:{contact_id}",
+        dedupe_key=fact.entry.dedupe_key if is_own else f"{fact.entry.dedupe_key}:{contact_id}",
         campaign_id=fact.campaign_id,
         delivery_id=fact.delivery_id,
-        data=fact.line.data,
-        is_repeat=fact.line.only_if_new,
+        data=fact.entry.data,
+        is_repeat=fact.entry.only_if_new,
     )

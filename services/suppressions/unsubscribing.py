@@ -14,7 +14,7 @@ from models.contact_events import ContactEventKind
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
-from services.suppressions.facts import PERSONAL, HistoryLine, SuppressionFact
+from services.suppressions.facts import CONTACT_REASONS, HistoryEntry, SuppressionFact
 from services.suppressions.reading import read_main_suppression
 from services.suppressions.suppressing import suppress
 
@@ -66,7 +66,7 @@ async def read_subscription(reads: Reader, link: UnsubscribeLink) -> Subscriptio
         return None
     suppression = await read_main_suppression(reads, address)
     # A bounced address may be reactivated, so its recipient can still unsubscribe.
-    return SubscriptionState(row.name, suppression is not None and suppression.reason in PERSONAL)
+    return SubscriptionState(row.name, suppression is not None and suppression.reason in CONTACT_REASONS)
 
 
 async def _address_of(reads: Reader, link: UnsubscribeLink) -> str | None:
@@ -97,7 +97,7 @@ async def unsubscribe(work: Work, link: UnsubscribeLink) -> bool:
         if address is None:
             return False
         now = (await uow.rows(select(func.now())))[0][0]
-        line = HistoryLine(
+        entry = HistoryEntry(
             kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{link.delivery_id}", only_if_new=True
         )
         await suppress(
@@ -108,7 +108,7 @@ async def unsubscribe(work: Work, link: UnsubscribeLink) -> bool:
                     reason=SuppressionReason.UNSUBSCRIBED,
                     source=SuppressionSource.OWN,
                     at=now,
-                    line=line,
+                    entry=entry,
                     contact_id=link.contact_id,
                     campaign_id=link.campaign_id,
                     delivery_id=link.delivery_id,

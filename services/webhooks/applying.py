@@ -16,13 +16,13 @@ from core.unit_of_work import UnitOfWork, Work
 from integrations.mail_events import MailWebhooks
 from models.deliveries import EmailDelivery
 from models.webhooks import WebhookInbox
-from services.contact_events import write_lines
+from services.contact_events import write_contact_events
 from services.deliveries.updating import apply_updates
-from services.suppressions.facts import PERSONAL
+from services.suppressions.facts import CONTACT_REASONS
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
 from services.webhooks.attributing import BACKOFF
-from services.webhooks.effects import EventDelivery, ResolvedEvent, facts_of, lifts_of, lines_of, updates_of
+from services.webhooks.effects import EventDelivery, ResolvedEvent, contact_events_of, facts_of, lifts_of, updates_of
 from services.webhooks.events import InboxEvent, parse_address, read_event, reason_of
 from services.webhooks.work import ApplyEvents
 
@@ -36,7 +36,7 @@ _COLUMNS: Final = (
 )
 _InboxRow = Row[*tuple[Any, ...]]
 _Providers = Mapping[str, MailWebhooks]
-"""The adapter for each provider's events."""
+"""The webhooks of each provider, by its name in the inbox."""
 log = logger(__name__)
 
 
@@ -144,13 +144,13 @@ async def apply(uow: UnitOfWork, rows: Sequence[_InboxRow], providers: _Provider
         outcomes[event.inbox_id] = "no such delivery" if resolved is None else "applied"
         if resolved is not None:
             resolved_events.append(ResolvedEvent(resolved, delivery))
-    # Events with a delivery first: of two events with one dedupe key, the history gets the one with the delivery.
-    resolved_events.sort(key=lambda one: one.delivery is None)
+    # Events with a delivery come first: of two events with one dedupe key, the history gets the first.
+    resolved_events.sort(key=lambda resolved: resolved.delivery is None)
     for campaign_id, updates in sorted(updates_of(resolved_events).items()):
         await apply_updates(uow, campaign_id, updates)
     await suppress(uow, facts_of(resolved_events))
     await lift(uow, lifts_of(resolved_events))
-    await write_lines(uow, lines_of(resolved_events))
+    await write_contact_events(uow, contact_events_of(resolved_events))
     await _record_outcomes(uow, outcomes)
 
 
@@ -160,8 +160,8 @@ def _as_address_event(event: InboxEvent) -> InboxEvent | None:
     Test messages have no delivery: complaints about them and unsubscriptions from them apply to the recipient's
     address.
     """
-    if event.email_norm is None and reason_of(event.report) in PERSONAL:
-        event = event._replace(email_norm=parse_address(event.report.recipient))
+    if event.email_norm is None and reason_of(event.parsed) in CONTACT_REASONS:
+        event = event._replace(email_norm=parse_address(event.parsed.recipient))
     return event if event.email_norm is not None else None
 
 
@@ -189,12 +189,12 @@ def _read_events(rows: Iterable[_InboxRow], providers: _Providers) -> tuple[list
 
 async def _deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
     """The delivery of each event, by inbox id: found by our ids in the metadata, else by its message id."""
-    named: dict[UUID, set[UUID]] = defaultdict(set)
+    ids_by_campaign: dict[UUID, set[UUID]] = defaultdict(set)
     for event in events:
-        if event.report.campaign_id is not None and event.report.delivery_id is not None:
-            named[event.report.campaign_id].add(event.report.delivery_id)
+        if event.parsed.campaign_id is not None and event.parsed.delivery_id is not None:
+            ids_by_campaign[event.parsed.campaign_id].add(event.parsed.delivery_id)
     by_id: dict[tuple[UUID | None, UUID | None], EventDelivery] = {}
-    for campaign_id, ids in named.items():
+    for campaign_id, ids in ids_by_campaign.items():
         statement = _select_deliveries().where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
@@ -204,14 +204,14 @@ async def _deliveries_of(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[
     by_event = {
         event.inbox_id: delivery
         for event in events
-        if (delivery := by_id.get((event.report.campaign_id, event.report.delivery_id))) is not None
+        if (delivery := by_id.get((event.parsed.campaign_id, event.parsed.delivery_id))) is not None
     }
     return by_event | await _deliveries_by_message(uow, [event for event in events if event.inbox_id not in by_event])
 
 
 async def _deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) -> dict[UUID, EventDelivery]:
     """The deliveries of events without our metadata, by inbox id."""
-    message_ids = {event.report.message_id for event in events if event.report.message_id is not None}
+    message_ids = {event.parsed.message_id for event in events if event.parsed.message_id is not None}
     if not message_ids:
         return {}
     statement = _select_deliveries().where(
@@ -219,7 +219,7 @@ async def _deliveries_by_message(uow: UnitOfWork, events: Sequence[InboxEvent]) 
         EmailDelivery.message_id == any_(bindparam("messages", list(message_ids), type_=ARRAY(Text))),
     )
     by_id = {row.message_id: EventDelivery(*row) for row in await uow.rows(statement)}
-    return {event.inbox_id: by_id[event.report.message_id] for event in events if event.report.message_id in by_id}
+    return {event.inbox_id: by_id[event.parsed.message_id] for event in events if event.parsed.message_id in by_id}
 
 
 def _select_deliveries() -> Select[UUID, UUID, UUID, str, str | None]:

@@ -9,10 +9,10 @@ from integrations.mail_events import MailEventKind
 from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus
 from models.suppressions import SuppressionReason, SuppressionSource
-from services.contact_events import ContactLine
+from services.contact_events import NewContactEvent
 from services.deliveries.updating import DeliveryUpdate
-from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
-from services.webhooks.events import OF_ADDRESS, InboxEvent, reason_of
+from services.suppressions.facts import HistoryEntry, Reactivation, SuppressionFact
+from services.webhooks.events import ADDRESS_REASONS, InboxEvent, reason_of
 
 KINDS: Final = {
     MailEventKind.DELIVERED: ContactEventKind.DELIVERED,
@@ -63,10 +63,10 @@ def updates_of(resolved_events: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID
         if delivery is None:
             continue
         update = updates[delivery.campaign_id][delivery.id]
-        update.message_id = update.message_id or event.report.message_id
-        if (status := _STATUSES.get(event.report.kind)) is not None:
+        update.message_id = update.message_id or event.parsed.message_id
+        if (status := _STATUSES.get(event.parsed.kind)) is not None:
             update.advance_to(status)
-        if (time := _TIMES.get(event.report.kind)) is not None:
+        if (time := _TIMES.get(event.parsed.kind)) is not None:
             update.set_earliest(time, event.at)
     return updates
 
@@ -75,12 +75,12 @@ def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
     """The suppressions that the events cause; none for an event whose address is unknown."""
     facts: list[SuppressionFact] = []
     for event, delivery in resolved_events:
-        reason = reason_of(event.report)
+        reason = reason_of(event.parsed)
         email_norm = delivery.email_norm if delivery is not None else event.email_norm
         if reason is None or email_norm is None:
             continue
-        kind = ContactEventKind.SUPPRESSED if event.report.kind is MailEventKind.OTHER else KINDS[event.report.kind]
-        if event.shared and reason not in OF_ADDRESS:
+        kind = ContactEventKind.SUPPRESSED if event.parsed.kind is MailEventKind.OTHER else KINDS[event.parsed.kind]
+        if event.shared and reason not in ADDRESS_REASONS:
             # It is not known whose message it was, so it counts as a suppression by the provider, not by a person.
             reason, kind = SuppressionReason.PROVIDER, ContactEventKind.SUPPRESSED
         facts.append(
@@ -89,7 +89,7 @@ def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
                 reason=reason,
                 source=_source_of(event, reason),
                 at=event.at,
-                line=_line_of(event, kind),
+                entry=_entry_of(event, kind),
                 contact_id=delivery.contact_id if delivery is not None else None,
                 campaign_id=delivery.campaign_id if delivery is not None else None,
                 delivery_id=delivery.id if delivery is not None else None,
@@ -100,7 +100,7 @@ def facts_of(resolved_events: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
 
 def _source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSource:
     """Who can lift the suppression: the provider, if the provider or the recipient has set it there."""
-    by_provider = reason in OF_ADDRESS or event.report.by_recipient
+    by_provider = reason in ADDRESS_REASONS or event.parsed.by_recipient
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
 
 
@@ -113,38 +113,38 @@ def lifts_of(resolved_events: Iterable[ResolvedEvent]) -> list[Reactivation]:
         Reactivation(
             email_norm=email_norm,
             at=event.at,
-            line=_line_of(event, ContactEventKind.REACTIVATED),
-            by_recipient=event.report.by_recipient and not event.shared,
+            entry=_entry_of(event, ContactEventKind.REACTIVATED),
+            by_recipient=event.parsed.by_recipient and not event.shared,
             campaign_id=delivery.campaign_id if delivery is not None else None,
             delivery_id=delivery.id if delivery is not None else None,
         )
         for event, delivery in resolved_events
-        if event.report.kind is MailEventKind.REACTIVATED
+        if event.parsed.kind is MailEventKind.REACTIVATED
         and (email_norm := delivery.email_norm if delivery is not None else event.email_norm) is not None
     ]
 
 
-def lines_of(resolved_events: Sequence[ResolvedEvent]) -> list[ContactLine]:
-    """The history of events that neither suppress nor reactivate, such as opens, clicks and soft bounces."""
+def contact_events_of(resolved_events: Sequence[ResolvedEvent]) -> list[NewContactEvent]:
+    """The contact events for opens, clicks, soft bounces, and others that neither suppress nor reactivate."""
     return [
-        ContactLine(
+        NewContactEvent(
             contact_id=delivery.contact_id,
-            kind=KINDS[event.report.kind],
+            kind=KINDS[event.parsed.kind],
             at=event.at,
             dedupe_key=event.dedupe_key,
             campaign_id=delivery.campaign_id,
             delivery_id=delivery.id,
-            data=event.report.details,
+            data=event.parsed.details,
         )
         for event, delivery in resolved_events
         if delivery is not None
-        and event.report.kind is not MailEventKind.REACTIVATED
-        and reason_of(event.report) is None
+        and event.parsed.kind is not MailEventKind.REACTIVATED
+        and reason_of(event.parsed) is None
     ]
 
 
-def _line_of(event: InboxEvent, kind: ContactEventKind) -> HistoryLine:
-    """The event as a line of a contact's history."""
-    return HistoryLine(
-        kind=kind, dedupe_key=event.dedupe_key, data=event.report.details, only_if_new=event.report.is_repeat
+def _entry_of(event: InboxEvent, kind: ContactEventKind) -> HistoryEntry:
+    """What the event adds to a contact's history."""
+    return HistoryEntry(
+        kind=kind, dedupe_key=event.dedupe_key, data=event.parsed.details, only_if_new=event.parsed.is_repeat
     )

@@ -17,16 +17,20 @@ _REASONS: Final = {
     MailEventKind.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
     MailEventKind.SUPPRESSED: SuppressionReason.PROVIDER,
 }
-OF_ADDRESS: Final = frozenset({SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER})
+# The other reasons, `CONTACT_REASONS`, concern the contact.
+ADDRESS_REASONS: Final = frozenset({SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER})
 
 
 class InboxEvent(NamedTuple):
-    """An event of the inbox. `email_norm` is set for one that concerns an address, `shared` if others have it too."""
+    """An event of the inbox. `at` is its plausible time, see `read_event`.
+
+    `email_norm` is set for an event that concerns an address, `shared` if several organizations have that address.
+    """
 
     inbox_id: UUID
     dedupe_key: str
     at: datetime
-    report: MailEvent
+    parsed: MailEvent
     email_norm: str | None = None
     shared: bool = False
 
@@ -47,7 +51,7 @@ def concerns_address(event: MailEvent, stream: str | None) -> bool:
     reason = reason_of(event)
     if event.kind is MailEventKind.REACTIVATED or (reason is not None and not names_message(event)):
         return True
-    return reason in OF_ADDRESS and event.is_inactive is not False
+    return reason in ADDRESS_REASONS and event.is_inactive is not False
 
 
 def parse_address(recipient: str | None) -> str | None:
@@ -70,9 +74,12 @@ def read_event(
     email_norm: str | None = None,
     shared: bool = False,
 ) -> InboxEvent:
-    """Parse a stored event; raises `ValueError` for one that is not about outbound mail."""
-    report = webhooks.read(payload)
-    return InboxEvent(inbox_id, key, _plausible_time(report.at, received_at), report, email_norm, shared)
+    """Parse a stored event; an impossible time is replaced by the time of receipt.
+
+    Raises `ValueError` for an event that is not about outbound mail.
+    """
+    parsed = webhooks.read(payload)
+    return InboxEvent(inbox_id, key, _plausible_time(parsed.at, received_at), parsed, email_norm, shared)
 
 
 def _plausible_time(at: datetime | None, received_at: datetime) -> datetime:

@@ -105,9 +105,9 @@ async def test_a_failed_webhook_is_retried(client: Client, inbox: Inbox) -> None
     inbox.answers = [500, 503, 302]
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
-    state = await counted(client, delivered=1)
+    state = await counted(client, acknowledged=1)
     assert inbox.events[0] == inbox.events[3]
-    assert (state["attempts"], state["failed"], state["given_up"]) == (4, 3, 0)
+    assert (state["attempts"], state["failed"], state["abandoned"]) == (4, 3, 0)
 
 
 async def test_a_webhook_is_dropped_after_ten_retries(client: Client, inbox: Inbox) -> None:
@@ -115,7 +115,7 @@ async def test_a_webhook_is_dropped_after_ten_retries(client: Client, inbox: Inb
     inbox.answers = [500] * 20
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
-    await counted(client, given_up=1, waiting=0, queued=0)
+    await counted(client, abandoned=1, waiting=0, queued=0)
     assert len(inbox.events) == 11
 
 

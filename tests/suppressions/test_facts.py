@@ -19,10 +19,10 @@ from models.suppressions import Suppression, SuppressionReason, SuppressionSourc
 from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.campaigns.recipients import count_mailable, has_mailable
-from services.contact_events import ContactLine, remove_repeats, write_lines
+from services.contact_events import NewContactEvent, remove_repeats, write_contact_events
 from services.contacts import changing, upserting
 from services.deliveries.sending import CampaignSender
-from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
+from services.suppressions.facts import HistoryEntry, Reactivation, SuppressionFact
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
 from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
@@ -61,14 +61,14 @@ def fact(
     **about: UUID,
 ) -> SuppressionFact:
     """A fact about an address, with its own key."""
-    line = HistoryLine(kind=KINDS[reason], dedupe_key=f"fact:{new_id()}", only_if_new=only_if_new)
-    return SuppressionFact(email_norm=email, reason=reason, source=source, at=at, line=line, **about)
+    entry = HistoryEntry(kind=KINDS[reason], dedupe_key=f"fact:{new_id()}", only_if_new=only_if_new)
+    return SuppressionFact(email_norm=email, reason=reason, source=source, at=at, entry=entry, **about)
 
 
 def reactivation(email: str, at: datetime, *, by_recipient: bool = False) -> Reactivation:
     """The provider reactivates the address."""
-    line = HistoryLine(kind=ContactEventKind.REACTIVATED, dedupe_key=f"fact:{new_id()}")
-    return Reactivation(email_norm=email, at=at, line=line, by_recipient=by_recipient)
+    entry = HistoryEntry(kind=ContactEventKind.REACTIVATED, dedupe_key=f"fact:{new_id()}")
+    return Reactivation(email_norm=email, at=at, entry=entry, by_recipient=by_recipient)
 
 
 async def apply_facts(
@@ -176,7 +176,7 @@ async def test_a_message_keeps_the_earliest_time_of_unsubscribing(
 
 
 async def test_each_message_counts_once_as_unsubscribed(runtime: Runtime) -> None:
-    """The links of two campaigns, each followed twice: one line and one count for each campaign."""
+    """The links of two campaigns, each followed twice: one event and one count for each campaign."""
     actor, [contact_id], first = await sending(runtime, 1)
     second = await factories.campaign(runtime, actor)
     await start(runtime, actor, second)
@@ -186,8 +186,8 @@ async def test_each_message_counts_once_as_unsubscribed(runtime: Runtime) -> Non
         assert await unsubscribe(
             runtime.work, UnsubscribeLink(actor.organization_id, row.campaign_id, row.id, contact_id)
         )
-    lines = await reads.rows(select(ContactEvent.campaign_id).where(ContactEvent.kind == "unsubscribed"))
-    assert sorted(line.campaign_id for line in lines) == sorted([first, second])
+    events = await reads.rows(select(ContactEvent.campaign_id).where(ContactEvent.kind == "unsubscribed"))
+    assert sorted(event.campaign_id for event in events) == sorted([first, second])
     for campaign_id in (first, second):
         stats = await read_stats(reads, campaign_id)
         assert stats is not None
@@ -195,15 +195,15 @@ async def test_each_message_counts_once_as_unsubscribed(runtime: Runtime) -> Non
 
 
 async def test_of_repeats_in_one_transaction_the_first_is_recorded(runtime: Runtime) -> None:
-    """One line in the history, of the first of them."""
+    """One event in the history, of the first of them."""
     email = address()
     actor, contact_id = await with_contact(runtime, email)
     facts = [fact(email, UNSUBSCRIBED, FIRST + number * HOUR, only_if_new=True) for number in range(3)]
     await apply_facts(runtime, actor, facts, together=True)
-    lines = await runtime.reads(actor.tenant).rows(
+    events = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id, ContactEvent.occurred_at).where(ContactEvent.kind == "unsubscribed")
     )
-    assert [tuple(line) for line in lines] == [(contact_id, FIRST)]
+    assert [tuple(event) for event in events] == [(contact_id, FIRST)]
 
 
 async def test_a_new_contact_has_the_status_of_its_main_reason(runtime: Runtime) -> None:
@@ -250,12 +250,12 @@ async def test_each_reactivation_is_in_the_history_of_its_address(runtime: Runti
         made = [(await changing.create(uow, {"email": email})).id for email in emails]
     await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE) for email in emails[:2]], together=True)
     lifts = [reactivation(email, FIRST + HOUR) for email in emails]
-    repeated = [replace(one, line=replace(one.line, only_if_new=True)) for one in (lifts[1], lifts[2])]
+    repeated = [replace(one, entry=replace(one.entry, only_if_new=True)) for one in (lifts[1], lifts[2])]
     await apply_facts(runtime, actor, [lifts[0], *repeated], together=True)
-    lines = await runtime.reads(actor.tenant).rows(
+    events = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id).where(ContactEvent.kind == "reactivated")
     )
-    assert sorted(line.contact_id for line in lines) == sorted(made[:2])
+    assert sorted(event.contact_id for event in events) == sorted(made[:2])
 
 
 async def test_a_bounce_is_in_the_history_of_every_contact_concerned(runtime: Runtime) -> None:
@@ -266,10 +266,10 @@ async def test_a_bounce_is_in_the_history_of_every_contact_concerned(runtime: Ru
         await changing.change(uow, first, {"email": address()})
         second = (await changing.create(uow, {"email": email})).id
     await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE, contact_id=first)], together=True)
-    lines = await runtime.reads(actor.tenant).rows(
+    events = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id).where(ContactEvent.kind == "bounced")
     )
-    assert sorted(line.contact_id for line in lines) == sorted([first, second])
+    assert sorted(event.contact_id for event in events) == sorted([first, second])
     assert (await row_of(runtime, actor, first)).status == ContactStatus.SUBSCRIBED
     assert (await row_of(runtime, actor, second)).status == ContactStatus.BOUNCED
 
@@ -303,39 +303,39 @@ async def test_each_recipient_has_a_separate_link(runtime: Runtime, *, of_test: 
 
 
 async def test_only_repeats_are_removed_from_the_history(runtime: Runtime) -> None:
-    """The repeat of the same message, contact and kind within a day; all other lines stay."""
+    """The repeat of the same message, contact and kind within a day; all other events stay."""
     actor = await factories.organization(runtime)
     contact, other, delivery, another = (new_id() for _ in range(4))
     bounced, complained = ContactEventKind.BOUNCED, ContactEventKind.COMPLAINED
 
-    def line(
+    def event(
         kind: ContactEventKind = bounced,
         at: datetime = FIRST,
         *,
         contact_id: UUID = contact,
         delivery_id: UUID | None = delivery,
         is_repeat: bool = True,
-    ) -> ContactLine:
-        key = f"line:{new_id()}"
-        return ContactLine(
+    ) -> NewContactEvent:
+        key = f"event:{new_id()}"
+        return NewContactEvent(
             contact_id=contact_id, kind=kind, at=at, dedupe_key=key, delivery_id=delivery_id, is_repeat=is_repeat
         )
 
-    told_better = [line(at=FIRST - 24 * HOUR), line(), line(at=FIRST + 24 * HOUR)]
-    stays = [
-        line(is_repeat=False),
-        line(complained),
-        line(contact_id=other),
-        line(delivery_id=another),
-        line(delivery_id=None),
-        line(at=FIRST - 25 * HOUR),
-        line(at=FIRST + 25 * HOUR),
+    repeats = [event(at=FIRST - 24 * HOUR), event(), event(at=FIRST + 24 * HOUR)]
+    others = [
+        event(is_repeat=False),
+        event(complained),
+        event(contact_id=other),
+        event(delivery_id=another),
+        event(delivery_id=None),
+        event(at=FIRST - 25 * HOUR),
+        event(at=FIRST + 25 * HOUR),
     ]
     keys = select(ContactEvent.dedupe_key)
     async with runtime.work.begin(actor) as uow:
-        await write_lines(uow, [*told_better, *stays])
-        await remove_repeats(uow, [line(), line(is_repeat=False, delivery_id=None)])
+        await write_contact_events(uow, [*repeats, *others])
+        await remove_repeats(uow, [event(), event(is_repeat=False, delivery_id=None)])
         assert len(await uow.rows(keys)) == 10
-        await remove_repeats(uow, [line(is_repeat=False)])
+        await remove_repeats(uow, [event(is_repeat=False)])
         left = {row.dedupe_key.removeprefix("repeat:") for row in await uow.rows(keys)}
-    assert left == {each.dedupe_key for each in stays}
+    assert left == {each.dedupe_key for each in others}

@@ -21,7 +21,7 @@ from services.campaigns.progress import read_stats
 from services.deliveries.claiming import claim
 from services.deliveries.rendering import render_batch
 from services.deliveries.sending import CampaignSender
-from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.facts import HistoryEntry, SuppressionFact
 from services.suppressions.suppressing import suppress
 from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 from tests.deliveries.conftest import Provider
@@ -116,13 +116,13 @@ async def test_unsubscribing_publishes_the_campaign_s_progress(runtime: Runtime)
         [row] = await uow.rows(
             select(EmailDelivery.id, EmailDelivery.email_norm).where(EmailDelivery.campaign_id == campaign_id)
         )
-        line = HistoryLine(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{row.id}", only_if_new=True)
+        entry = HistoryEntry(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{row.id}", only_if_new=True)
         fact = SuppressionFact(
             email_norm=row.email_norm,
             reason=SuppressionReason.UNSUBSCRIBED,
             source=SuppressionSource.OWN,
             at=clock.now(),
-            line=line,
+            entry=entry,
             contact_id=contact_id,
             campaign_id=campaign_id,
             delivery_id=row.id,

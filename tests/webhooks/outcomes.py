@@ -14,7 +14,7 @@ LEFT_OUT = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The statuses of the delivery and the contact, the reasons of suppressions, and the lines of the history."""
+    """The statuses of the delivery and the contact, the reasons of suppressions, and the events of the history."""
 
     delivery: str = "accepted"
     contact: str = "subscribed"

@@ -17,7 +17,7 @@ ENDPOINTS: dict[str, str] = {
     "GET /sandbox/ledger/summary": "totals and duplicates",
     "GET /sandbox/messages/{id}": "one of the latest messages, and /html",
     "GET, PUT, DELETE /sandbox/faults": "fault switches",
-    "GET, PUT, POST, DELETE /sandbox/webhooks": "webhook state, target, emit, reset",
+    "GET, PUT, POST, DELETE /sandbox/webhooks": "webhook state, endpoint, send, reset",
     "GET, POST, DELETE /sandbox/suppressions": "suppressed addresses",
     "GET /sandbox/llm/requests": "requests to the model",
 }

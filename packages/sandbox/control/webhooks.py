@@ -6,7 +6,7 @@ from starlette.responses import Response
 from sandbox.events import WebhookEvent
 from sandbox.ledger import AcceptedMessage
 from sandbox.state import Sandbox, sandbox_of
-from sandbox.webhooks import Target
+from sandbox.webhooks import WebhookEndpoint
 from sandbox.wire import HttpError, JsonObject, read_object, reply
 
 MAX_TIMES = 100
@@ -16,19 +16,20 @@ class Hooks(HTTPEndpoint):
     """`/sandbox/webhooks`."""
 
     async def get(self, request: Request) -> Response:
-        """The target of webhooks, and the numbers of pending events and attempts."""
+        """The URL of the endpoint, the numbers of pending events, and the counters of attempts by outcome."""
         return reply(sandbox_of(request).webhooks.show())
 
     async def put(self, request: Request) -> Response:
-        """Set the URL of webhooks; `url: null` for none."""
+        """Set the client's endpoint; `url: null` for none."""
         document = await read_object(request)
         url = _text(document, "url")
         hooks = sandbox_of(request).webhooks
-        hooks.set_target(Target(url, _text(document, "username"), _text(document, "password")) if url else None)
+        username, password = _text(document, "username"), _text(document, "password")
+        hooks.set_endpoint(WebhookEndpoint(url, username, password) if url else None)
         return reply(hooks.show())
 
     async def delete(self, request: Request) -> Response:
-        """Drop pending events, and resume after a 403."""
+        """Drop pending events; sending is resumed if a 403 had stopped it."""
         sandbox_of(request).webhooks.reset()
         return Response(status_code=204)
 
