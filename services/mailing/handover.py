@@ -84,9 +84,8 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     status, code, text = refusals.pop()
     if status is not SubmissionStatus.REFUSED:
         return None
-    reason = (
-        f"{provider} refused every message of a batch. Check the sender and the content, then resume paused campaigns"
-    )
+    advice = "Check the sender and the content, then resume paused campaigns"
+    reason = f"{provider} refused every message of a batch. {advice}"
     reason += f" (code {code})" if code else ""
     reason += f": {text}" if text else "."
     return AccountRefused(code=code, reason=reason[:MAX_REASON_LENGTH])

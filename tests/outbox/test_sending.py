@@ -133,27 +133,18 @@ async def test_system_mail_has_its_own_stream(runtime: Runtime, provider: Provid
 
 
 REFUSED = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Invalid 'To' address.")
+INACTIVE = SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "It bounced.")
+SLOW_DOWN = SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Slow down.")
+UNPAID = SubmissionResult(SubmissionStatus.ACCOUNT_REFUSED, None, 405, "Pay.")
 
 
 @pytest.mark.parametrize(
     ("outcome", "status", "words"),
     [
         (BatchProcessed(results=[REFUSED]), FAILED, "Invalid 'To' address."),
-        (
-            BatchProcessed(results=[SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "It bounced.")]),
-            FAILED,
-            "It bounced.",
-        ),
-        (
-            BatchProcessed(results=[SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Slow down.")]),
-            PENDING,
-            "Slow down.",
-        ),
-        (
-            BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCOUNT_REFUSED, None, 405, "Pay.")]),
-            PENDING,
-            "Pay.",
-        ),
+        (BatchProcessed(results=[INACTIVE]), FAILED, "It bounced."),
+        (BatchProcessed(results=[SLOW_DOWN]), PENDING, "Slow down."),
+        (BatchProcessed(results=[UNPAID]), PENDING, "Pay."),
         (NotSent(reason="Postmark cannot be reached"), PENDING, "Postmark cannot be reached"),
         (AccountRefused(code=401, reason="Confirm the sender."), PENDING, "Confirm the sender."),
     ],
