@@ -28,9 +28,8 @@ class Message(NamedTuple):
 class BatchHeader:
     """What the messages of a batch have in common: the From header, the stream, the tag, and the metadata.
 
-    The provider stores the ids as metadata of each message, so that its search finds the messages of a batch.
-
-    `sender` is a From header's value, e.g. `"Acme, Inc." <news@acme.example>`.
+    `sender` is a From header's value, e.g. `"Acme, Inc." <news@acme.example>`. The provider stores the ids as
+    metadata of each message, so that its search finds the messages of a batch.
     """
 
     sender: str

@@ -1,4 +1,4 @@
-"""T1, claim: lease a batch of pending deliveries to a worker.
+"""Claiming (transaction T1 of docs/sending.md): a batch of pending deliveries is leased to a worker.
 
 The lease has a token, which later statements check, and ends by the database's clock.
 """

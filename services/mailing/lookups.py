@@ -1,4 +1,4 @@
-"""Looking up messages in doubt: the provider is asked whether it has accepted them."""
+"""Looking up messages in doubt: the provider's records are searched for those that it has accepted."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ MAX_LOOKUPS = 3
 """Lookups, spread over the grace period, after which a message that none of them found counts as not sent."""
 _MAX_BATCHES_PER_ROUND = 100
 _ROUND_SECONDS = 20.0
-"""After so long a round starts no further search, so that other campaigns get theirs."""
+"""A round starts no further search after this time, so that it does not delay those of other campaigns."""
 RESERVED_SECONDS = 60.0
 """How long a message is reserved for the worker that looks it up."""
 WORKER_STOPPED = "The worker stopped while the message was being submitted."
