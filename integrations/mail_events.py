@@ -30,7 +30,7 @@ class MailEvent:
     """One event. `at` is the provider's time, if it has one; `recipient` is the address as the provider writes it.
 
     `is_permanent`: a hard bounce. `is_inactive`: whether the provider has deactivated the address, None if it does
-    not report that. `by_recipient`: the recipient did it. `is_repeat`: another kind of event reports the same.
+    not report that. `by_recipient`: the recipient did it. `is_repeat`: an event of another kind reports the same.
     `stream`: the provider's message stream that the address's state belongs to.
     """
 
@@ -56,7 +56,7 @@ class MessageReference(NamedTuple):
 
 
 class WebhookUnreadable(ValueError):
-    """The JSON of a request is not what the provider sends; the message says what is expected."""
+    """The JSON of a request is not in the provider's format; the message states what is expected."""
 
 
 class MailWebhooks(Protocol):
