@@ -1,6 +1,6 @@
 """All settings of the application, each an environment variable `NUDGE_...`, with `__` after the name of its group.
 
-Each group is defined beside the code it configures. In development missing settings are taken from the data folder
+Each group is defined next to the code it configures. In development missing settings are taken from the data folder
 (see `development`); in production no secret has a default.
 """
 

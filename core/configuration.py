@@ -1,4 +1,4 @@
-"""The base of all groups of settings. Each group is defined beside the code it configures."""
+"""The base of all groups of settings. Each group is defined next to the code it configures."""
 
 from enum import StrEnum
 

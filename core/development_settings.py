@@ -1,4 +1,4 @@
-"""Settings of the processes that `nudge dev` starts beside the API."""
+"""Settings of the processes that `nudge dev` starts in addition to the API."""
 
 from pydantic import Field
 

@@ -35,7 +35,7 @@ async def readiness(engine: AsyncEngine, redis: Redis, supervisors: Supervisors)
 
 
 def _supervision_problem(supervisors: Supervisors) -> str | None:
-    """The supervised tasks that have ended. Topics are left out of their names, because they contain ids."""
+    """The supervised tasks that have ended. Their names are without topics, because topics contain ids."""
     ended = dict.fromkeys(name.partition(" ")[0] for name in supervisors.ended)
     return f"supervisor: {', '.join(ended)} has ended" if ended else None
 

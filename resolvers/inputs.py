@@ -8,7 +8,7 @@ from core.errors import ErrorCode, InvalidInput
 
 
 def provided_values(input_: object, *names: str) -> dict[str, object]:
-    """The named fields that the client provided, nulls included; omitted fields are left out."""
+    """The named fields that the client provided, including nulls, without omitted ones."""
     values: dict[str, object] = {name: getattr(input_, name) for name in names}
     return {name: value for name, value in values.items() if value is not strawberry.UNSET}
 

@@ -41,7 +41,7 @@ def _template_of(row: TemplateRow) -> Template:
 
 
 def _changes_of(input_: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
-    """The changes that the client provided, nulls included; omitted fields are left out."""
+    """The changes that the client provided, including nulls, without omitted ones."""
     return cast("TemplateChanges", provided_values(input_, "name", "subject", "html_content", "text_content"))
 
 

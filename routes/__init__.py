@@ -8,7 +8,7 @@ from runtime import Runtime
 
 
 def all_routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:
-    """Every route beside GraphQL; each module has a `routes(runtime)` that is added here."""
+    """Every route except GraphQL; each module has a `routes(runtime)` that is added here."""
     return [
         *health.routes(runtime),
         *metrics.routes(runtime, registry),

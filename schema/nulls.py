@@ -26,7 +26,7 @@ from graphql import (
 REFUSED: Final = "`null` is refused with `REQUIRED`."
 ALL_REFUSED: Final = "`null` in a field is refused with `REQUIRED`."
 NOT_EMPTY: Final = "`REQUIRED` if it has no field."
-AS_LEFT_OUT: Final = "`null` has the same effect as omitting it."
+AS_OMITTED: Final = "`null` has the same effect as omitting it."
 
 
 def never_null(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - stands for a field of any type
@@ -78,4 +78,4 @@ def drop_null_defaults(schema: GraphQLSchema) -> None:
 def _without_null(definition: GraphQLArgument | GraphQLInputField) -> None:
     if definition.default_value is None:
         definition.default_value = Undefined
-        definition.description = f"{definition.description} {AS_LEFT_OUT}" if definition.description else AS_LEFT_OUT
+        definition.description = f"{definition.description} {AS_OMITTED}" if definition.description else AS_OMITTED

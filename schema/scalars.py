@@ -57,13 +57,13 @@ def moment_of(match: re.Match[str]) -> datetime:
 
 
 def hint(value: str) -> str:
-    """What the usual mistakes miss."""
+    """A hint for a common mistake, or an empty string."""
     if len(value) > MAX_DATE_TIME_CHARACTERS:
         return f"At most {MAX_DATE_TIME_CHARACTERS} characters. "
     if DATE_TIME.fullmatch(f"{value}Z"):
         return "It needs an offset, such as `Z` or `+01:00`. "
     if DATE_TIME.fullmatch(value.strip().replace(" ", "T", 1)):
-        return "`T` stands between date and time. "
+        return "`T` must separate date and time. "
     if re.fullmatch(r".*[+-]\d{4}", value, re.ASCII):
         return "The offset needs a colon, as in `+01:00`. "
     return ""

@@ -26,7 +26,7 @@ class TemplateNameTaken(InvalidInput):
 
 
 class TemplateChanges(TextChanges, total=False):
-    """Changes of a template. A key left out leaves the value as it is; None clears a text, but not the name."""
+    """Changes of a template. An omitted key leaves the value unchanged; None clears a text, but not the name."""
 
     name: str | None
 

@@ -85,7 +85,7 @@ def from_query_string(raw: bytes) -> GraphQLRequest:
 def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
     """The request with these parameters, of any transport; raises `RequestRefused`.
 
-    Null counts as left out, and an empty `operationName` as none. Raises `MalformedRequest` where a parameter has the
+    Null counts as omitted, and an empty `operationName` as none. Raises `MalformedRequest` where a parameter has the
     wrong type.
     """
     query = parameters.get("query")

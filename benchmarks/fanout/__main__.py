@@ -91,7 +91,7 @@ def median(rounds: Sequence[EventRound]) -> EventRound:
 
 
 async def measure(env: BenchmarkEnvironment, ours: Api, count: int, plan: Plan) -> dict[str, Result]:
-    """Measure all servers with so many subscribers. Strawberry is left out of the larger runs: it cannot keep up."""
+    """Measure all servers with so many subscribers. The larger runs omit Strawberry, which cannot keep up."""
     campaign_id = add_campaign(ours)
     async with all_servers(env, ours, campaign_id) as servers:
         chosen = [each for each in servers if count == min(plan.subscribers) or each.name != STRAWBERRY]

@@ -287,7 +287,7 @@ class Compilation:
         return function
 
     def create_field(self, parent: GraphQLObjectType, key: str, details: FieldDetailsList) -> Field | None:
-        """The field, or None where the type has no such field (it is then left out of the response)."""
+        """The field, or None where the type has no such field (the response then omits it)."""
         nodes = PlanNodes(part.node for part in details)
         if not NAME.fullmatch(key) or not NAME.fullmatch(nodes[0].name.value):
             raise NotCompilable("invalid names")

@@ -211,7 +211,7 @@ async def _grant_schema(admin_url: str, name: str, database_owner: str) -> None:
                 f"""
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;
                 GRANT USAGE, CREATE ON SCHEMA public TO {MIGRATOR};
-                -- The owner of a function must be able to create in its schema; nobody logs in as this role.
+                -- The owner of a function must be able to create in its schema; this role cannot log in.
                 GRANT USAGE, CREATE ON SCHEMA public TO {DEFINER};
                 GRANT USAGE ON SCHEMA public TO {APP};
                 """

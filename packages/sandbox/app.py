@@ -46,5 +46,5 @@ async def _error_response(_: Request, error: Exception) -> Response:
 
 
 async def _disconnected(_: Request, __: Exception) -> Response:
-    """The client has disconnected, so nobody reads this response."""
+    """The client has disconnected, so this response is not read."""
     return Response(status_code=400)

@@ -98,7 +98,7 @@ class DraftingMutations:
 
 
 def _changes_of(input_: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
-    """The changes that the client provided, nulls included; omitted fields are left out."""
+    """The changes that the client provided, including nulls, without omitted ones."""
     changes = provided_values(input_, "name", "subject", "html_content", "text_content")
     if input_.audience is not strawberry.UNSET:
         changes["audience"] = _audience_of(input_.audience) if input_.audience else None
@@ -124,5 +124,5 @@ def _audience_of(input_: AudienceInput) -> CampaignAudienceInput:
 
 
 def _audience_part(values: Sequence[str] | None, name: str) -> Sequence[str]:
-    """One of the lists of an audience, empty where it was left out; raises `InvalidInput` for null."""
+    """One of the lists of an audience, empty if it was omitted; raises `InvalidInput` for null."""
     return optional_value(values, "input", "audience", name) or ()

@@ -44,7 +44,7 @@ from services.contacts.upserting import OnInvalid, UpsertResult
 
 
 def _provided_fields(input_: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
-    """The fields that the client provided, nulls included; omitted fields are left out."""
+    """The fields that the client provided, including nulls, without omitted ones."""
     names = ("email", "first_name", "last_name", "custom_fields", "tags", "time_zone")
     return cast("UncheckedFields", provided_values(input_, *names))
 

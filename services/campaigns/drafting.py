@@ -45,7 +45,7 @@ _COPIED_COLUMNS: Final = ("subject", "html_content", "text_content", "template_i
 
 
 class CampaignChanges(TextChanges, total=False):
-    """Changes of a campaign. A key left out leaves the value as it is; None clears it (a name cannot be cleared)."""
+    """Changes of a campaign. An omitted key leaves the value unchanged; None clears it (a name cannot be cleared)."""
 
     name: str | None
     audience: AudienceInput | None
@@ -62,7 +62,7 @@ class DeletedCampaign(CampaignRow):
 
 
 async def create(uow: UnitOfWork, values: CampaignChanges, *, template_id: UUID | None = None) -> CampaignRow:
-    """Create a draft. Texts that are left out come from the template if there is one, and are empty otherwise.
+    """Create a draft. Omitted texts come from the template if there is one, and are empty otherwise.
 
     Raises `InvalidInput` or `InputErrors` for invalid values, `NotFound` for an unknown template, list or sender.
     """

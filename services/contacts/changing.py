@@ -85,7 +85,7 @@ async def create(
 
 
 def _new_contact_values(fields: CheckedFields) -> dict[str, Any]:
-    """The columns of a new contact: null values of custom fields are left out."""
+    """The columns of a new contact, without the custom fields that are null."""
     return {**fields, "custom_fields": merge({}, fields.get("custom_fields"), (*_INPUT, "customFields"))}
 
 

@@ -21,7 +21,7 @@ def names() -> frozenset[str]:
 
 
 def suggest(value: str) -> str | None:
-    """The name that a value probably stands for: spelt differently, a city alone, a Windows name, or with one typo.
+    """The name that a value probably means: spelled differently, a city alone, a Windows name, or with one typo.
 
     A typo is a missing, additional, wrong or swapped letter. None if there are several candidates. Takes a bounded
     number of dictionary lookups, whatever the value.

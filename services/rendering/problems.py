@@ -76,11 +76,11 @@ _LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
     (ResourceLimitError, "the template does too much work; make its loops shorter"),
 )
 _SENTENCES: Final = {
-    "missing expression": "something is missing behind the name of the tag",
-    "expected expression, found content": "something is missing behind the name of the tag",
-    "expected content, found expression": "nothing may stand behind the name of the tag",
-    "missing or unexpected path segment": "a name or a number is missing behind a dot or a bracket",
-    "disallowed parentheses in logical expression": "a condition takes no parentheses",
+    "missing expression": "something is missing after the name of the tag",
+    "expected expression, found content": "something is missing after the name of the tag",
+    "expected content, found expression": "nothing may follow the name of the tag",
+    "missing or unexpected path segment": "a name or a number is missing after a dot or a bracket",
+    "disallowed parentheses in logical expression": "a condition must not contain parentheses",
 }
 _COUNTS: Final = {0: "no value", 1: "one value"}
 _MISSING: Final = "a value is of another kind than the template can work with"

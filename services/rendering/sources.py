@@ -71,5 +71,5 @@ def _end_of_verbatim(source: str, start: int, end: int, name: str, field: tuple[
         suggestion = f"Add {{% end{name} %}} where the block should end."
         raise invalid(f"{{% {name} %}} is never closed", source, start, field=field, suggestion=suggestion)
     if name == "doc" and (nested := _DOC.search(source, end + 2, closing.start())):
-        raise invalid("{% doc %} cannot stand in another one", source, nested.start(), field=field)
+        raise invalid("{% doc %} cannot be inside another one", source, nested.start(), field=field)
     return closing.end()

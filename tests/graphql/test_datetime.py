@@ -299,7 +299,7 @@ def test_invalid_texts_are_refused(text: str) -> None:
     ("text", "said"),
     [
         ("2026-11-24T09:30:00", "needs an offset"),
-        ("2026-11-24 09:30:00Z", "`T` stands between"),
+        ("2026-11-24 09:30:00Z", "`T` must separate"),
         ("2026-11-24T09:30:00+0100", "needs a colon"),
         ("2023-02-29T09:30:00Z", "day"),
         ("2026-11-24T09:30:60Z", "a leap second ends a month"),

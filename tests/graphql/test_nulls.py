@@ -15,7 +15,7 @@ from graphql import GraphQLInputObjectType, is_non_null_type
 from core.ids import encode_global_id, new_id
 from resolvers import build_schema
 from runtime import Runtime
-from schema.nulls import ALL_REFUSED, AS_LEFT_OUT, REFUSED
+from schema.nulls import ALL_REFUSED, AS_OMITTED, REFUSED
 from tests import factories
 from tests.client import ApiClient
 
@@ -38,7 +38,7 @@ REFUSING = {
     for place, field in INPUTS.items()
     if REFUSED in (field.description or "") or place.partition(".")[0] in WITHOUT_NULLS
 } - FILTERS
-ALIKE = {place for place, field in INPUTS.items() if AS_LEFT_OUT in (field.description or "")}
+ALIKE = {place for place, field in INPUTS.items() if AS_OMITTED in (field.description or "")}
 
 
 TEXTS = "subject htmlContent textContent"

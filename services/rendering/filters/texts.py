@@ -177,7 +177,7 @@ def truncatewords(value: object, words: object = 15, end: object = "...") -> str
 
 
 def split_(value: object, separator: object) -> list[str]:
-    """The parts between separators; empty ones at the end are left out."""
+    """The parts between separators, without empty ones at the end."""
     text, pattern = text_of(value), text_of(separator)
     if pattern == " ":
         return [text[word.start() : word.end()] for word in _WORD.finditer(text)]
