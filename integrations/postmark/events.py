@@ -158,7 +158,8 @@ def _bounce_type(payload: Mapping[str, Any]) -> str:
 def _classify_change(payload: Mapping[str, Any], *, with_message: bool) -> Classified:
     """The kind of a change of Postmark's suppression list.
 
-    For ManualSuppression the recipient has unsubscribed, or the customer or Postmark has added the address. `Origin` distinguishes them; without it, only a recipient's change has a message.
+    For ManualSuppression the recipient has unsubscribed, or the customer or Postmark has added the address. `Origin`
+    distinguishes them; without it, only a recipient's change has a message.
     """
     suppressed, reason, origin = (payload.get(name) for name in ("SuppressSending", "SuppressionReason", "Origin"))
     if flag(suppressed) is False:
