@@ -3,8 +3,8 @@
     python -m benchmarks.compiled_operations [rounds]
 
 The operation is parsed and validated before, and runs in this process. `objects` returns existing objects, `contacts`
-a connection of them, `made` creates them from rows, `rows` returns rows. `native` leaves the formatting of times to
-orjson. Rounds are interleaved; each result is the median of its rounds, in microseconds per operation.
+a connection of them, `constructed` creates them from rows, `rows` returns rows. `native` leaves the formatting of
+times to orjson. Rounds are interleaved; each result is the median of its rounds, in microseconds per operation.
 """
 
 import argparse
@@ -36,7 +36,7 @@ query Contacts($first: Int) {
   }
   rows(first: $first) { id email firstName lastName status score createdAt }
   objects(first: $first) { id email firstName lastName status score createdAt }
-  made(first: $first) { id email firstName lastName status score createdAt }
+  constructed(first: $first) { id email firstName lastName status score createdAt }
 }
 """
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -134,7 +134,7 @@ class Query:
         return CONTACTS[:first]
 
     @strawberry.field
-    async def made(self, first: int | None = None) -> list[Contact]:
+    async def constructed(self, first: int | None = None) -> list[Contact]:
         return [contact_of(row) for row in TABLE[:first]]
 
 
@@ -158,8 +158,8 @@ def document(field: str) -> Any:
     """The operation with only one of the root fields."""
     whole = parse(QUERY, no_location=False)
     operation: Any = whole.definitions[0]
-    wanted = [node for node in operation.selection_set.selections if node.name.value == field]
-    start, end = wanted[0].loc.start, wanted[0].loc.end
+    fields = [node for node in operation.selection_set.selections if node.name.value == field]
+    start, end = fields[0].loc.start, fields[0].loc.end
     return parse("query Contacts($first: Int) {" + QUERY[start:end] + "}")
 
 
@@ -199,7 +199,7 @@ async def measure(rounds: int) -> None:
     """Run all rounds and print a table."""
     schema = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver=rows.read))
     kinds: dict[str, Callable[[], Awaitable[Any]]] = {}
-    for field in ("objects", "contacts", "made", "rows"):
+    for field in ("objects", "contacts", "constructed", "rows"):
         kinds[f"graphql-core, {field}"] = runner(graphql_core, schema, field)
         kinds[f"compiled, {field}"] = runner(execution.execute, schema, field)
         kinds[f"native, {field}"] = runner(execution.execute, schema, field, Native)
@@ -207,7 +207,7 @@ async def measure(rounds: int) -> None:
     kinds["dict comprehension by hand"] = hand
     answers = {name: await run() for name, run in kinds.items()}
     answers = {name: await run() for name, run in kinds.items()}
-    for field in ("objects", "contacts", "made", "rows"):
+    for field in ("objects", "contacts", "constructed", "rows"):
         expected = answers[f"graphql-core, {field}"]
         assert answers[f"compiled, {field}"] == expected
         assert orjson.dumps(answers[f"native, {field}"]) == orjson.dumps(expected)
@@ -228,9 +228,9 @@ async def measure(rounds: int) -> None:
         for _ in range(1000):
             orjson.dumps(answers[f"{kind}, objects"])
         print(f"{f'orjson of {kind}, objects':28} {(time.perf_counter() - started) * 1e3:8.1f} µs")
-    counted = execution.statistics()
-    each = counted["compiling_seconds"] / counted["compiled"] * 1e3
-    print(f"{counted['compiled']} plans compiled, {each:.2f} ms each")
+    counters = execution.statistics()
+    each = counters["compiling_seconds"] / counters["compiled"] * 1e3
+    print(f"{counters['compiled']} plans compiled, {each:.2f} ms each")
 
 
 if __name__ == "__main__":

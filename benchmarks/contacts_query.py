@@ -48,8 +48,8 @@ def bare_application(url: str, organization_id: str) -> Starlette:
     statement = with_tenant(paged(LISTING.select, NEWEST, request))
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
     tenant = {"tenant_organization": organization_id, "tenant_user": "", "tenant_role": "owner"}
-    named = {**compiled.params, **page_parameters(NEWEST, request), **tenant}
-    sql, arguments = str(compiled), [named[name] for name in compiled.positiontup or ()]
+    parameters = {**compiled.params, **page_parameters(NEWEST, request), **tenant}
+    sql, arguments = str(compiled), [parameters[name] for name in compiled.positiontup or ()]
     pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @asynccontextmanager

@@ -133,9 +133,9 @@ def start_api(env: BenchmarkEnvironment, settings: dict[str, str] | None = None)
     log = env.log_path("api")
     with serving("the API", argv, environment, port, log=log) as pid:
         account = execute(port, SIGN_UP, {"email": f"{new_id().hex}@bench.example"})["signUp"]
-        found = decode_global_id(account["viewer"]["organization"]["id"])
-        assert found is not None
-        yield Api(pid=pid, port=port, log=log, token=account["accessToken"], organization_id=found[1])
+        decoded = decode_global_id(account["viewer"]["organization"]["id"])
+        assert decoded is not None
+        yield Api(pid=pid, port=port, log=log, token=account["accessToken"], organization_id=decoded[1])
 
 
 def execute(

@@ -123,8 +123,8 @@ def content_length(head: bytes, end: int) -> int | None:
     if not head.startswith(b"HTTP/1.1 200"):
         return None
     lower = head[:end].lower() + b"\r\n"
-    _, found, rest = lower.partition(b"content-length:")
-    return int(rest[: rest.index(b"\r\n")]) if found else None
+    _, header, rest = lower.partition(b"content-length:")
+    return int(rest[: rest.index(b"\r\n")]) if header else None
 
 
 async def load(target: Target, connections: int, seconds: float) -> LoadRound:

@@ -92,18 +92,18 @@ async def compare(settings: Settings) -> None:
     """Print a Markdown table of medians of interleaved rounds."""
     async with running(settings) as runtime:
         tenant = Tenant(organization_id=new_id(), role=Role.OWNER)
-        wanted = new_id()
+        contact_id = new_id()
         async with runtime.work.begin(system_actor(tenant.organization_id)) as uow:
             await uow.execute(insert(Organization).values(id=tenant.organization_id, name="Bench", slug="bench"))
-            rows = [contact(tenant, number, wanted if number == 0 else None) for number in range(1_000)]
+            rows = [contact(tenant, number, contact_id if number == 0 else None) for number in range(1_000)]
             await uow.execute(insert(Contact), rows)
         owner = await asyncpg.connect(secret(settings.database.migrator_url).replace("+asyncpg", ""))
         await owner.execute("VACUUM ANALYZE contacts")  # what autovacuum would have done by now
         await owner.close()
         reads: dict[str, Read] = {
             "one contact": (
-                prepare_select(CONTACTS.select.where(Contact.id == bindparam("wanted"))),
-                {"wanted": wanted},
+                prepare_select(CONTACTS.select.where(Contact.id == bindparam("contact_id"))),
+                {"contact_id": contact_id},
             ),
             "50 contacts": (CONTACTS.page_statement(CONTACTS.order, PAGE), page_parameters(CONTACTS.order, PAGE)),
         }
@@ -115,10 +115,10 @@ async def compare(settings: Settings) -> None:
             for clients in CLIENTS:
                 rounds: dict[bool, list[ReadRound]] = {False: [], True: []}
                 for _ in range(ROUNDS):
-                    for direct, found in rounds.items():
-                        found.append(await measured(runtime, tenant, read, clients=clients, direct=direct))
-                for direct, found in rounds.items():
-                    report(f"| {name} | {clients} | {'asyncpg' if direct else 'SQLAlchemy'} ", found)
+                    for direct, measurements in rounds.items():
+                        measurements.append(await measured(runtime, tenant, read, clients=clients, direct=direct))
+                for direct, measurements in rounds.items():
+                    report(f"| {name} | {clients} | {'asyncpg' if direct else 'SQLAlchemy'} ", measurements)
 
 
 def report(start: str, rounds: list[ReadRound]) -> None:

@@ -66,7 +66,7 @@ def show(title: str, times: Mapping[str, float]) -> None:
 
 
 def _read_each_time(message: MessageTemplate) -> MessageTemplate:
-    """The message without what is known from its source: its text and link are extracted from each HTML."""
+    """The message without the analysis of its source: text and link are extracted from each rendered HTML."""
     return dataclasses.replace(message, text=None, space_runs=None, link=None, footer_offset=None)
 
 

@@ -91,8 +91,8 @@ class Stub(asyncio.Protocol):
         """Collect a request and respond when it is complete."""
         self.buffer += data
         if not self.missing:
-            head, found, _ = bytes(self.buffer[:4096]).partition(b"\r\n\r\n")
-            if not found:
+            head, separator, _ = bytes(self.buffer[:4096]).partition(b"\r\n\r\n")
+            if not separator:
                 return
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             self.missing = len(head) + 4 + length
@@ -237,7 +237,7 @@ async def populate(runtime: Runtime, recipients: int) -> Actor:
 
 
 async def draft(bench: Bench) -> UUID:
-    """A campaign to all_servers."""
+    """A campaign to all contacts."""
     campaign_id = new_id()
     organization_id = bench.actor.organization_id
     async with bench.runtime.work.begin(bench.actor) as uow:
@@ -272,7 +272,7 @@ async def bare(bench: Bench) -> float:
             text("INSERT INTO bench_done SELECT organization_id, id FROM contacts WHERE organization_id = :o"),
             {"o": organization_id},
         )
-    read = (
+    query = (
         select(Contact.id, Contact.email, Contact.first_name, Contact.last_name)
         .where(Contact.organization_id == bindparam("o", type_=Uuid), Contact.id > bindparam("after", type_=Uuid))
         .order_by(Contact.id)
@@ -292,7 +292,7 @@ async def bare(bench: Bench) -> float:
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
         while True:
             async with bench.runtime.work.begin(bench.actor) as uow:
-                rows = await uow.rows(read, {"o": organization_id, "after": after})
+                rows = await uow.rows(query, {"o": organization_id, "after": after})
             if not rows:
                 return sent / (monotonic() - started)
             header = BatchHeader(sender=content.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")

@@ -73,9 +73,9 @@ def no_secret_is_logged() -> Iterator[None]:
     telemetry.configure("DEBUG", json=False)
     sys.excepthook = hook
     logging.getLogger().handlers = [LEAKS]
-    LEAKS.found.clear()
+    LEAKS.leaks.clear()
     yield
-    assert LEAKS.found == []
+    assert LEAKS.leaks == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +98,9 @@ def with_database(url: str, database: str) -> URL:
 
 def password(url: str) -> str:
     """The password in a URL."""
-    found = make_url(url).password
-    assert found is not None
-    return found
+    secret = make_url(url).password
+    assert secret is not None
+    return secret
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: few in `make test`, many in `make differential` and `make faults`.
+"""The number of examples of a property: few in `make test`, many in `make differential` and `make faults`.
 
 `pytest --hypothesis-profile=long` selects the long form. No test sets a number of examples in another way.
 """

@@ -15,13 +15,13 @@ ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", 
 @contextmanager
 def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     """Collect the statements that run during the block, with their parameters."""
-    seen: list[tuple[str, tuple[Any, ...]]] = []
+    queries: list[tuple[str, tuple[Any, ...]]] = []
 
     def record(_: object, __: object, statement: str, parameters: tuple[Any, ...], *___: object) -> None:
-        seen.append((statement, parameters))
+        queries.append((statement, parameters))
 
     def record_read(statement: str, parameters: Sequence[Any]) -> None:
-        seen.append((statement, tuple(parameters)))
+        queries.append((statement, tuple(parameters)))
 
     pool = read_side(runtime.engine).pool
     assert pool is not None
@@ -29,7 +29,7 @@ def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     observers.append(record_read)
     event.listen(runtime.engine.sync_engine, "before_cursor_execute", record)
     try:
-        yield seen
+        yield queries
     finally:
         observers.remove(record_read)
         event.remove(runtime.engine.sync_engine, "before_cursor_execute", record)

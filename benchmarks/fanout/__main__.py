@@ -1,4 +1,4 @@
-"""Run with `python -m benchmarks.fanout [--quick]`; README.md describes what is compared and how."""
+"""Run with `python -m benchmarks.fanout [--quick]`; README.md describes the comparison."""
 
 import argparse
 import asyncio
@@ -51,7 +51,7 @@ async def all_servers(env: BenchmarkEnvironment, ours: Api, campaign_id: str) ->
         bearer = {"authorization": f"Bearer {ours.token}"}
         rows = await RowEvents.of(env, ours, campaign_id)
         stack.push_async_callback(rows.close)
-        found = [
+        servers = [
             MeasuredServer(
                 name=API, pid=ours.pid, port=ours.port, path="/graphql", init=bearer, events=rows, log=ours.log
             )
@@ -63,8 +63,8 @@ async def all_servers(env: BenchmarkEnvironment, ours: Api, campaign_id: str) ->
             pid = stack.enter_context(serving(name, argv, settings, port, log=log))
             posted = await PostedEvents.of(port, campaign_id)
             path = "/graphql/" if name == STRAWBERRY else "/graphql"
-            found.append(MeasuredServer(name=name, pid=pid, port=port, path=path, init={}, events=posted, log=log))
-        yield found
+            servers.append(MeasuredServer(name=name, pid=pid, port=port, path=path, init={}, events=posted, log=log))
+        yield servers
 
 
 async def compare(servers: Sequence[MeasuredServer], campaign_id: str, count: int, plan: Plan) -> dict[str, Result]:
@@ -94,8 +94,8 @@ async def measure(env: BenchmarkEnvironment, ours: Api, count: int, plan: Plan) 
     """Measure all servers with so many subscribers. The larger runs omit Strawberry, which cannot keep up."""
     campaign_id = add_campaign(ours)
     async with all_servers(env, ours, campaign_id) as servers:
-        chosen = [each for each in servers if count == min(plan.subscribers) or each.name != STRAWBERRY]
-        return await compare(chosen, campaign_id, count, plan)
+        measured_servers = [each for each in servers if count == min(plan.subscribers) or each.name != STRAWBERRY]
+        return await compare(measured_servers, campaign_id, count, plan)
 
 
 def main() -> None:

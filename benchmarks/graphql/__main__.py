@@ -1,4 +1,4 @@
-"""Run with `python -m benchmarks.graphql [--quick]`; README.md describes what is compared and how."""
+"""Run with `python -m benchmarks.graphql [--quick]`; README.md describes the comparison."""
 
 import argparse
 import asyncio
@@ -56,12 +56,14 @@ async def compare(cases: Mapping[str, Sequence[Target]], plan: Plan) -> Results:
     for case, targets_of_case in cases.items():
         for connections in CONNECTIONS[case]:
             # With many connections, Strawberry takes seconds per request: its rounds would take most of the time.
-            chosen = [target for target in targets_of_case if connections != MANY or target.name != STRAWBERRY]
-            rounds: dict[str, list[LoadRound]] = {target.name: [] for target in chosen}
-            for target in chosen:
+            chosen_targets = [
+                target for target in targets_of_case if connections != MANY or target.name != STRAWBERRY
+            ]
+            rounds: dict[str, list[LoadRound]] = {target.name: [] for target in chosen_targets}
+            for target in chosen_targets:
                 await load(target, connections, plan.warm_up_seconds)
             for _ in range(plan.rounds):
-                for target in chosen:
+                for target in chosen_targets:
                     rounds[target.name].append(await load(target, connections, plan.seconds))
             results[case, connections] = rounds
     return results

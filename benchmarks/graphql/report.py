@@ -86,8 +86,8 @@ def times(ours: Sequence[LoadRound], other: Sequence[LoadRound]) -> tuple[float,
 
 def table(by_server: Mapping[str, Sequence[LoadRound]]) -> str:
     """The servers as a table, for one case."""
-    found = medians(by_server)
-    ours = found[API]
+    medians_by_name = medians(by_server)
+    ours = medians_by_name[API]
     return markdown(
         COLUMNS,
         [
@@ -102,7 +102,7 @@ def table(by_server: Mapping[str, Sequence[LoadRound]]) -> str:
                 f"{each.busy:.0%}",
                 f"{each.load_busy:.0%}",
             )
-            for name, each in found.items()
+            for name, each in medians_by_name.items()
         ],
     )
 

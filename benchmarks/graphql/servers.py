@@ -44,12 +44,12 @@ class MeasuredServer:
 
     def cursors(self) -> dict[str, str]:
         """The end cursors of the first nine pages of 100."""
-        found: dict[str, str] = {}
+        cursors_by_variable: dict[str, str] = {}
         after = None
         for number in range(1, PAGES):
             after = self.execute(self.dialect.end_cursor, {"after": after})["contacts"]["pageInfo"]["endCursor"]
-            found[f"after{number}"] = after
-        return found
+            cursors_by_variable[f"after{number}"] = after
+        return cursors_by_variable
 
 
 def targets(servers: list[MeasuredServer], case: str, campaign_id: str) -> list[Target]:
@@ -79,10 +79,10 @@ def all_servers(env: BenchmarkEnvironment, ours: Api) -> Iterator[list[MeasuredS
             return MeasuredServer(name=name, pid=pid, port=port, headers=trusted, dialect=dialect)
 
         bearer = {"authorization": f"Bearer {ours.token}"}
-        found = [MeasuredServer(name=API, pid=ours.pid, port=ours.port, headers=bearer)]
+        servers = [MeasuredServer(name=API, pid=ours.pid, port=ours.port, headers=bearer)]
         if node.install():
-            found.append(start(MERCURIUS, node.command("mercurius.mjs"), {"FORM": "plain"}))
-            found.append(start(SINGLE, node.command("mercurius.mjs"), {"FORM": "single"}))
-            found.append(start(POSTGRAPHILE_5, node.command("postgraphile.mjs"), {}, POSTGRAPHILE))
-        found.append(start(STRAWBERRY, [sys.executable, "-m", "benchmarks.graphql.strawberry_orm"], {}))
-        yield found
+            servers.append(start(MERCURIUS, node.command("mercurius.mjs"), {"FORM": "plain"}))
+            servers.append(start(SINGLE, node.command("mercurius.mjs"), {"FORM": "single"}))
+            servers.append(start(POSTGRAPHILE_5, node.command("postgraphile.mjs"), {}, POSTGRAPHILE))
+        servers.append(start(STRAWBERRY, [sys.executable, "-m", "benchmarks.graphql.strawberry_orm"], {}))
+        yield servers

@@ -80,9 +80,9 @@ class Campaign:
     @strawberry.field
     async def stats(self, info: Info) -> CampaignStats:
         """The counts."""
-        async with session(info) as opened:
+        async with session(info) as orm_session:
             key = (self.model.organization_id, self.model.id)
-            row = await opened.get_one(campaign_models.CampaignStats, key)
+            row = await orm_session.get_one(campaign_models.CampaignStats, key)
         return CampaignStats(audience=row.audience, opened=row.opened, clicked=row.clicked)
 
 
@@ -90,9 +90,9 @@ class Campaign:
 async def session(info: Info) -> AsyncIterator[AsyncSession]:
     """A session in a transaction of the organization in the header."""
     organization = info.context["request"].headers["x-organization"]
-    async with sessions() as opened, opened.begin():
-        await opened.execute(text("SELECT set_config('app.organization_id', :id, true)"), {"id": organization})
-        yield opened
+    async with sessions() as orm_session, orm_session.begin():
+        await orm_session.execute(text("SELECT set_config('app.organization_id', :id, true)"), {"id": organization})
+        yield orm_session
 
 
 @strawberry.type
@@ -105,9 +105,9 @@ class Query:
         if after:
             last = select(model.created_at, model.id).where(model.id == UUID(b64decode(after).decode())).subquery()
             statement = statement.where(tuple_(model.created_at, model.id) < select(last).scalar_subquery())
-        async with session(info) as opened:
-            found: ScalarResult[contact_models.Contact] = await opened.scalars(statement)
-            entities = found.all()
+        async with session(info) as orm_session:
+            scalars: ScalarResult[contact_models.Contact] = await orm_session.scalars(statement)
+            entities = scalars.all()
         edges = [
             ContactEdge(cursor=b64encode(str(e.id).encode()).decode(), node=to_contact(e)) for e in entities[:first]
         ]
@@ -124,11 +124,11 @@ class Query:
     @strawberry.field
     async def campaign(self, info: Info, id: strawberry.ID) -> Campaign | None:  # noqa: A002 - the argument's name in our schema
         """One campaign."""
-        found = decode_global_id(id)
-        if found is None:
+        decoded = decode_global_id(id)
+        if decoded is None:
             return None
-        async with session(info) as opened:
-            entity = await opened.get(campaign_models.Campaign, found[1])
+        async with session(info) as orm_session:
+            entity = await orm_session.get(campaign_models.Campaign, decoded[1])
         if entity is None:
             return None
         return Campaign(id=id, name=entity.name, status=CampaignStatus(entity.status), model=entity)

@@ -54,9 +54,9 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
     campaign = await factories.campaign(runtime, owner)
     event = new_id()
     async with runtime.work.begin(owner) as uow:
-        made = await lists.create(uow, "News")
+        news = await lists.create(uow, "News")
         template = await templates.create(uow, {"name": "News"})
-        await lists.add_members(uow, [made.id], [contact])
+        await lists.add_members(uow, [news.id], [contact])
         for excluded in (False, True):
             await uow.execute(
                 insert(CampaignRecipient).values(
@@ -65,7 +65,7 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
                     campaign_id=campaign,
                     kind=RecipientKind.LIST,
                     excluded=excluded,
-                    list_id=made.id,
+                    list_id=news.id,
                 )
             )
         await uow.execute(update(Campaign).values(sender_id=sender))
@@ -93,7 +93,7 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
         "Contact": contact,
         "ContactEvent": event,
         "Delivery": await factories.delivery(runtime, owner, campaign, contact),
-        "List": made.id,
+        "List": news.id,
         "Organization": owner.organization_id,
         "Sender": sender,
         "Template": template.id,

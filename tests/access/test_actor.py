@@ -35,11 +35,11 @@ API_KEY = Actor(kind=ActorKind.API_KEY, organization_id=ORGANIZATION, api_key_id
 
 def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
     """Maya sees her user's rows but has no role; an API key and the system have an organization only."""
-    seen = [
+    tenants = [
         (actor.tenant.organization_id, actor.tenant.user_id, actor.tenant.role)
         for actor in (EDITOR, maya_actor(EDITOR), API_KEY, system_actor(ORGANIZATION))
     ]
-    assert seen == [
+    assert tenants == [
         (ORGANIZATION, PERSON, Role.EDITOR),
         (ORGANIZATION, PERSON, None),
         (ORGANIZATION, None, None),
@@ -49,8 +49,10 @@ def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
 
 
 @pytest.mark.parametrize("kind", ActorKind)
-@pytest.mark.parametrize("named", [set(), {"user_id"}, {"api_key_id"}, {"on_behalf_of"}, {"user_id", "on_behalf_of"}])
-def test_an_actor_has_the_id_of_its_kind(kind: ActorKind, named: set[str]) -> None:
+@pytest.mark.parametrize(
+    "id_fields", [set(), {"user_id"}, {"api_key_id"}, {"on_behalf_of"}, {"user_id", "on_behalf_of"}]
+)
+def test_an_actor_has_the_id_of_its_kind(kind: ActorKind, id_fields: set[str]) -> None:
     """Exactly the id of its kind, and none for the system; anything else is invalid."""
     fitting = {
         ActorKind.USER: {"user_id"},
@@ -58,12 +60,12 @@ def test_an_actor_has_the_id_of_its_kind(kind: ActorKind, named: set[str]) -> No
         ActorKind.MAYA: {"on_behalf_of"},
         ActorKind.SYSTEM: set(),
     }
-    given: dict[str, Any] = dict.fromkeys(named, PERSON)
-    if named == fitting[kind]:
-        assert Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **given).kind is kind
+    ids: dict[str, Any] = dict.fromkeys(id_fields, PERSON)
+    if id_fields == fitting[kind]:
+        assert Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **ids).kind is kind
     else:
         with pytest.raises(ValueError, match=kind):
-            Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **given)
+            Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **ids)
 
 
 def test_an_actor_needs_the_required_rights() -> None:
@@ -130,13 +132,13 @@ async def test_the_audit_log_names_each_kind_of_actor(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "named"),
+    ("kind", "id_field"),
     [("user", None), ("user", "api_key_id"), ("maya", "user_id"), ("system", "on_behalf_of"), ("robot", "user_id")],
 )
-async def test_the_table_accepts_no_other_actor(runtime: Runtime, kind: str, named: str | None) -> None:
+async def test_the_table_accepts_no_other_actor(runtime: Runtime, kind: str, id_field: str | None) -> None:
     """A CHECK refuses an event without an actor's id, with another kind's id, or of an unknown kind."""
     owner = await factories.organization(runtime)
-    ids = {named: new_id()} if named else {}
+    ids = {id_field: new_id()} if id_field else {}
     with pytest.raises(IntegrityError, match="ck_audit_events_actor"):
         async with runtime.work.begin(owner) as uow:
             await uow.connection.execute(

@@ -1,4 +1,4 @@
-"""The matrix of roles and permissions, and what is derived from it."""
+"""The matrix of roles and permissions, and everything derived from it."""
 
 from pathlib import Path
 
@@ -27,15 +27,15 @@ def test_the_matrix_has_every_permission() -> None:
 
 def test_roles_include_one_another() -> None:
     """An admin has all permissions of an editor, an editor those of a viewer; Maya can change nothing."""
-    held = ROLE_PERMISSIONS
-    assert held[Role.OWNER] >= held[Role.ADMIN] > held[Role.EDITOR] > held[Role.VIEWER]
+    permissions = ROLE_PERMISSIONS
+    assert permissions[Role.OWNER] >= permissions[Role.ADMIN] > permissions[Role.EDITOR] > permissions[Role.VIEWER]
     assert {permission.partition(":")[2] for permission in MAYA_PERMISSIONS} == {"read"}
 
 
 def test_every_permission_is_required_by_something() -> None:
     """By a root field, or for a listed reason."""
-    taken = {field.permission for field in root_fields()}
-    assert set(Permission) - taken == set(ELSEWHERE)
+    permissions = {field.permission for field in root_fields()}
+    assert set(Permission) - permissions == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("role", Role)
@@ -46,15 +46,15 @@ async def test_the_audit_log_can_be_read_with_its_permission(runtime: Runtime, r
         await audit.record(uow, "thing.done", owner.organization_id)
     actor = user_actor(owner.organization_id, owner.require_user_id(), role)
     for each in (actor, maya_actor(actor)):
-        seen = await runtime.reads(each.tenant).rows(select(AuditEvent.id))
-        assert bool(seen) == each.may(Permission.AUDIT_READ)
+        rows = await runtime.reads(each.tenant).rows(select(AuditEvent.id))
+        assert bool(rows) == each.may(Permission.AUDIT_READ)
 
 
 async def test_the_command_prints_both_tables(tmp_path: Path) -> None:
     """`nudge permissions` prints the permissions of each role, and the fields that require each permission."""
-    ended = await nudge("permissions", folder=tmp_path)
-    lines = {line.partition("  ")[0]: line for line in ended.out.splitlines() if line}
-    assert (ended.code, ended.err) == (0, "")
+    result = await nudge("permissions", folder=tmp_path)
+    lines = {line.partition("  ")[0]: line for line in result.out.splitlines() if line}
+    assert (result.code, result.err) == (0, "")
     assert "read, write, send" in lines["campaign"]
     assert "sendCampaign" in lines["campaign:send"]
     assert (await nudge("permissions", "--markdown", folder=tmp_path)).out.strip() == text(markdown=True)

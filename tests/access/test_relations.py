@@ -100,19 +100,19 @@ def test_every_node_type_requires_the_expected_permission() -> None:
 
 def test_node_types_have_unique_names() -> None:
     """A second declaration of a name, perhaps with another permission, is refused at import."""
-    known = dict(NODE_TYPES)
+    types = dict(NODE_TYPES)
     contact = NODE_TYPES["Contact"]
     collect_nodes([contact])  # the same declaration again is allowed
     with pytest.raises(ValueError, match="Contact is declared twice"):
         collect_nodes([replace(contact, permission=Permission.ORGANIZATION_READ)])
-    assert known == NODE_TYPES
+    assert types == NODE_TYPES
 
 
 def test_every_relation_requires_the_permission_of_its_target() -> None:
     """The same permission as `node(id)`."""
     declared = {relation.name: reader.permission for relation, reader in RELATION_READERS.items()}
-    taken = {name: declared.get(READ_AS.get(name, name)) for name in LEADING if name not in CAME_ALONG}
-    assert taken | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
+    permissions = {name: declared.get(READ_AS.get(name, name)) for name in LEADING if name not in CAME_ALONG}
+    assert permissions | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
 
 
 def description_of(each: Relation) -> str:
@@ -143,25 +143,25 @@ async def test_a_relation_without_its_permission_is_forbidden(
     """The response has FORBIDDEN at the field, and no data of the target; with the permission it has the target."""
     owner = await factories.organization(runtime)
     ids = await objects(runtime, api, owner)
-    asked = set()
+    tested = set()
     for each in LEADING.values():
         owner_type = WITHIN.get(each.parent, each.parent)
         lacking = PERMISSIONS[each.target]
         if each.name in CAME_ALONG or lacking is PERMISSIONS[owner_type]:
             continue  # without it no such object is visible at all
-        asked.add(each.name)
+        tested.add(each.name)
         variables = {"id": ids[owner_type]}
         assert f"Requires the permission `{lacking}`." in description_of(each), each
         may = with_permissions(owner, EVERYTHING)
-        found = await answer(api_server, runtime, may, document(each), variables)
-        assert "errors" not in found, each
-        assert ids[each.target] in orjson.dumps(found["data"]).decode(), each
+        response = await answer(api_server, runtime, may, document(each), variables)
+        assert "errors" not in response, each
+        assert ids[each.target] in orjson.dumps(response["data"]).decode(), each
         may_not = with_permissions(owner, EVERYTHING - {lacking})
-        found = await answer(api_server, runtime, may_not, document(each), variables)
-        assert {error["extensions"]["code"] for error in found["errors"]} == {"FORBIDDEN"}, each
-        assert {error["path"][-1] for error in found["errors"]} == {each.field}, each
-        assert ids[each.target] not in orjson.dumps(found).decode(), each
-    assert asked == {
+        response = await answer(api_server, runtime, may_not, document(each), variables)
+        assert {error["extensions"]["code"] for error in response["errors"]} == {"FORBIDDEN"}, each
+        assert {error["path"][-1] for error in response["errors"]} == {each.field}, each
+        assert ids[each.target] not in orjson.dumps(response).decode(), each
+    assert tested == {
         "Audience.excludeLists",
         "Audience.lists",
         "Campaign.author",
@@ -202,7 +202,7 @@ async def test_nodes_are_null_without_the_permission_of_their_type(
         if lacking is Permission.ORGANIZATION_READ:
             continue  # `nodes` itself requires it
         actor = with_permissions(owner, EVERYTHING - {lacking})
-        found = await answer(api_server, runtime, actor, query, {"ids": list(ids.values())})
-        assert "errors" not in found, lacking
-        seen = {name for name, node in zip(ids, found["data"]["nodes"], strict=True) if node is not None}
-        assert seen == {name for name, permission in PERMISSIONS.items() if permission is not lacking}, lacking
+        response = await answer(api_server, runtime, actor, query, {"ids": list(ids.values())})
+        assert "errors" not in response, lacking
+        visible = {name for name, node in zip(ids, response["data"]["nodes"], strict=True) if node is not None}
+        assert visible == {name for name, permission in PERMISSIONS.items() if permission is not lacking}, lacking

@@ -27,7 +27,7 @@ PLACES = [
     for name in root.fields
     if name in TAKEN
 ]
-# What the matrix must contain in any case: listed here, so that a change of the matrix is noticed.
+# The minimum that the matrix must contain, repeated here so that a test fails when the matrix changes.
 NEVER = {
     Role.VIEWER: {"sendCampaign", "sendTestEmail", "createCampaign", "createContact", "deleteContact", "addToList"},
     Role.EDITOR: {"createSender", "confirmSender", "deleteSender"},
@@ -56,16 +56,16 @@ async def codes(server: Served, token: str | None, place: Place) -> set[str]:
 async def test_a_role_can_use_the_fields_of_its_permissions(runtime: Runtime, api_server: Served, role: Role) -> None:
     """Each other field is FORBIDDEN."""
     token = factories.token(runtime, await factories.organization(runtime, role=role))
-    refused = set()
+    forbidden = set()
     for place in PLACES:
-        found = await codes(api_server, token, place)
-        assert not found & {"INTERNAL", "UNAUTHENTICATED", "BAD_USER_INPUT"}, (place, found)
-        if "FORBIDDEN" in found:
-            refused.add(place.field)
-    assert refused == {name for name, permission in TAKEN.items() if permission not in ROLE_PERMISSIONS[role]}
-    assert refused >= NEVER.get(role, set())
-    assert refused.isdisjoint(ALWAYS.get(role, set()))
-    assert (refused == set()) == (role in {Role.OWNER, Role.ADMIN})
+        error_codes = await codes(api_server, token, place)
+        assert not error_codes & {"INTERNAL", "UNAUTHENTICATED", "BAD_USER_INPUT"}, (place, error_codes)
+        if "FORBIDDEN" in error_codes:
+            forbidden.add(place.field)
+    assert forbidden == {name for name, permission in TAKEN.items() if permission not in ROLE_PERMISSIONS[role]}
+    assert forbidden >= NEVER.get(role, set())
+    assert forbidden.isdisjoint(ALWAYS.get(role, set()))
+    assert (forbidden == set()) == (role in {Role.OWNER, Role.ADMIN})
 
 
 async def test_every_permission_requires_a_token(api_server: Served) -> None:

@@ -50,7 +50,7 @@ def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("environment", "given", "mode"),
+    ("environment", "configured", "mode"),
     [
         (Environment.DEVELOPMENT, None, SignUpMode.OPEN),
         (Environment.TEST, None, SignUpMode.OPEN),
@@ -60,26 +60,28 @@ def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]
     ],
 )
 def test_sign_up_is_closed_in_production_unless_configured_otherwise(
-    cache: Redis, environment: Environment, given: str | None, mode: SignUpMode
+    cache: Redis, environment: Environment, configured: str | None, mode: SignUpMode
 ) -> None:
     """The default depends on the environment; the setting overrides it and is case-insensitive."""
-    found = build_admission(AuthSettings(sign_up=given), cache, production=environment is Environment.PRODUCTION)
-    found.passwords.close()
-    assert found.mode is mode
+    admission = build_admission(
+        AuthSettings(sign_up=configured), cache, production=environment is Environment.PRODUCTION
+    )
+    admission.passwords.close()
+    assert admission.mode is mode
 
 
 async def test_closed_sign_up_suggests_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:
     """The response is SIGN_UP_CLOSED for any values; the operator can still create organizations."""
-    closed = in_environment(runtime, cache, Environment.PRODUCTION)
-    async with api_under(closed) as api:
-        for given in (values(), values(email="nobody", password="x")):
-            payload = (await api.execute(SIGN_UP, given))["signUp"]
+    production = in_environment(runtime, cache, Environment.PRODUCTION)
+    async with api_under(production) as api:
+        for credentials in (values(), values(email="nobody", password="x")):
+            payload = (await api.execute(SIGN_UP, credentials))["signUp"]
             (error,) = payload["userErrors"]
             assert (payload["accessToken"], error["code"]) == (None, "SIGN_UP_CLOSED")
             assert "nudge organization create" in error["suggestion"]
         email = f"{uuid4().hex}@nudge.example"
         owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
-        await opening.open_organization(closed.work, closed.admission, owner, issuer=None)
+        await opening.open_organization(production.work, production.admission, owner, issuer=None)
         payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
         assert payload["accessToken"] is not None
 
@@ -92,13 +94,13 @@ async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cach
             await api.execute(SIGN_UP, values(password="short"))
         for _ in range(10):
             assert (await api.execute(SIGN_UP, values()))["signUp"]["userErrors"] == []
-        refused = values()
-        reply = await api.send(SIGN_UP, refused)
+        last_input = values()
+        reply = await api.send(SIGN_UP, last_input)
         assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
         seconds = int(reply.headers["retry-after"])
         assert 3_000 < seconds <= 3_600
         assert reply.body["errors"][0]["extensions"]["retryAfter"] == seconds
-        credentials = {"email": refused["input"]["email"], "password": PASSWORD}
+        credentials = {"email": last_input["input"]["email"], "password": PASSWORD}
         assert (await api.execute(LOG_IN, {"input": credentials}))["logIn"]["accessToken"] is None
 
 
@@ -131,11 +133,11 @@ async def test_production_limits_the_failures_of_a_client_over_all_addresses(run
 
     async def guess(client: str) -> type[Exception]:
         email = f"{uuid4().hex}@nudge.example"
-        with pytest.raises((InvalidCredentials, RateLimited)) as failed:
+        with pytest.raises((InvalidCredentials, RateLimited)) as excinfo:
             await account_credentials.check_credentials(
                 limited.system, limited.admission, email=email, password="guess", client=client
             )
-        return failed.type
+        return excinfo.type
 
     for network in ("192.0.2.1", "2001:db8::{}"):
         guesses = [await guess(network.format(number)) for number in range(60)]
@@ -194,10 +196,10 @@ async def test_the_limits_in_development_are_out_of_reach(
         running(settings) as runtime,
         api_under(in_environment(runtime, cache, Environment.DEVELOPMENT)) as api,
     ):
-        given = [values() for _ in range(150)]
-        replies = await asyncio.gather(*(api.send(SIGN_UP, each) for each in given))
+        inputs = [values() for _ in range(150)]
+        replies = await asyncio.gather(*(api.send(SIGN_UP, each) for each in inputs))
         assert [reply.data["signUp"]["userErrors"] for reply in replies] == 150 * [[]]
-        credentials = {"input": {name: given[0]["input"][name] for name in ("email", "password")}}
+        credentials = {"input": {name: inputs[0]["input"][name] for name in ("email", "password")}}
         replies = await asyncio.gather(*(api.send(LOG_IN, credentials) for _ in range(150)))
         assert [reply.data["logIn"]["userErrors"] for reply in replies] == 150 * [[]]
 
@@ -234,17 +236,17 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowHasher]:
     hasher.go.set()
 
 
-async def hashed(turns: Passwords, client: str) -> str:
+async def hash_password(turns: Passwords, client: str) -> str:
     """Wait for a turn and hash."""
     async with turns.slot(client):
         return await turns.hash(PASSWORD)
 
 
-async def refused_at_once(turns: Passwords, client: str) -> RateLimited:
+async def rate_limit_error(turns: Passwords, client: str) -> RateLimited:
     """The error when too many callers wait already."""
-    with pytest.raises(RateLimited) as refused:
-        await asyncio.wait_for(hashed(turns, client), 5)
-    return refused.value
+    with pytest.raises(RateLimited) as excinfo:
+        await asyncio.wait_for(hash_password(turns, client), 5)
+    return excinfo.value
 
 
 async def until_running(hasher: SlowHasher, many: int) -> None:
@@ -255,20 +257,20 @@ async def until_running(hasher: SlowHasher, many: int) -> None:
 
 
 async def test_the_queue_for_hashes_is_bounded_in_total_and_per_client(slow: SlowHasher) -> None:
-    """Two run, in threads of their own; four may wait, two of one client; the next is refused at once."""
+    """Two run in separate threads; four may wait, two per client; the next is refused immediately."""
     turns = Passwords(max_waiting=4, max_waiting_per_client=2)
-    tasks = [asyncio.create_task(hashed(turns, client)) for client in "aaaa"]
+    tasks = [asyncio.create_task(hash_password(turns, client)) for client in "aaaa"]
     await until_running(slow, 2)
-    assert (await refused_at_once(turns, "a")).retry_after > 0
-    tasks += [asyncio.create_task(hashed(turns, client)) for client in "bc"]
+    assert (await rate_limit_error(turns, "a")).retry_after > 0
+    tasks += [asyncio.create_task(hash_password(turns, client)) for client in "bc"]
     await asyncio.sleep(0)
-    await refused_at_once(turns, "d")
+    await rate_limit_error(turns, "d")
     assert await asyncio.to_thread(lambda: "free") == "free"
     assert len(slow.running) == 2
     slow.go.set()
     assert await asyncio.gather(*tasks) == 6 * ["done"]
     assert all(name.startswith("passwords") for name in slow.running)
-    assert await hashed(turns, "a") == "done"
+    assert await hash_password(turns, "a") == "done"
     assert not turns._waiting  # no client is counted or stored any more
     turns.close()
 
@@ -278,13 +280,13 @@ async def test_no_client_can_fill_the_queue_for_hashes_in_production(
 ) -> None:
     """Besides the two that run, sixteen of one client and sixty-four of all clients may wait."""
     turns = in_environment(runtime, cache, Environment.PRODUCTION).admission.passwords
-    tasks = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
+    tasks = [asyncio.create_task(hash_password(turns, "a")) for _ in range(2)]
     await until_running(slow, 2)
     for client in "abcd":
-        tasks += [asyncio.create_task(hashed(turns, client)) for _ in range(16)]
+        tasks += [asyncio.create_task(hash_password(turns, client)) for _ in range(16)]
         await asyncio.sleep(0)
-        await refused_at_once(turns, client)
-    await refused_at_once(turns, "e")
+        await rate_limit_error(turns, client)
+    await rate_limit_error(turns, "e")
     slow.go.set()
     assert await asyncio.gather(*tasks) == 66 * ["done"]
     turns.close()
@@ -293,14 +295,14 @@ async def test_no_client_can_fill_the_queue_for_hashes_in_production(
 async def test_a_cancelled_caller_keeps_its_slot_while_the_hash_runs(slow: SlowHasher) -> None:
     """Cancelling a running caller does not let a third hash run; cancelling a waiting one frees its place."""
     turns = Passwords(max_waiting=2, max_waiting_per_client=2)
-    running = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
+    running = [asyncio.create_task(hash_password(turns, "a")) for _ in range(2)]
     await until_running(slow, 2)
-    waiting = [asyncio.create_task(hashed(turns, "b")) for _ in range(2)]
+    waiting = [asyncio.create_task(hash_password(turns, "b")) for _ in range(2)]
     await asyncio.sleep(0)
     running[0].cancel()
     waiting[0].cancel()
     await asyncio.wait([waiting[0]])
-    waiting[0] = asyncio.create_task(hashed(turns, "b"))
+    waiting[0] = asyncio.create_task(hash_password(turns, "b"))
     await asyncio.sleep(0)
     assert (len(slow.running), running[0].done()) == (2, False)
     slow.go.set()
@@ -313,12 +315,12 @@ async def test_a_cancelled_caller_keeps_its_slot_while_the_hash_runs(slow: SlowH
 async def test_an_operator_gets_all_errors_at_once(runtime: Runtime) -> None:
     """An invalid address and invalid names are reported together, and nothing is stored."""
     owner = Owner(organization_name=" ", email="nobody", full_name="", password="short")
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         await opening.open_organization(runtime.work, runtime.admission, owner, issuer=None)
-    assert [error.field[-1] for error in refused.value.errors] == [
+    assert [error.field[-1] for error in excinfo.value.errors] == [
         "email",
         "organizationName",
         "fullName",
         "password",
     ]
-    assert not isinstance(refused.value.errors[0], SignUpClosed)
+    assert not isinstance(excinfo.value.errors[0], SignUpClosed)

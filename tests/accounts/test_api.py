@@ -35,7 +35,7 @@ def address() -> str:
     return f"Person-{uuid4().hex}@Nudge.Example"
 
 
-async def signed_up(api: ApiClient, email: str | None = None, password: str = PASSWORD) -> dict[str, Any]:
+async def sign_up(api: ApiClient, email: str | None = None, password: str = PASSWORD) -> dict[str, Any]:
     """The payload of a successful sign-up."""
     values = {
         "organizationName": "Acme & Söhne",
@@ -49,9 +49,9 @@ async def signed_up(api: ApiClient, email: str | None = None, password: str = PA
 
 
 async def test_sign_up_opens_an_organization_and_logs_its_owner_in(api: ApiClient) -> None:
-    """The payload carries tokens that work at once, and the owner with every permission."""
+    """The payload contains tokens that are valid immediately, and the owner with every permission."""
     email = address()
-    payload = await signed_up(api, email)
+    payload = await sign_up(api, email)
     viewer = payload["viewer"]
     assert viewer["email"].lower() == email.lower()
     assert viewer["role"] == "OWNER"
@@ -59,8 +59,8 @@ async def test_sign_up_opens_an_organization_and_logs_its_owner_in(api: ApiClien
     assert viewer["organization"]["name"] == "Acme & Söhne"
     assert re.fullmatch(r"acme-sohne-[0-9a-f]{10}", viewer["organization"]["slug"])
     assert payload["expiresIn"] == 900
-    seen = await api.as_(payload["accessToken"]).execute(VIEWER)
-    assert seen["viewer"]["id"] == viewer["id"]
+    data = await api.as_(payload["accessToken"]).execute(VIEWER)
+    assert data["viewer"]["id"] == viewer["id"]
 
 
 async def test_sign_up_reports_all_errors_at_once(api: ApiClient) -> None:
@@ -100,7 +100,7 @@ async def test_names_are_visible_single_line_text(api: ApiClient, name: str) -> 
 async def test_an_address_signs_up_once_whatever_its_case(api: ApiClient) -> None:
     """The second sign-up is refused as TAKEN, and leaves no organization behind."""
     email = address()
-    await signed_up(api, email)
+    await sign_up(api, email)
     values = {"organizationName": "Two", "email": email.upper(), "password": "correct horse", "fullName": "Eve"}
     payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
     assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [("TAKEN", ["input", "email"])]
@@ -109,7 +109,7 @@ async def test_an_address_signs_up_once_whatever_its_case(api: ApiClient) -> Non
 async def test_log_in_takes_the_right_password(api: ApiClient) -> None:
     """The right password logs in; a wrong one and an unknown address get the same response."""
     email = address()
-    await signed_up(api, email)
+    await sign_up(api, email)
     payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": "correct horse"}}))["logIn"]
     assert (await api.as_(payload["accessToken"]).execute(VIEWER))["viewer"]["email"].lower() == email.lower()
     wrong = await api.execute(LOG_IN, {"input": {"email": email, "password": "wrong horse"}})
@@ -121,13 +121,13 @@ async def test_log_in_takes_the_right_password(api: ApiClient) -> None:
 async def test_too_many_failures_lock_the_address_for_this_client(api: ApiClient, runtime: Runtime) -> None:
     """After ten failures the response is RATE_LIMITED, also for the right password; other users can still log in."""
     email = address()
-    await signed_up(api, email)
+    await sign_up(api, email)
     for _ in range(runtime.settings.auth.failed_logins):
         await api.execute(LOG_IN, {"input": {"email": email, "password": "wrong horse"}})
     reply = await api.send(LOG_IN, {"input": {"email": email, "password": "correct horse"}})
     assert reply.codes == ["RATE_LIMITED"]
     assert reply.body["errors"][0]["extensions"]["retryAfter"] > 0
-    await signed_up(api)
+    await sign_up(api)
 
 
 async def test_simultaneous_guesses_are_limited(api: ApiClient, runtime: Runtime) -> None:
@@ -142,7 +142,7 @@ async def test_simultaneous_guesses_are_limited(api: ApiClient, runtime: Runtime
 async def test_addresses_are_normalized_at_sign_up_and_log_in(api: ApiClient) -> None:
     """An international domain can be written in Unicode or punycode, in upper or lower case."""
     name = uuid4().hex
-    await signed_up(api, f"{name}@bücher.example")
+    await sign_up(api, f"{name}@bücher.example")
     for email in (f"{name}@bücher.example", f" {name.upper()}@BÜCHER.example", f"{name}@xn--bcher-kva.example"):
         payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
         assert (payload["userErrors"], payload["accessToken"] is None) == ([], False)
@@ -157,7 +157,7 @@ async def test_an_invalid_address_cannot_log_in(api: ApiClient, email: str) -> N
 
 async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
     """Each refresh gives a new refresh token, which works in turn."""
-    token = (await signed_up(api))["refreshToken"]
+    token = (await sign_up(api))["refreshToken"]
     for _ in range(3):
         payload = (await api.execute(REFRESH, {"input": {"refreshToken": token}}))["refreshSession"]
         assert payload["refreshToken"] not in {None, token}
@@ -167,7 +167,7 @@ async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
 
 async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> None:
     """A token that is used twice was copied: its successor and the access tokens stop working too."""
-    first = await signed_up(api)
+    first = await sign_up(api)
     second = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
     caller = api.as_(second["accessToken"])
     assert (await caller.send(VIEWER)).codes == []  # the process has cached the session from now on
@@ -181,7 +181,7 @@ async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> 
 
 async def test_two_concurrent_refreshes_end_the_session(api: ApiClient) -> None:
     """One of the two gets a new token, which does not work any more."""
-    token = (await signed_up(api))["refreshToken"]
+    token = (await sign_up(api))["refreshToken"]
     answers = await asyncio.gather(*(api.execute(REFRESH, {"input": {"refreshToken": token}}) for _ in range(2)))
     fresh = [answer["refreshSession"]["refreshToken"] for answer in answers]
     assert sorted(token is None for token in fresh) == [False, True]
@@ -192,7 +192,7 @@ async def test_two_concurrent_refreshes_end_the_session(api: ApiClient) -> None:
 
 async def test_log_out_ends_the_session_at_once(api: ApiClient) -> None:
     """Neither token works any more, and a second log-out returns `ended: false`."""
-    payload = await signed_up(api)
+    payload = await sign_up(api)
     caller = api.as_(payload["accessToken"])
     assert (await caller.execute(LOG_OUT, {"input": {}}))["logOut"] == {"ended": True, "userErrors": []}
     assert (await caller.send(VIEWER)).codes == ["UNAUTHENTICATED"]
@@ -213,7 +213,7 @@ async def test_viewer_is_null_without_a_token_and_an_error_with_a_bad_one(api: A
 
 async def test_a_client_can_refresh_while_it_sends_an_expired_token(api: ApiClient) -> None:
     """`refreshSession` ignores the access token of the request."""
-    payload = await signed_up(api)
+    payload = await sign_up(api)
     stale = api.as_("expired.or.worse")
     refreshed = await stale.execute(REFRESH, {"input": {"refreshToken": payload["refreshToken"]}})
     assert refreshed["refreshSession"]["accessToken"] is not None
@@ -221,7 +221,7 @@ async def test_a_client_can_refresh_while_it_sends_an_expired_token(api: ApiClie
 
 async def test_node_finds_the_viewer_and_no_user_of_another_organization(api: ApiClient, runtime: Runtime) -> None:
     """`node(id)` reads the members and the organization of the caller, and no others."""
-    mine, theirs = await signed_up(api), await signed_up(api)
+    mine, theirs = await sign_up(api), await sign_up(api)
     caller = api.as_(mine["accessToken"])
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     for node in (mine["viewer"], mine["viewer"]["organization"]):
@@ -229,6 +229,6 @@ async def test_node_finds_the_viewer_and_no_user_of_another_organization(api: Ap
     for node in (theirs["viewer"], theirs["viewer"]["organization"]):
         assert (await caller.execute(query, {"id": node["id"]}))["node"] is None
     viewer = await factories.organization(runtime, role=Role.VIEWER)
-    seen = await api.as_(factories.token(runtime, viewer)).execute("{ viewer { role permissions } }")
-    assert seen["viewer"]["role"] == "VIEWER"
-    assert "campaign:send" not in seen["viewer"]["permissions"]
+    data = await api.as_(factories.token(runtime, viewer)).execute("{ viewer { role permissions } }")
+    assert data["viewer"]["role"] == "VIEWER"
+    assert "campaign:send" not in data["viewer"]["permissions"]

@@ -29,20 +29,22 @@ def arguments(email: str, *more: str) -> list[str]:
     return ["organization", "create", "--name", "Acme", "--email", email, "--full-name", "Ada Lovelace", *more]
 
 
-async def run(runtime: Runtime, given: list[str], **changed: str) -> str:
+async def run(runtime: Runtime, arguments: list[str], **variables: str) -> str:
     """The command's exit code (first line) and its output, in production without a terminal."""
-    return await output_of(await started(runtime, given, asyncio.subprocess.DEVNULL, **changed))
+    return await output_of(await start_command(runtime, arguments, asyncio.subprocess.DEVNULL, **variables))
 
 
-async def started(runtime: Runtime, given: list[str], stdin: int, **changed: str) -> asyncio.subprocess.Process:
+async def start_command(
+    runtime: Runtime, arguments: list[str], stdin: int, **variables: str
+) -> asyncio.subprocess.Process:
     """The command as a process that has no controlling terminal."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "cli",
-        *given,
+        *arguments,
         cwd=ROOT,
-        env=environment(runtime.settings, **PRODUCTION, **changed),
+        env=environment(runtime.settings, **PRODUCTION, **variables),
         stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -81,10 +83,10 @@ async def test_a_password_is_generated_and_shown_once(runtime: Runtime) -> None:
     """Without a terminal the owner gets a password that works; a second call with the address is a one-line error."""
     email = f"{uuid4().hex}@nudge.example"
     output = await run(runtime, arguments(email))
-    found = re.search(r"shown only once: (\S+)", output)
-    assert found is not None, output
+    match = re.search(r"shown only once: (\S+)", output)
+    assert match is not None, output
     assert output.startswith(f"0\nCreated Acme; its owner is {email}.")
-    assert await logs_in(runtime, email, found[1])
+    assert await logs_in(runtime, email, match[1])
     again = await run(runtime, arguments(email.upper()))
     assert again == (
         "1\nemail: An account with this e-mail address already exists. Log in, or use another address.\n"
@@ -96,7 +98,7 @@ async def test_a_terminal_prompts_for_the_password(runtime: Runtime) -> None:
     email = f"{uuid4().hex}@nudge.example"
     ours, theirs = os.openpty()
     try:
-        output = await output_of(await started(runtime, arguments(email), theirs), ours, b"correct horse\n")
+        output = await output_of(await start_command(runtime, arguments(email), theirs), ours, b"correct horse\n")
     finally:
         os.close(ours)
         os.close(theirs)

@@ -34,9 +34,9 @@ async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cac
     await factories.member(runtime, viewer)
     people = [(actor, f"{uuid4().hex}@nudge.example", f"correct {actor.rights.role}") for actor in (owner, viewer)]
     for actor, email, password in people:
-        known = {"email": email, "email_norm": email, "password_hash": passwords.hasher.hash(password)}
+        columns = {"email": email, "email_norm": email, "password_hash": passwords.hasher.hash(password)}
         async with runtime.work.begin(owner) as uow:
-            await uow.execute(update(User).where(User.id == actor.user_id).values(known))
+            await uow.execute(update(User).where(User.id == actor.user_id).values(columns))
 
     async def log_in(email: str, password: str) -> Actor:
         return await account_credentials.check_credentials(
@@ -44,8 +44,8 @@ async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cac
         )
 
     for actor, email, password in people:
-        found = await log_in(email, password)
-        assert (found.user_id, found.rights.role) == (actor.user_id, actor.rights.role)
+        session = await log_in(email, password)
+        assert (session.user_id, session.rights.role) == (actor.user_id, actor.rights.role)
     with pytest.raises(InvalidCredentials):
         await log_in(people[0][1], people[1][2])
     async with runtime.work.begin(owner) as uow:
@@ -63,18 +63,18 @@ async def test_the_shortest_and_the_longest_password(runtime: Runtime, cache: Re
     email = f"{uuid4().hex}@nudge.example"
     owner = Owner(organization_name="A" * 120, email=email, full_name="B" * 120, password=password)
     await opening.open_organization(limited.work, limited.admission, owner, issuer=None)
-    for given, is_right in ((password, True), (password[:-1], False), (password + password[0], False)):
+    for attempt, is_right in ((password, True), (password[:-1], False), (password + password[0], False)):
         with nullcontext() if is_right else pytest.raises(InvalidCredentials):
             await account_credentials.check_credentials(
-                limited.system, limited.admission, email=email, password=given, client="192.0.2.1"
+                limited.system, limited.admission, email=email, password=attempt, client="192.0.2.1"
             )
 
 
 def test_names_end_at_120_characters() -> None:
     """A longer one is TOO_LONG, at its field."""
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         registration.check_account("A" * 121, "ada@nudge.example", PASSWORD, "B" * 121)
-    errors = [(error.error_code, error.field) for error in refused.value.errors]
+    errors = [(error.error_code, error.field) for error in excinfo.value.errors]
     assert errors == [("TOO_LONG", ("input", name)) for name in ("organizationName", "fullName")]
 
 

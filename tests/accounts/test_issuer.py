@@ -75,7 +75,7 @@ def ec_key(key_id: str) -> tuple[ec.EllipticCurvePrivateKey, dict[str, Any]]:
     return key, {**public, "kid": key_id, "alg": "ES256", "use": "sig"}
 
 
-def signed(key: Any, key_id: str, algorithm: str = "ES256", **claims: object) -> str:  # noqa: ANN401 - as PyJWT takes keys
+def sign_token(key: Any, key_id: str, algorithm: str = "ES256", **claims: object) -> str:  # noqa: ANN401 - as PyJWT takes keys
     """A token like those of Supabase."""
     now = int(time.time())
     usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(new_id()), "iat": now, "exp": now + 600}
@@ -89,15 +89,15 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_id() -> None:
         issuer.keys = [old_public]
         async with JwksVerifier(ISSUER, audience=AUDIENCE, url=issuer.url, min_interval=0) as verifier:
             for _ in range(10):
-                await verifier.verify(signed(old, "old"))
+                await verifier.verify(sign_token(old, "old"))
             assert issuer.fetches == 1
             issuer.keys = [old_public, new_public]
-            await verifier.verify(signed(new, "new"))
+            await verifier.verify(sign_token(new, "new"))
             assert issuer.fetches == 2
             verifier.min_interval = 60
             for _ in range(5):
                 with pytest.raises(Unauthenticated):
-                    await verifier.verify(signed(new, "made-up"))
+                    await verifier.verify(sign_token(new, "made-up"))
             assert issuer.fetches == 3
 
 
@@ -107,11 +107,11 @@ async def test_known_keys_work_while_the_issuer_is_unavailable() -> None:
         key, public = ec_key("one")
         issuer.keys = [public]
         async with JwksVerifier(ISSUER, audience=AUDIENCE, url=issuer.url, min_interval=0) as verifier:
-            await verifier.verify(signed(key, "one"))
+            await verifier.verify(sign_token(key, "one"))
             issuer.broken = True
             with pytest.raises(Unauthenticated):
-                await verifier.verify(signed(key, "two"))
-            await verifier.verify(signed(key, "one"))
+                await verifier.verify(sign_token(key, "two"))
+            await verifier.verify(sign_token(key, "one"))
 
 
 async def test_the_algorithm_belongs_to_the_key() -> None:
@@ -123,30 +123,30 @@ async def test_the_algorithm_belongs_to_the_key() -> None:
         async with JwksVerifier(ISSUER, audience=AUDIENCE, url=issuer.url) as verifier:
             forged = [
                 jwt.encode({"sub": "x"}, "", algorithm="none", headers={"kid": "one"}),
-                signed(str(public["x"]) * 2, "one", "HS256"),
-                signed(other, "one", "RS256"),
-                signed("secret" * 8, "shared", "HS256"),
-                signed(ec_key("one")[0], "one"),
+                sign_token(str(public["x"]) * 2, "one", "HS256"),
+                sign_token(other, "one", "RS256"),
+                sign_token("secret" * 8, "shared", "HS256"),
+                sign_token(ec_key("one")[0], "one"),
                 "not.a.token",
             ]
             for token in forged:
                 with pytest.raises(Unauthenticated):
                     await verifier.verify(token)
-            assert (await verifier.verify(signed(key, "one")))["iss"] == ISSUER
+            assert (await verifier.verify(sign_token(key, "one")))["iss"] == ISSUER
 
 
 @pytest.mark.parametrize(
     "claims", [{"iss": "https://evil.example"}, {"aud": "anon"}, {"exp": 1}, {"exp": None}, {"sub": None}], ids=str
 )
 async def test_claims_are_checked(claims: dict[str, object]) -> None:
-    """Issuer, audience, expiry and subject must all be there (None takes one away) and fit."""
+    """Issuer, audience, expiry and subject are all required (None removes one) and must match."""
     secret = new_secret()
-    good = jwt.decode(signed(secret, "", "HS256"), options={"verify_signature": False})
-    changed = {name: value for name, value in {**good, **claims}.items() if value is not None}
+    good = jwt.decode(sign_token(secret, "", "HS256"), options={"verify_signature": False})
+    token_claims = {name: value for name, value in {**good, **claims}.items() if value is not None}
     async with JwksVerifier(ISSUER, audience=AUDIENCE, shared_secret=secret) as verifier:
         assert await verifier.verify(jwt.encode(good, secret, algorithm="HS256"))
         with pytest.raises(Unauthenticated):
-            await verifier.verify(jwt.encode(changed, secret, algorithm="HS256"))
+            await verifier.verify(jwt.encode(token_claims, secret, algorithm="HS256"))
 
 
 async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> None:
@@ -158,13 +158,13 @@ async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> N
         settings = with_settings(runtime, auth={"issuer": ISSUER, "jwks_url": issuer.url}).settings
         async with running(settings) as federated, served(federated) as server:
             metadata = {"role": "owner", "organization_id": str(new_id())}
-            token = signed(key, "one", sub=str(actor.user_id), user_metadata=metadata, role="owner")
-            seen = await ApiClient(server.url, token).execute("{ viewer { role organization { id } } }")
-            assert seen["viewer"]["role"] == "VIEWER"
+            token = sign_token(key, "one", sub=str(actor.user_id), user_metadata=metadata, role="owner")
+            data = await ApiClient(server.url, token).execute("{ viewer { role organization { id } } }")
+            assert data["viewer"]["role"] == "VIEWER"
             for unknown in ({}, {"sub": "auth0|nobody"}):
-                reply = await ApiClient(server.url, signed(key, "one", **unknown)).send("{ viewer { id } }")
+                reply = await ApiClient(server.url, sign_token(key, "one", **unknown)).send("{ viewer { id } }")
                 assert reply.codes == ["UNAUTHENTICATED"]
             own = await ApiClient(server.url, factories.token(runtime, actor)).send("{ viewer { id } }")
             assert own.codes == ["UNAUTHENTICATED"]
-            for refused in ELSEWHERE:
-                assert (await ApiClient(server.url, token).send(f"mutation {{ {refused} }}")).codes == ["FORBIDDEN"]
+            for mutation in ELSEWHERE:
+                assert (await ApiClient(server.url, token).send(f"mutation {{ {mutation} }}")).codes == ["FORBIDDEN"]

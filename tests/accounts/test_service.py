@@ -45,14 +45,14 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         assert (await first.session(token)).actor.rights.role == actor.rights.role
-    assert len(seen) == 1
+    assert len(queries) == 1
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         assert (await second.session(token)).actor.rights.role == actor.rights.role
-    assert seen == []
+    assert queries == []
     await first.invalidate(factories.session_id_of(actor))
     for each in (first, third):
         with pytest.raises(Unauthenticated):
@@ -140,8 +140,8 @@ async def test_a_refresh_extends_its_own_session_only(runtime: Runtime) -> None:
     left = func.round(func.extract("epoch", UserSession.expires_at - func.clock_timestamp()) / 86_400)
 
     async def days_left() -> list[int]:
-        opened = UserSession.id.in_([first.session_id, second.session_id])
-        return [int(row[0]) for row in await reads.rows(select(left).where(opened).order_by(UserSession.id))]
+        condition = UserSession.id.in_([first.session_id, second.session_id])
+        return [int(row[0]) for row in await reads.rows(select(left).where(condition).order_by(UserSession.id))]
 
     async with runtime.work.begin(actor) as uow:
         first = await account_sessions.open_session(uow, actor.require_user_id(), days=3)
@@ -201,9 +201,9 @@ async def test_without_redis_a_window_ends_as_well(nowhere: Redis, monkeypatch: 
     await alone.count("a")
     for later in (299, 301 + 299):
         monkeypatch.setattr("core.throttle.time", SimpleNamespace(monotonic=lambda later=later: real() + later))
-        with pytest.raises(RateLimited) as refused:
+        with pytest.raises(RateLimited) as excinfo:
             await alone.count("a")
-        assert 1 <= refused.value.retry_after <= 2
+        assert 1 <= excinfo.value.retry_after <= 2
         monkeypatch.setattr("core.throttle.time", SimpleNamespace(monotonic=lambda later=later: real() + later + 2))
         await alone.count("a")
 
@@ -214,9 +214,9 @@ async def test_all_processes_count_together(runtime: Runtime) -> None:
     second = throttle(runtime.cache, limit=10)
     second.prefix = first.prefix
     counts = ((first, second)[number % 2].count("a") for number in range(80))
-    refused = [each for each in await asyncio.gather(*counts, return_exceptions=True) if each is not None]
-    assert (len(refused), {type(each) for each in refused}) == (70, {RateLimited})
-    assert all(isinstance(each, RateLimited) and 0 < each.retry_after <= 300 for each in refused)
+    errors = [each for each in await asyncio.gather(*counts, return_exceptions=True) if each is not None]
+    assert (len(errors), {type(each) for each in errors}) == (70, {RateLimited})
+    assert all(isinstance(each, RateLimited) and 0 < each.retry_after <= 300 for each in errors)
     await first.reset("a")
     for _ in range(15):
         await second.count("a")

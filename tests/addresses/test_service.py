@@ -31,7 +31,7 @@ def test_an_address_is_parsed_for_sending_and_for_comparison(text: str, email: s
 )
 def test_an_invalid_address_is_refused(text: str) -> None:
     """Not ASCII, over-long (RFC 5321: 64 before the @, 254 in all), without a domain, with control characters."""
-    with pytest.raises(email_addresses.InvalidEmail) as refused:
+    with pytest.raises(email_addresses.InvalidEmail) as excinfo:
         email_addresses.parse(text, field=("input", "contacts", "3", "email"))
-    assert refused.value.field == ("input", "contacts", "3", "email")
-    assert refused.value.message.startswith("Not a valid e-mail address")
+    assert excinfo.value.field == ("input", "contacts", "3", "email")
+    assert excinfo.value.message.startswith("Not a valid e-mail address")

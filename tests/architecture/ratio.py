@@ -90,18 +90,18 @@ def _lines(text: str) -> int:
     return sum(bool(line.strip()) for line in text.splitlines())
 
 
-def total(found: dict[str, Area]) -> Area:
+def total(areas: dict[str, Area]) -> Area:
     """The sums over all areas."""
-    return Area(sum(area.product for area in found.values()), sum(area.tests for area in found.values()))
+    return Area(sum(area.product for area in areas.values()), sum(area.tests for area in areas.values()))
 
 
 def report() -> str:
     """A line for each area, the lowest ratio first, and one with the totals."""
-    found = areas()
-    lines = sorted(found.items(), key=lambda item: item[1].ratio)
+    all_areas = areas()
+    lines = sorted(all_areas.items(), key=lambda item: item[1].ratio)
     return "\n".join(
         f"{name:14} {area.product:7,} product {area.tests:7,} tests {area.ratio:6.2f}"
-        for name, area in [*lines, ("all", total(found))]
+        for name, area in [*lines, ("all", total(all_areas))]
     )
 
 

@@ -45,7 +45,7 @@ def test_types_do_not_conflict(name: str) -> None:
 
 
 def test_conflicts_are_found() -> None:
-    """A different type, nullability or argument is found, in a union and in an interface."""
+    """A different type, nullability or argument is reported, in a union and in an interface."""
     types = """
       interface Thing { id: ID! }
       type A implements Thing { id: ID! same(n: Int = 1): Int kind: String maybe: Int list(first: Int): Int }
@@ -53,5 +53,5 @@ def test_conflicts_are_found() -> None:
       union Any = A | B
       type Query { any: Any thing: Thing }
     """
-    found = {"A.kind and B.kind", "A.maybe and B.maybe", "A.list and B.list"}
-    assert conflicts(build_schema(types), "Any") == conflicts(build_schema(types), "Thing") == found
+    expected = {"A.kind and B.kind", "A.maybe and B.maybe", "A.list and B.list"}
+    assert conflicts(build_schema(types), "Any") == conflicts(build_schema(types), "Thing") == expected

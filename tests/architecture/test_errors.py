@@ -35,13 +35,13 @@ def test_classes_match_codes() -> None:
     refusals = all_refusals()
     assert len(refusals) > 15
     for refusal in refusals:
-        found = [published for kind, published in CLASSES.items() if issubclass(refusal, kind)]
-        assert (found or [InputError]) == [ERROR_TYPE_BY_CODE[refusal.code]], refusal
+        types = [published for kind, published in CLASSES.items() if issubclass(refusal, kind)]
+        assert (types or [InputError]) == [ERROR_TYPE_BY_CODE[refusal.code]], refusal
 
 
 def test_codes_with_a_class_are_not_passed() -> None:
     """No call has `code=ErrorCode.CONFLICT` or similar: the fields that clients expect would be missing."""
-    found = [
+    places = [
         f"{path}:{node.value.lineno}"
         for path in modules()
         if path.parts[0] not in {"tests", "benchmarks"}
@@ -49,7 +49,7 @@ def test_codes_with_a_class_are_not_passed() -> None:
         if isinstance(node, ast.keyword) and node.arg == "code"
         if any(isinstance(each, ast.Attribute) and each.attr in CODES_WITH_CLASS for each in ast.walk(node.value))
     ]
-    assert found == []
+    assert places == []
 
 
 def test_error_types_begin_with_the_fields_of_the_interface() -> None:
@@ -66,9 +66,9 @@ def test_error_types_begin_with_the_fields_of_the_interface() -> None:
 def test_page_for_clients_lists_all_codes() -> None:
     """`docs/clients.md` has a row for each type, with exactly its codes and fields."""
     rows = dict(re.findall(r"^\| `(\w+Error)(?: \{[\w, ]+\})?` \| ([^|]+) \|", PAGE, re.MULTILINE))
-    listed = {name: set(re.findall(r"\b[A-Z_]{4,}\b", codes)) for name, codes in rows.items()}
+    codes_by_section = {name: set(re.findall(r"\b[A-Z_]{4,}\b", codes)) for name, codes in rows.items()}
     kinds = dict.fromkeys(ERROR_TYPE_BY_CODE.values())
-    assert listed == {
+    assert codes_by_section == {
         kind.__name__: {code for code, of in ERROR_TYPE_BY_CODE.items() if of is kind} for kind in kinds
     }
     fields = dict(re.findall(r"^\| `(\w+Error) \{([\w, ]+)\}` \|", PAGE, re.MULTILINE))

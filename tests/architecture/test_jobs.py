@@ -13,9 +13,9 @@ def test_every_job_has_a_handler() -> None:
     """Each `Job` of the services is in the `JOBS` of exactly one module, and each handler is for such a job."""
     for module in pkgutil.walk_packages(services.__path__, "services."):
         importlib.import_module(module.name)
-    named = {job for job in Job.registry.values() if job.__module__.startswith("services.")}
-    assert named
-    assert Counter(handler.job for handler in jobs.JOBS) == Counter(named)
+    job_types = {job for job in Job.registry.values() if job.__module__.startswith("services.")}
+    assert job_types
+    assert Counter(handler.job for handler in jobs.JOBS) == Counter(job_types)
 
 
 def test_every_module_is_collected() -> None:

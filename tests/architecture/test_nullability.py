@@ -1,4 +1,4 @@
-"""Which fields are null, and what it means: no result, or an error."""
+"""The nullable fields, and the meaning of null in each: no result, or an error."""
 
 from collections.abc import Iterator
 
@@ -47,9 +47,9 @@ def test_root_fields_are_nullable() -> None:
 
 def test_null_on_error_is_for_fields_of_another_permission() -> None:
     """Only fields whose objects require another permission are null on error, and never with `!`."""
-    found = {f"{kind}.{name}": field for kind, name, field in fields() if is_null_on_error(field)}
-    assert not any(isinstance(field.type, NonNullTypeNode) for field in found.values())
-    other = {location for location in found if location.partition(".")[0] not in {"Query", "Mutation"}}
+    null_fields = {f"{kind}.{name}": field for kind, name, field in fields() if is_null_on_error(field)}
+    assert not any(isinstance(field.type, NonNullTypeNode) for field in null_fields.values())
+    other = {location for location in null_fields if location.partition(".")[0] not in {"Query", "Mutation"}}
     assert other == OTHER_PERMISSION
 
 

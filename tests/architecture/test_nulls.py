@@ -25,16 +25,18 @@ def values(*, nullable: bool = False) -> Iterator[tuple[str, GraphQLArgument | G
         if kind.name.startswith("__"):
             continue
         if isinstance(kind, GraphQLInputObjectType):
-            found = [(f"{kind.name}.{name}", field) for name, field in kind.fields.items()]
+            members = [(f"{kind.name}.{name}", field) for name, field in kind.fields.items()]
         elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
-            found = [
+            members = [
                 (f"{kind.name}.{name}({argument}:)", value)
                 for name, field in kind.fields.items()
                 for argument, value in field.args.items()
             ]
         else:
             continue
-        yield from ((location, value) for location, value in found if not (nullable and is_non_null_type(value.type)))
+        yield from (
+            (location, value) for location, value in members if not (nullable and is_non_null_type(value.type))
+        )
 
 
 def test_no_default_is_null() -> None:

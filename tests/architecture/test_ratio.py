@@ -9,9 +9,9 @@ MIN_AREA_RATIO = 0.6
 
 def test_ratios_are_high_enough() -> None:
     """`python -m tests.architecture.ratio` prints the areas."""
-    found = areas()
-    assert total(found).ratio >= MIN_RATIO
-    assert {name: area for name, area in found.items() if area.ratio < MIN_AREA_RATIO} == {}
+    all_areas = areas()
+    assert total(all_areas).ratio >= MIN_RATIO
+    assert {name: area for name, area in all_areas.items() if area.ratio < MIN_AREA_RATIO} == {}
 
 
 def test_rooms_and_test_folders_are_counted_once() -> None:

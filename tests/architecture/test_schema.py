@@ -75,7 +75,7 @@ def test_every_root_field_has_a_rule(root: type) -> None:
     """Each field of the roots declares exactly one rule: `Requires(...)` or `Public()`."""
     rules = access_rules_of(root)
     assert rules
-    assert {name: found for name, found in rules.items() if len(found) != 1} == {}
+    assert {name: matches for name, matches in rules.items() if len(matches) != 1} == {}
 
 
 def test_public_fields_are_listed() -> None:
@@ -167,9 +167,9 @@ def test_payloads_of_refused_mutations() -> None:
     assert schema.mutation_type is not None
     for field in schema.mutation_type.fields.values():
         payload = get_named_type(field.type).extensions["strawberry-definition"].origin
-        refused = payload(user_errors=["refusal"])
+        refusal = payload(user_errors=["refusal"])
         other_fields = {
-            each.name: getattr(refused, each.name) for each in fields(payload) if each.name != "user_errors"
+            each.name: getattr(refusal, each.name) for each in fields(payload) if each.name != "user_errors"
         }
         assert other_fields
         assert not any(other_fields.values()), payload
@@ -196,16 +196,16 @@ def test_types_with_an_id_are_nodes() -> None:
 
 def test_counted_numbers_have_a_cost() -> None:
     """Each number that a method computes, and each root field that scans a table, declares a cost."""
-    counted, free = set(), []
+    costed, free = set(), []
     for kind in OURS.values():
         for name, field in getattr(kind, "fields", {}).items():
             definition = definition_of(field)
             if getattr(definition, "base_resolver", None) is None or get_named_type(field.type) is not GraphQLInt:
                 continue
-            counted.add(f"{kind.name}.{name}")
+            costed.add(f"{kind.name}.{name}")
             free += [] if declared_cost(field) >= COUNTING_COST else [f"{kind.name}.{name}"]
     assert free == []
-    assert {"List.contactCount", "Audience.count", "ContactConnection.totalCount"} <= counted
+    assert {"List.contactCount", "Audience.count", "ContactConnection.totalCount"} <= costed
     assert schema.query_type is not None
     scanning = {name for name, field in schema.query_type.fields.items() if declared_cost(field) >= COUNTING_COST}
     assert scanning == {"tags", "validateCampaign"}

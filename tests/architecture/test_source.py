@@ -32,7 +32,7 @@ def test_modules_and_functions_stay_short() -> None:
 
 def test_only_the_unit_of_work_commits() -> None:
     """No other module commits or opens a transaction."""
-    openers = {f"{path}: {found}" for path in product() for found in OPENERS.findall(source(path))}
+    openers = {f"{path}: {match}" for path in product() for match in OPENERS.findall(source(path))}
     assert openers == {
         "core/database/scopes.py: connection.begin(",
         "core/database/scopes.py: connection.begin_nested(",
@@ -72,17 +72,17 @@ def test_settings_are_described() -> None:
 def test_no_pattern_has_a_possessive_group() -> None:
     """Before 3.11.5, `re` matches possessive and atomic groups wrongly if their content can match in several ways."""
     possessive = re.compile(r"\)[*+?]\+|\)\{[0-9,]*\}\+|\(\?>")
-    found = [
+    places = [
         f"{path}:{number}"
         for path in modules()
         for number, line in enumerate(source(path).splitlines(), start=1)
         if possessive.search(line) and not line.lstrip().startswith("#")
     ]
-    assert found == []
+    assert places == []
 
 
 def test_numbers_of_examples_are_set_in_one_place() -> None:
     """The number of examples of a property is set only through `tests.properties`, which limits it."""
-    wanted = re.compile(r"\bmax_examples\b")
-    found = [str(path) for path in modules() if path.parts[0] == "tests" and wanted.search(source(path))]
-    assert found == ["tests/properties.py"]
+    setting = re.compile(r"\bmax_examples\b")
+    paths = [str(path) for path in modules() if path.parts[0] == "tests" and setting.search(source(path))]
+    assert paths == ["tests/properties.py"]

@@ -23,22 +23,22 @@ def others() -> Iterator[tuple[str, ast.AST]]:
 
 def test_only_one_package_writes_suppressions() -> None:
     """Elsewhere the table is an argument only of calls that read."""
-    found = [
+    paths = [
         path
         for path, node in others()
         if isinstance(node, ast.Call)
         and any(getattr(argument, "id", "") == "Suppression" for argument in node.args)
         and getattr(node.func, "id", getattr(node.func, "attr", "")) not in READS
     ]
-    assert found == []
+    assert paths == []
 
 
 def test_only_one_package_writes_the_status_of_contacts() -> None:
     """The columns with the times of a contact's status are written nowhere else."""
-    found = [
+    paths = [
         path
         for path, node in others()
         if (isinstance(node, ast.Constant) and node.value in STATUS_COLUMNS)
         or (isinstance(node, ast.keyword) and node.arg in STATUS_COLUMNS)
     ]
-    assert found == []
+    assert paths == []

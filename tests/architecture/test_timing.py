@@ -17,19 +17,19 @@ ALLOWED = {
 
 def test_no_test_or_benchmark_asserts_a_time() -> None:
     """No assertion compares a clock reading, or a variable computed from one, by size."""
-    found = {
+    places = {
         place
         for place, node in functions()
         if place.startswith(("tests/", "benchmarks/")) and any(timed_assertions(node))
     }
-    assert found == set(ALLOWED)
+    assert places == set(ALLOWED)
 
 
 def test_no_test_replaces_the_global_clock() -> None:
     """The event loop uses `time.monotonic`: a test replaces the name `time` or `monotonic` in one of our modules."""
     global_clock = re.compile(r"""setattr\(\s*(time,\s*["']|["']time\.)monotonic""")
-    found = [str(path) for path in modules() if path.parts[0] == "tests" and global_clock.search(source(path))]
-    assert found == []
+    paths = [str(path) for path in modules() if path.parts[0] == "tests" and global_clock.search(source(path))]
+    assert paths == []
 
 
 @pytest.mark.parametrize(
@@ -64,23 +64,23 @@ def _by_size(compared: ast.Compare) -> bool:
 
 def _variables_with_readings(node: ast.AST) -> Iterator[str]:
     """The names of variables to which a reading is assigned or appended, directly or through other variables."""
-    found: set[str] = set()
+    names_with_readings: set[str] = set()
     for _ in range(3):  # a reading, a difference of readings, a list of differences
         for each in ast.walk(node):
             match each:
-                case ast.Assign(targets=targets, value=value) if _is_reading(value, found):
+                case ast.Assign(targets=targets, value=value) if _is_reading(value, names_with_readings):
                     names = (name for target in targets for name in ast.walk(target))
-                    found |= {name.id for name in names if isinstance(name, ast.Name)}
+                    names_with_readings |= {name.id for name in names if isinstance(name, ast.Name)}
                 case ast.Call(func=ast.Attribute(attr="append", value=ast.Name(id=name)), args=[value]):
-                    found |= {name} if _is_reading(value, found) else set()
-    yield from found
+                    names_with_readings |= {name} if _is_reading(value, names_with_readings) else set()
+    yield from names_with_readings
 
 
-def _is_reading(node: ast.AST, known: set[str]) -> bool:
+def _is_reading(node: ast.AST, names: set[str]) -> bool:
     for each in ast.walk(node):
         match each:
             case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)) if name in CLOCKS:
                 return True
-            case ast.Name(id=name) if name in known:
+            case ast.Name(id=name) if name in names:
                 return True
     return False

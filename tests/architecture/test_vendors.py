@@ -10,7 +10,7 @@ VENDORS = re.compile(r"postmark|openrouter", re.IGNORECASE)
 
 def test_no_vendor_is_named_above_integrations() -> None:
     """Names, codes and settings of a vendor are only in its adapter."""
-    named = [
+    places = [
         f"{path.relative_to(ROOT)}:{number}"
         for room in ABOVE
         for path in sorted((ROOT / room).rglob("*"))
@@ -18,4 +18,4 @@ def test_no_vendor_is_named_above_integrations() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         if VENDORS.search(line)
     ]
-    assert named == []
+    assert places == []

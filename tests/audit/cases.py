@@ -49,18 +49,20 @@ def record(action: str, target: UUID | str, changes: Mapping[str, Any] | None = 
     return Record(action=action, target=target, changes=changes or {})
 
 
-def by_owner(company: Company, mutation: str, given: Input, *records: Record, select: str = "") -> Case:
+def by_owner(company: Company, mutation: str, values: Input, *records: Record, select: str = "") -> Case:
     """A call of the owner."""
     owner = company.owner
     return Case(
-        mutation=mutation, input=given, records=records, caller=owner, who=owner.require_user_id(), select=select
+        mutation=mutation, input=values, records=records, caller=owner, who=owner.require_user_id(), select=select
     )
 
 
-def by_anonymous(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
+def by_anonymous(mutation: str, values: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
     """A call without an access token."""
-    refused = given.get("refreshToken") == TOKENS["used"]
-    return Case(mutation=mutation, input=given, records=records, caller=None, who=who, select=select, refused=refused)
+    refused = values.get("refreshToken") == TOKENS["used"]
+    return Case(
+        mutation=mutation, input=values, records=records, caller=None, who=who, select=select, refused=refused
+    )
 
 
 def gid(company: Company, kind: str, name: str) -> str:
@@ -72,15 +74,15 @@ def of_accounts(company: Company) -> list[Case]:
     """Signing up, logging in and out."""
     owner, viewer, sessions = company.owner, company.viewer, company.sessions
     started = record("session.started", NEW_SESSION, {"days": company.runtime.settings.auth.refresh_token_days})
-    opened = record("organization.created", "viewer.organization.id", {"name": "New"})
+    organization_record = record("organization.created", "viewer.organization.id", {"name": "New"})
     account = {"organizationName": "New", "email": "new@example.com", "password": PASSWORD, "fullName": "Ann"}
     credentials = {"email": "owner@example.com", "password": PASSWORD}
     fresh, used = {"refreshToken": TOKENS["fresh"]}, {"refreshToken": TOKENS["used"]}
     hers, reused = {"user": str(owner.require_user_id()), "reason": "logged_out"}, "refresh_token_reused"
     own = record("session.ended", factories.session(viewer).id, {**hers, "user": str(viewer.require_user_id())})
-    shown = "viewer { id organization { id } }"
+    selection = "viewer { id organization { id } }"
     return [
-        by_anonymous("signUp", account, NEW_USER, opened, started, select=shown),
+        by_anonymous("signUp", account, NEW_USER, organization_record, started, select=selection),
         by_anonymous("logIn", credentials, owner.require_user_id(), started),
         by_anonymous("refreshSession", fresh, owner.require_user_id()),
         by_anonymous(
@@ -96,8 +98,8 @@ def of_contacts(company: Company) -> list[Case]:
     ada, beta = company.ids["Contact"]["ada"], company.ids["List"]["Beta"]
     its_id = {"contactId": gid(company, "Contact", "ada")}
     new = {"email": "new@example.com", "firstName": "New", "status": "PENDING"}
-    made = {"status": "pending", "fields": ["email", "first_name"], "lists": 1}
-    changed = {"email": "augusta@example.com", "firstName": "Augusta", "lastName": "Lovelace", "tags": ["vip"]}
+    details = {"status": "pending", "fields": ["email", "first_name"], "lists": 1}
+    values = {"email": "augusta@example.com", "firstName": "Augusta", "lastName": "Lovelace", "tags": ["vip"]}
     same = {"lastName": "Lovelace", "tags": ["vip", "new"]}
     updated = {"email": "ada@example.com", "firstName": "Augusta"}
     rows = [{"email": "grace@example.com"}, {"email": "none"}]
@@ -109,13 +111,13 @@ def of_contacts(company: Company) -> list[Case]:
             "createContact",
             {**new, "listIds": [gid(company, "List", "Beta")]},
             record("list_member.added", beta, {"contacts": 1}),
-            record("contact.created", "contact.id", made),
+            record("contact.created", "contact.id", details),
             select="contact { id }",
         ),
         by_owner(
             company,
             "updateContact",
-            {**its_id, **changed},
+            {**its_id, **values},
             record("contact.updated", ada, {"changed": ["email", "first_name", "tags"]}),
         ),
         by_owner(company, "updateContact", {**its_id, **same}),
@@ -161,9 +163,9 @@ def of_lists(company: Company) -> list[Case]:
     ids = [gid(company, "Contact", name) for name in ("ada", "grace")]
     both, member = ({"listId": gid(company, "List", "Beta"), "contactIds": some} for some in (ids, ids[1:]))
     empty = {"listId": gid(company, "List", "Nobody"), "contactIds": ids}
-    made = record("list.created", "list.id", {"name": "News"})
+    creation = record("list.created", "list.id", {"name": "News"})
     return [
-        by_owner(company, "createList", {"name": "News"}, made, select="list { id }"),
+        by_owner(company, "createList", {"name": "News"}, creation, select="list { id }"),
         by_owner(company, "addToList", both, record("list_member.added", beta, {"contacts": 1})),
         by_owner(company, "addToList", member),
         by_owner(company, "removeFromList", both, record("list_member.removed", beta, {"contacts": 1})),
@@ -176,15 +178,15 @@ def of_drafts(company: Company) -> list[Case]:
     spring, its_id = company.ids["Campaign"]["Spring"], {"campaignId": gid(company, "Campaign", "Spring")}
     old = {"campaignId": gid(company, "Campaign", ARCHIVED)}
     unarchived = record("campaign.unarchived", company.ids["Campaign"][ARCHIVED], {"status": "draft"})
-    made = record("campaign.created", "campaign.id", {"name": "New"})
-    copied = record("campaign.duplicated", "campaign.id", {"from": str(spring)})
-    changed = record("campaign.updated", spring, {"changed": ["name", "subject"], "version": 2})
+    creation = record("campaign.created", "campaign.id", {"name": "New"})
+    duplication = record("campaign.duplicated", "campaign.id", {"from": str(spring)})
+    update_record = record("campaign.updated", spring, {"changed": ["name", "subject"], "version": 2})
     narrowed = record("campaign.updated", spring, {"changed": ["audience"], "version": 2})
     deleted = record("campaign.deleted", spring, {"name": "Spring", "status": "draft"})
     return [
-        by_owner(company, "createCampaign", {"name": "New", "subject": "Secret"}, made, select="campaign { id }"),
-        by_owner(company, "duplicateCampaign", its_id, copied, select="campaign { id }"),
-        by_owner(company, "updateCampaign", {**its_id, "subject": "Secret", "name": "Later"}, changed),
+        by_owner(company, "createCampaign", {"name": "New", "subject": "Secret"}, creation, select="campaign { id }"),
+        by_owner(company, "duplicateCampaign", its_id, duplication, select="campaign { id }"),
+        by_owner(company, "updateCampaign", {**its_id, "subject": "Secret", "name": "Later"}, update_record),
         by_owner(company, "updateCampaign", {**its_id, "audience": {"tags": ["vip"]}}, narrowed),
         by_owner(company, "deleteCampaign", its_id, deleted),
         by_owner(company, "archiveCampaign", its_id, record("campaign.archived", spring, {"status": "draft"})),
@@ -199,15 +201,15 @@ def of_commands(company: Company) -> list[Case]:
     campaigns = company.ids["Campaign"]
     soon = (clock.now() + timedelta(days=3)).replace(microsecond=0).isoformat()
 
-    def order(mutation: str, name: str, action: str, changes: Mapping[str, Any], given: Input | None = None) -> Case:
+    def order(mutation: str, name: str, action: str, changes: Mapping[str, Any], values: Input | None = None) -> Case:
         its_id = {"campaignId": gid(company, "Campaign", name)}
-        return by_owner(company, mutation, {**its_id, **(given or {})}, record(action, campaigns[name], changes))
+        return by_owner(company, mutation, {**its_id, **(values or {})}, record(action, campaigns[name], changes))
 
     def decide(name: str, decision: str) -> Case:
         delivery_id = company.ids["Delivery"][name]
-        given = {"deliveryId": encode_global_id("Delivery", delivery_id), "as": decision}
+        values = {"deliveryId": encode_global_id("Delivery", delivery_id), "as": decision}
         changes = {"campaign": str(campaigns[name]), "from": "unknown", "as": decision.lower()}
-        return by_owner(company, "resolveDelivery", given, record("delivery.resolved", delivery_id, changes))
+        return by_owner(company, "resolveDelivery", values, record("delivery.resolved", delivery_id, changes))
 
     return [
         order("sendCampaign", "Spring", "campaign.sent", {"version": 1}),
@@ -226,26 +228,26 @@ def of_commands(company: Company) -> list[Case]:
 def of_templates(company: Company) -> list[Case]:
     """Templates."""
     plain, its_id = company.ids["Template"]["Plain"], {"templateId": gid(company, "Template", "Plain")}
-    made = record("template.created", "template.id", {"name": "New"})
-    changed = record("template.updated", plain, {"changed": ["subject"]})
+    creation = record("template.created", "template.id", {"name": "New"})
+    update_record = record("template.updated", plain, {"changed": ["subject"]})
     return [
-        by_owner(company, "createTemplate", {"name": "New", "subject": "Secret"}, made, select="template { id }"),
-        by_owner(company, "updateTemplate", {**its_id, "subject": "Secret"}, changed),
+        by_owner(company, "createTemplate", {"name": "New", "subject": "Secret"}, creation, select="template { id }"),
+        by_owner(company, "updateTemplate", {**its_id, "subject": "Secret"}, update_record),
         by_owner(company, "deleteTemplate", its_id, record("template.deleted", plain, {"name": "Plain"})),
     ]
 
 
 def of_senders(company: Company) -> list[Case]:
     """Senders: a new one, an existing one again, a confirmation and a deletion."""
-    news, asked = (company.ids["Sender"][name] for name in ("News", "Asked"))
-    new, known = ({"email": f"{name}@example.com", "name": "Name"} for name in ("new", "news"))
-    made = record("sender.created", "sender.id", {**new, "again": False})
-    again = record("sender.created", news, {**known, "again": True})
-    confirmed = record("sender.confirmed", asked, {"email": "asked@example.com"})
+    news, unconfirmed = (company.ids["Sender"][name] for name in ("News", "Asked"))
+    new, existing = ({"email": f"{name}@example.com", "name": "Name"} for name in ("new", "news"))
+    creation = record("sender.created", "sender.id", {**new, "again": False})
+    again = record("sender.created", news, {**existing, "again": True})
+    confirmed = record("sender.confirmed", unconfirmed, {"email": "asked@example.com"})
     deleted = record("sender.deleted", news, {"email": "news@example.com"})
     return [
-        by_owner(company, "createSender", new, made, select="sender { id }"),
-        by_owner(company, "createSender", known, again),
+        by_owner(company, "createSender", new, creation, select="sender { id }"),
+        by_owner(company, "createSender", existing, again),
         by_owner(company, "confirmSender", {"token": TOKENS["fresh"]}, confirmed),
         by_owner(company, "deleteSender", {"senderId": gid(company, "Sender", "News")}, deleted),
     ]

@@ -5,7 +5,7 @@ import pytest
 
 from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
-from tests.execution.company import Company, founded
+from tests.execution.company import Company, create_company
 from tests.execution.keeping import Database
 from tests.serving import Served, served
 
@@ -16,7 +16,7 @@ async def audited_company(servers: Servers) -> AsyncIterator[Company]:
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
         async with running(settings_for(servers, database, redis_database=3)) as runtime:
-            yield await founded(runtime, Database(admin))
+            yield await create_company(runtime, Database(admin))
     finally:
         await admin.close()
 

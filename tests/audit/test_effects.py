@@ -66,10 +66,10 @@ Row = dict[str, Any]
 Subject = dict[str, set[str]]
 
 
-async def stored(company: Company) -> dict[tuple[str, ...], Row]:
+async def stored_rows(company: Company) -> dict[tuple[str, ...], Row]:
     """All rows, by table and key."""
-    found = [orjson.loads(written.text) for written in await company.database.written()]
-    return {key_of(each["table"], each["row"]): each["row"] for each in found}
+    changes = [orjson.loads(row.text) for row in await company.database.written()]
+    return {key_of(each["table"], each["row"]): each["row"] for each in changes}
 
 
 def key_of(table: str, row: Row) -> tuple[str, ...]:
@@ -80,20 +80,20 @@ def key_of(table: str, row: Row) -> tuple[str, ...]:
 def subject_of(company: Company, case: Case) -> Subject:
     """The ids that a call is about, by column: those in its input, and those of an address or token in it."""
     subject: Subject = {}
-    for kind, found in [*ids_in(case.input), *implied_ids(company, case)]:
-        subject.setdefault(kind, set()).add(str(found))
+    for kind, value in [*ids_in(case.input), *implied_ids(company, case)]:
+        subject.setdefault(kind, set()).add(str(value))
     return subject
 
 
-def ids_in(given: object) -> Iterator[tuple[str, UUID]]:
+def ids_in(value: object) -> Iterator[tuple[str, UUID]]:
     """The global ids in an input, by column."""
-    if isinstance(given, dict):
-        given = list(given.values())
-    if isinstance(given, list):
-        for each in given:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
             yield from ids_in(each)
-    elif isinstance(given, str) and (found := decode_global_id(given)):
-        yield COLUMNS[found[0]], found[1]
+    elif isinstance(value, str) and (decoded := decode_global_id(value)):
+        yield COLUMNS[decoded[0]], decoded[1]
 
 
 def implied_ids(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
@@ -128,13 +128,13 @@ async def test_a_mutation_changes_no_other_rows(company: Company, audited_server
     """Each noun has several rows, of the caller, of others and of another organization."""
     for case in (case for case in cases(company) if case.mutation == mutation):
         await company.restore()
-        before = await stored(company)
+        before = await stored_rows(company)
         payload = await run(company, audited_server, case)
         assert bool(payload["userErrors"]) is case.refused, payload
-        after = await stored(company)
-        changed = [key for key, row in before.items() if after.get(key) != row]
+        after = await stored_rows(company)
+        changed_keys = [key for key, row in before.items() if after.get(key) != row]
         subject = subject_of(company, case)
-        assert [key for key in changed if not is_about(subject, key[0], before[key])] == []
+        assert [key for key in changed_keys if not is_about(subject, key[0], before[key])] == []
 
 
 def names_of(announced: list[dict[str, object]]) -> list[str]:
@@ -152,7 +152,7 @@ def id_of(announced: dict[str, object]) -> str:
 async def test_a_mutation_sends_the_jobs_and_events_of_its_change(
     company: Company, audited_server: Served, mutation: str
 ) -> None:
-    """They are sent at once, each once, with the ids of what the call was about."""
+    """They are sent immediately, each once, with the ids of the objects in the call."""
     calls = [case for case in cases(company) if case.mutation == mutation]
     for case, expected in zip(calls, ANNOUNCED.get(mutation, [set()] * len(calls)), strict=True):
         await company.restore()
@@ -166,16 +166,16 @@ async def test_a_mutation_sends_the_jobs_and_events_of_its_change(
         assert set(map(id_of, sent)) <= about
 
 
-def with_other_types(given: object) -> Iterator[object]:
+def with_other_types(value: object) -> Iterator[object]:
     """The input with each of its ids, one at a time, as a global id of another type."""
-    if isinstance(given, str):
-        if found := decode_global_id(given):
-            yield encode_global_id("Template" if found[0] != "Template" else "Campaign", found[1])
-    elif isinstance(given, dict):
-        yield from ({**given, key: other} for key, each in given.items() for other in with_other_types(each))
-    elif isinstance(given, list):
-        for at, each in enumerate(given):
-            yield from ([*given[:at], other, *given[at + 1 :]] for other in with_other_types(each))
+    if isinstance(value, str):
+        if decoded := decode_global_id(value):
+            yield encode_global_id("Template" if decoded[0] != "Template" else "Campaign", decoded[1])
+    elif isinstance(value, dict):
+        yield from ({**value, key: other} for key, each in value.items() for other in with_other_types(each))
+    elif isinstance(value, list):
+        for at, each in enumerate(value):
+            yield from ([*value[:at], other, *value[at + 1 :]] for other in with_other_types(each))
 
 
 @pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
@@ -183,9 +183,9 @@ async def test_an_id_of_another_type_is_unknown(company: Company, audited_server
     """A template's global id with the UUID of a campaign is no campaign."""
     for case in (case for case in cases(company) if case.mutation == mutation and any(ids_in(case.input))):
         await company.restore()
-        before = await stored(company)
-        for given in with_other_types(case.input):
-            assert isinstance(given, dict)
-            payload = await run(company, audited_server, replace(case, input=given, select=""))
-            assert [error["code"] for error in payload["userErrors"]] == ["NOT_FOUND"], given
-        assert await stored(company) == before
+        before = await stored_rows(company)
+        for changed_input in with_other_types(case.input):
+            assert isinstance(changed_input, dict)
+            payload = await run(company, audited_server, replace(case, input=changed_input, select=""))
+            assert [error["code"] for error in payload["userErrors"]] == ["NOT_FOUND"], changed_input
+        assert await stored_rows(company) == before

@@ -19,7 +19,7 @@ from tests.audit.cases import NEW_SESSION, NEW_USER, SYSTEM, Case, Record, cases
 from tests.client import ApiClient
 from tests.execution.company import Company
 from tests.execution.documents import document
-from tests.execution.product import BY_CORE, CORE, GeneratedOperation, started
+from tests.execution.product import BY_CORE, CORE, GeneratedOperation, start_operation
 from tests.execution.words import literals
 from tests.graphql.sockets import connected
 from tests.serving import Served
@@ -56,18 +56,18 @@ async def target_of(company: Company, record: Record, payload: dict[str, Any]) -
         return record.target
     if record.target == NEW_SESSION:
         newest = "SELECT id FROM user_sessions ORDER BY created_at DESC LIMIT 1"
-        found = await company.database.connection.fetchval(newest)
-        assert isinstance(found, UUID)
-        return found
+        target = await company.database.connection.fetchval(newest)
+        assert isinstance(target, UUID)
+        return target
     return id_at(payload, record.target)
 
 
 def id_at(payload: dict[str, Any], path: str) -> UUID:
     """The id at a path in a payload."""
     value: Any = reduce(lambda part, name: part[name], path.split("."), payload)
-    found = decode_global_id(value)
-    assert found is not None
-    return found[1]
+    decoded = decode_global_id(value)
+    assert decoded is not None
+    return decoded[1]
 
 
 def who_of(record: dict[str, Any]) -> tuple[str, str | None]:
@@ -80,10 +80,10 @@ async def test_mutations_leave_the_records_that_they_declare(
     company: Company, audited_server: Served, mutation: str
 ) -> None:
     """Each call leaves its records: action, target, actor, changes and request id."""
-    wanted = [case for case in cases(company) if case.mutation == mutation]
-    assert wanted, f"Add calls of {mutation} to tests/audit/cases.py."
+    calls = [case for case in cases(company) if case.mutation == mutation]
+    assert calls, f"Add calls of {mutation} to tests/audit/cases.py."
     actions: set[str] = set()
-    for case in wanted:
+    for case in calls:
         await company.restore()
         before = await records(company)
         payload = await run(company, audited_server, case)
@@ -125,10 +125,10 @@ async def test_queries_do_not_change_the_database(company: Company) -> None:
         random = Random(number)  # noqa: S311 - the same draw each time
         text, variables = document(CORE, random, "query", literals=literals(company))
         # Not with Strawberry's own `execute`, which logs invalid documents with the addresses in them.
-        asked = GeneratedOperation(
+        operation = GeneratedOperation(
             kind="query", text=text, document=parse(text), variables=variables, actor=company.owner
         )
-        result = await started(company, BY_CORE, asked)
+        result = await start_operation(company, BY_CORE, operation)
         unasked -= set() if result.errors else root_fields(text)
         if not unasked:
             break
@@ -155,6 +155,6 @@ def test_every_mutation_declares_its_actions_or_a_reason() -> None:
 
 def test_the_documented_table_is_current() -> None:
     """The table of docs/audit.md is what `nudge audit-actions` prints."""
-    found = re.search(r"<!-- audit: begin -->\n(.*?)\n<!-- audit: end -->", PAGE.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    assert found[1] == table()
+    match = re.search(r"<!-- audit: begin -->\n(.*?)\n<!-- audit: end -->", PAGE.read_text("utf-8"), re.DOTALL)
+    assert match is not None
+    assert match[1] == table()

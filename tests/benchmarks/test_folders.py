@@ -42,9 +42,9 @@ def test_unwritable_folder_is_rejected(
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sys, "argv", ["benchmark", "--into", str(tmp_path / "file" / "results")])
     monkeypatch.setattr(benchmark, "start_environment", start)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as excinfo:
         benchmark.main()
-    assert ended.value.code == 2
+    assert excinfo.value.code == 2
     assert f"cannot write into {tmp_path}/file/results: Not a directory" in capsys.readouterr().err
 
 

@@ -89,7 +89,7 @@ def test_frames_of_any_size(size: int) -> None:
         else bytes([127]) + size.to_bytes(8, "big")
     )
     data = (head + payload) * 2
-    assert [found for _, found, _ in frames(data)] == [payload, payload]
+    assert [payload_read for _, payload_read, _ in frames(data)] == [payload, payload]
     assert [end for _, _, end in frames(data[:-1])][-1:] == ([len(head) + size] if size else [len(head)])
 
 

@@ -62,23 +62,23 @@ def caller(api: ApiClient, runtime: Runtime, actor: Actor) -> ApiClient:
     return api.as_(factories.token(runtime, actor))
 
 
-async def ask(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
+async def mutation_payload(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
     """The payload of a mutation with one input."""
     data = await api.execute(mutation, {"input": values})
     payload: dict[str, Any] = next(iter(data.values()))
     return payload
 
 
-async def asked(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
+async def mutate(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
     """The payload of a mutation that must succeed."""
-    payload = await ask(api, mutation, **values)
+    payload = await mutation_payload(api, mutation, **values)
     assert payload["userErrors"] == []
     return payload
 
 
-async def refused(api: ApiClient, mutation: str, **values: object) -> list[dict[str, Any]]:
+async def user_errors(api: ApiClient, mutation: str, **values: object) -> list[dict[str, Any]]:
     """The user errors of a mutation that must not succeed."""
-    payload = await ask(api, mutation, **values)
+    payload = await mutation_payload(api, mutation, **values)
     errors: list[dict[str, Any]] = payload["userErrors"]
     assert errors
     assert payload["campaign"] is None

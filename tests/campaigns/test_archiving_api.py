@@ -14,7 +14,18 @@ from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import _CANCELLABLE, archive, change_status
 from tests import factories
-from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
+from tests.campaigns.calls import (
+    ARCHIVE,
+    CREATE,
+    DELETE,
+    DUPLICATE,
+    UPDATE,
+    caller,
+    gid,
+    mutate,
+    mutation_payload,
+    user_errors,
+)
 from tests.client import ApiClient
 from tests.execution.company import Outbox
 
@@ -33,8 +44,8 @@ async def campaign_in(runtime: Runtime, owner: Actor, status: str) -> UUID:
 
 async def read(mine: ApiClient, campaign_id: str) -> dict[str, Any]:
     """The campaign now."""
-    found: dict[str, Any] = (await mine.execute(READ, {"id": campaign_id}))["campaign"]
-    return found
+    campaign: dict[str, Any] = (await mine.execute(READ, {"id": campaign_id}))["campaign"]
+    return campaign
 
 
 async def actions(runtime: Runtime, owner: Actor) -> list[str]:
@@ -51,15 +62,15 @@ async def test_a_campaign_that_is_not_live_can_be_archived_and_unarchived(
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await campaign_in(runtime, owner, status))
-    archived = (await asked(mine, ARCHIVE, campaignId=campaign_id))["campaign"]
+    archived = (await mutate(mine, ARCHIVE, campaignId=campaign_id))["campaign"]
     assert (archived["status"], archived["version"]) == (status, 2)
     assert archived["archivedAt"] == archived["updatedAt"] is not None
-    assert (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=True, version=1))["campaign"] == archived
+    assert (await mutate(mine, ARCHIVE, campaignId=campaign_id, archived=True, version=1))["campaign"] == archived
     assert (await read(mine, campaign_id))["archivedAt"] == archived["archivedAt"]
-    back = (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
+    back = (await mutate(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
     assert (back["status"], back["version"], back["archivedAt"]) == (status, 3, None)
     assert back["updatedAt"] > archived["updatedAt"]
-    assert (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"] == back
+    assert (await mutate(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"] == back
     assert await actions(runtime, owner) == ["campaign.archived", "campaign.unarchived"]
 
 
@@ -69,7 +80,7 @@ async def test_a_live_campaign_cannot_be_archived(api: ApiClient, runtime: Runti
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await campaign_in(runtime, owner, status))
-    [error] = await refused(mine, ARCHIVE, campaignId=campaign_id)
+    [error] = await user_errors(mine, ARCHIVE, campaignId=campaign_id)
     assert (error["code"], error["field"]) == ("INVALID_STATE", ["input", "campaignId"])
     expected = {"SCHEDULED": "unscheduleCampaign", "CANCELLING": "after it has been cancelled"}.get(
         status, "cancelCampaign"
@@ -77,21 +88,21 @@ async def test_a_live_campaign_cannot_be_archived(api: ApiClient, runtime: Runti
     assert expected in error["suggestion"]
     assert (await read(mine, campaign_id))["version"] == 1
     assert await actions(runtime, owner) == []
-    unchanged = (await asked(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
+    unchanged = (await mutate(mine, ARCHIVE, campaignId=campaign_id, archived=False))["campaign"]
     assert (unchanged["archivedAt"], unchanged["version"]) == (None, 1)
 
 
 async def test_an_old_version_is_refused(api: ApiClient, runtime: Runtime) -> None:
     """A call with an old version gets the current one in its error."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    campaign_id = (await asked(mine, CREATE, name="One"))["campaign"]["id"]
-    await asked(mine, UPDATE, campaignId=campaign_id, name="Two")
+    campaign_id = (await mutate(mine, CREATE, name="One"))["campaign"]["id"]
+    await mutate(mine, UPDATE, campaignId=campaign_id, name="Two")
     for archived in (True, False):
         version = (await read(mine, campaign_id))["version"]
-        [error] = await refused(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version - 1)
+        [error] = await user_errors(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version - 1)
         assert error["code"] == "CONFLICT"
         assert f"version {version}" in error["message"]
-        await asked(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version)
+        await mutate(mine, ARCHIVE, campaignId=campaign_id, archived=archived, version=version)
 
 
 async def test_one_of_many_concurrent_calls_archives_the_campaign(api: ApiClient, runtime: Runtime) -> None:
@@ -99,7 +110,7 @@ async def test_one_of_many_concurrent_calls_archives_the_campaign(api: ApiClient
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = gid(await factories.campaign(runtime, owner))
-    payloads = await asyncio.gather(*(ask(mine, ARCHIVE, campaignId=campaign_id) for _ in range(5)))
+    payloads = await asyncio.gather(*(mutation_payload(mine, ARCHIVE, campaignId=campaign_id) for _ in range(5)))
     assert {payload["campaign"]["version"] for payload in payloads} == {2}
     assert await actions(runtime, owner) == ["campaign.archived"]
 
@@ -108,33 +119,33 @@ async def test_lists_can_be_filtered_by_archived(api: ApiClient, runtime: Runtim
     """Without the filter all are listed; it can be combined with other filters."""
     mine = caller(api, runtime, await factories.organization(runtime))
     for name in ("One", "Two", "Three"):
-        campaign_id = (await asked(mine, CREATE, name=name))["campaign"]["id"]
+        campaign_id = (await mutate(mine, CREATE, name=name))["campaign"]["id"]
         if name != "One":
-            await asked(mine, ARCHIVE, campaignId=campaign_id)
+            await mutate(mine, ARCHIVE, campaignId=campaign_id)
 
-    async def found(**filter_input: object) -> list[str]:
+    async def list_names(**filter_input: object) -> list[str]:
         campaigns = (await mine.execute(NAMES, {"filter": filter_input}))["campaigns"]
         names = [node["name"] for node in campaigns["nodes"]]
         assert campaigns["totalCount"] == len(names)
         return names
 
-    assert await found() == ["Three", "Two", "One"]
-    assert await found(archived=True) == ["Three", "Two"]
-    assert await found(archived=False) == ["One"]
-    assert await found(archived=True, name={"contains": "w"}) == ["Two"]
-    assert await found(**{"or": [{"archived": False}, {"name": {"contains": "thr"}}]}) == ["Three", "One"]
+    assert await list_names() == ["Three", "Two", "One"]
+    assert await list_names(archived=True) == ["Three", "Two"]
+    assert await list_names(archived=False) == ["One"]
+    assert await list_names(archived=True, name={"contains": "w"}) == ["Two"]
+    assert await list_names(**{"or": [{"archived": False}, {"name": {"contains": "thr"}}]}) == ["Three", "One"]
 
 
 async def test_an_archived_draft_can_be_changed_copied_and_deleted(api: ApiClient, runtime: Runtime) -> None:
     """A change leaves it archived; its copy is not archived."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    campaign_id = (await asked(mine, CREATE, name="One"))["campaign"]["id"]
-    await asked(mine, ARCHIVE, campaignId=campaign_id)
-    copy_id = (await asked(mine, DUPLICATE, campaignId=campaign_id))["campaign"]["id"]
+    campaign_id = (await mutate(mine, CREATE, name="One"))["campaign"]["id"]
+    await mutate(mine, ARCHIVE, campaignId=campaign_id)
+    copy_id = (await mutate(mine, DUPLICATE, campaignId=campaign_id))["campaign"]["id"]
     assert (await read(mine, copy_id))["archivedAt"] is None
-    await asked(mine, UPDATE, campaignId=campaign_id, name="Two")
+    await mutate(mine, UPDATE, campaignId=campaign_id, name="Two")
     assert (await read(mine, campaign_id))["archivedAt"] is not None
-    await asked(mine, DELETE, campaignId=campaign_id)
+    await mutate(mine, DELETE, campaignId=campaign_id)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +164,7 @@ async def test_a_campaign_that_becomes_live_is_unarchived(
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await campaign_in(runtime, owner, before)
-    await asked(mine, ARCHIVE, campaignId=gid(campaign_id))
+    await mutate(mine, ARCHIVE, campaignId=gid(campaign_id))
     async with runtime.work.begin(owner) as uow:
         await change_status(uow, campaign_id, after, from_statuses=(before,))
     assert ((await read(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _CANCELLABLE)

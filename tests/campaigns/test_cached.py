@@ -69,7 +69,7 @@ async def test_a_cache_follows_the_progress_of_a_campaign(api_server: Served, ru
 
 
 async def test_each_message_reads_its_campaign_again(api_server: Served, runtime: Runtime) -> None:
-    """No object is cached from the previous message, nor are counts that are loaded for many objects at once."""
+    """No object is cached from the previous message; neither are counts that are loaded in a batch."""
     owner = await factories.organization(runtime)
     campaign_id = await sending_campaign(runtime, owner, 2)
     list_id, (first, second) = new_id(), await factories.contacts(runtime, owner, 2)
@@ -101,28 +101,28 @@ async def test_each_message_reads_its_campaign_again(api_server: Served, runtime
 
 
 async def test_the_campaign_of_a_progress_is_complete(api: ApiClient, runtime: Runtime) -> None:
-    """Whatever else is selected, also for a deleted campaign."""
+    """With any other selection, and also for a deleted campaign."""
     owner = await factories.organization(runtime)
     campaign_id = gid(await factories.campaign(runtime, owner))
     caller = api.as_(factories.token(runtime, owner))
     below = "progress { percent campaign { id name subject status createdAt version htmlContent } }"
     same = "id name subject status createdAt version htmlContent"
-    found: dict[str, Any] = {}
+    campaign: dict[str, Any] = {}
     for selection in (f"{same} {below}", f"id {below} stats {{ sent }} {same}", f"{below} {same}"):
         for _ in range(3):  # an operation is compiled when it is executed again
-            found = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {selection} }} }}'))["campaign"]
-            nested = found.pop("progress")["campaign"]
-            found.pop("stats", None)
-            assert nested == found
+            campaign = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {selection} }} }}'))["campaign"]
+            nested = campaign.pop("progress")["campaign"]
+            campaign.pop("stats", None)
+            assert nested == campaign
     for _ in range(4):
         alone = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {below} }} }}'))["campaign"]
-        assert alone["progress"]["campaign"] == found
+        assert alone["progress"]["campaign"] == campaign
     for _ in range(3):  # from its second execution on, a list is read without the columns that are not selected
-        listed = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
-        assert [node["progress"]["campaign"] for node in listed] == [found]
+        campaigns = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
+        assert [node["progress"]["campaign"] for node in campaigns] == [campaign]
     mutation = f'mutation {{ deleteCampaign(input: {{campaignId: "{campaign_id}"}}) {{ campaign {{ {below} }} }} }}'
     deleted = (await caller.execute(mutation))["deleteCampaign"]["campaign"]
-    assert deleted["progress"]["campaign"] == found
+    assert deleted["progress"]["campaign"] == campaign
 
 
 async def add_event(runtime: Runtime, owner: Actor, contact_id: UUID, campaign_id: UUID | None) -> None:
@@ -155,14 +155,14 @@ async def test_events_of_contacts_are_nodes_with_their_campaign(api: ApiClient, 
     fields = "id kind occurredAt campaignId campaign { id status } contact { id email }"
     query = f"{{ contacts {{ nodes {{ id events {{ nodes {{ __typename {fields} }} }} }} }} }}"
     (contact,) = (await caller.execute(query))["contacts"]["nodes"]
-    deleted, alone, opened = contact["events"]["nodes"]
-    assert opened["campaign"] == {"id": gid(campaign_id), "status": "DRAFT"}
-    assert opened["campaignId"] == gid(campaign_id)
+    deleted, alone, with_campaign = contact["events"]["nodes"]
+    assert with_campaign["campaign"] == {"id": gid(campaign_id), "status": "DRAFT"}
+    assert with_campaign["campaignId"] == gid(campaign_id)
     assert (alone["campaign"], alone["campaignId"]) == (None, None)
     assert deleted["campaign"] is None
-    assert {each["contact"]["id"] for each in (deleted, alone, opened)} == {contact["id"]}
+    assert {each["contact"]["id"] for each in (deleted, alone, with_campaign)} == {contact["id"]}
     nodes = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename ... on ContactEvent {{ {fields} }} }} }}"
-    wanted = {"ids": [opened["id"], alone["id"], contact["id"]]}
-    assert (await caller.execute(nodes, wanted))["nodes"] == [opened, alone, {"__typename": "Contact"}]
+    variables = {"ids": [with_campaign["id"], alone["id"], contact["id"]]}
+    assert (await caller.execute(nodes, variables))["nodes"] == [with_campaign, alone, {"__typename": "Contact"}]
     theirs = api.as_(factories.token(runtime, other))
-    assert (await theirs.execute(nodes, wanted))["nodes"] == [None] * 3
+    assert (await theirs.execute(nodes, variables))["nodes"] == [None] * 3

@@ -119,9 +119,9 @@ async def test_a_campaign_can_be_scheduled_at_most_366_days_ahead(
             row = await sending.schedule(uow, campaign_id, moment, policy=runtime.sender_policy)
             assert row.scheduled_at == moment
         else:
-            with pytest.raises(InvalidInput) as refused:
+            with pytest.raises(InvalidInput) as excinfo:
                 await sending.schedule(uow, campaign_id, moment, policy=runtime.sender_policy)
-            assert refused.value.field == ("input", "scheduledAt")
+            assert excinfo.value.field == ("input", "scheduledAt")
 
 
 async def test_an_audience_has_at_most_100_entries(runtime: Runtime) -> None:
@@ -130,14 +130,14 @@ async def test_an_audience_has_at_most_100_entries(runtime: Runtime) -> None:
     tags = [f"t{number}" for number in range(60)]
     full = AudienceInput(tags=tags, exclude_tags=tags[:40])
     async with runtime.work.begin(actor) as uow:
-        made = await drafting.create(uow, {"name": "Full", "audience": full})
-        found = (await read_audiences(uow, [made.id]))[made.id]
-        assert (len(found.tags), len(found.exclude_tags)) == (60, 40)
-        with pytest.raises(TooManyAudienceRules) as refused:
+        campaign = await drafting.create(uow, {"name": "Full", "audience": full})
+        audience = (await read_audiences(uow, [campaign.id]))[campaign.id]
+        assert (len(audience.tags), len(audience.exclude_tags)) == (60, 40)
+        with pytest.raises(TooManyAudienceRules) as excinfo:
             await drafting.create(
                 uow, {"name": "Fuller", "audience": AudienceInput(tags=tags, exclude_tags=tags[:41])}
             )
-    assert (refused.value.error_code, refused.value.field) == (ErrorCode.TOO_MANY, ("input", "audience"))
+    assert (excinfo.value.error_code, excinfo.value.field) == (ErrorCode.TOO_MANY, ("input", "audience"))
 
 
 async def test_a_copy_has_the_audience_of_its_original(runtime: Runtime) -> None:
@@ -148,8 +148,8 @@ async def test_a_copy_has_the_audience_of_its_original(runtime: Runtime) -> None
     async with runtime.work.begin(actor) as uow:
         await uow.execute(insert(CampaignRecipient).values(id=new_id(), tag="a", **rule))
         copy = await drafting.duplicate(uow, mine)
-        found = await read_audiences(uow, [mine, other, copy.id])
-    assert [found[each].tags for each in (mine, other, copy.id)] == [("b", "a"), ("c",), ("b", "a")]
+        audiences = await read_audiences(uow, [mine, other, copy.id])
+    assert [audiences[each].tags for each in (mine, other, copy.id)] == [("b", "a"), ("c",), ("b", "a")]
 
 
 async def test_the_deletion_of_a_campaign_is_published(runtime: Runtime) -> None:
@@ -166,11 +166,11 @@ async def test_only_confirmed_senders_may_get_tests(runtime: Runtime) -> None:
     await factories.sender(runtime, actor, confirmed=False)
     for owner in (actor, other):
         await factories.sender(runtime, owner)
-    wanted: list[str] = []
+    addresses: list[str] = []
     for owner in (actor, other):
-        wanted += [row[0] for row in await runtime.reads(owner.tenant).rows(select(Sender.email_norm))]
+        addresses += [row[0] for row in await runtime.reads(owner.tenant).rows(select(Sender.email_norm))]
     reads = runtime.reads(actor.tenant)
     mine = await reads.rows(select(Sender.email_norm).where(Sender.confirmed_at.is_not(None)))
-    assert len(wanted) == 3
-    assert await confirmed_among(reads, wanted) == {row.email_norm for row in mine}
-    assert await confirmed_among(reads, wanted[:0]) == set()
+    assert len(addresses) == 3
+    assert await confirmed_among(reads, addresses) == {row.email_norm for row in mine}
+    assert await confirmed_among(reads, addresses[:0]) == set()

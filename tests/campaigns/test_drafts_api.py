@@ -17,7 +17,18 @@ from services import lists
 from services.campaigns import drafting
 from services.campaigns.lifecycle import change_status
 from tests import factories
-from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
+from tests.campaigns.calls import (
+    ARCHIVE,
+    CREATE,
+    DELETE,
+    DUPLICATE,
+    UPDATE,
+    caller,
+    gid,
+    mutate,
+    mutation_payload,
+    user_errors,
+)
 from tests.client import ApiClient
 from tests.waiting import blocks_another, until
 
@@ -37,7 +48,7 @@ async def test_a_created_draft_has_all_its_fields(api: ApiClient, runtime: Runti
     await factories.contacts(runtime, owner, 3, tag="vip")
     async with runtime.work.begin(owner) as uow:
         news = await lists.create(uow, "News")
-    payload = await asked(
+    payload = await mutate(
         mine,
         CREATE,
         name="  Spring  ",
@@ -54,7 +65,7 @@ async def test_a_created_draft_has_all_its_fields(api: ApiClient, runtime: Runti
     assert campaign["author"] == {"fullName": "Test User"}
     audience = campaign["audience"]
     assert (audience["all"], audience["tags"], audience["excludeTags"]) == (False, ["vip"], ["x"])
-    assert [found["name"] for found in audience["lists"]] == ["News"]
+    assert [each["name"] for each in audience["lists"]] == ["News"]
     assert (audience["excludeLists"], audience["count"]) == ([], 3)
     assert campaign["stats"] == {"audience": 0, "sent": 0, "openRate": 0.0}
     assert campaign["progress"] == {
@@ -70,7 +81,7 @@ async def test_a_created_draft_has_all_its_fields(api: ApiClient, runtime: Runti
 async def test_a_draft_needs_only_a_name(api: ApiClient, runtime: Runtime) -> None:
     """Texts and audience can be added later."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    campaign = (await asked(mine, CREATE, name="Later"))["campaign"]
+    campaign = (await mutate(mine, CREATE, name="Later"))["campaign"]
     assert (campaign["subject"], campaign["htmlContent"], campaign["audience"]["count"]) == ("", "", 0)
 
 
@@ -95,14 +106,14 @@ async def test_invalid_input_is_refused_at_its_field(
 ) -> None:
     """Each error has its code and the path of the invalid input."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    errors = await refused(mine, CREATE, **values)
+    errors = await user_errors(mine, CREATE, **values)
     assert [(error["code"], error["field"]) for error in errors] == [(code, field)]
 
 
 async def test_a_template_error_has_line_and_column(api: ApiClient, runtime: Runtime) -> None:
     """All invalid texts are reported together, each with the position of its error."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    errors = await refused(
+    errors = await user_errors(
         mine, CREATE, name="Broken", subject="Hi {{ contact.firstName", htmlContent="<p>\n {% endif %}</p>"
     )
     assert [(error["code"], error["field"][-1]) for error in errors] == [
@@ -116,45 +127,47 @@ async def test_a_template_error_has_line_and_column(api: ApiClient, runtime: Run
 async def test_an_update_changes_the_given_fields(api: ApiClient, runtime: Runtime) -> None:
     """Other fields stay as they are, null clears a field, and the version is incremented."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="One", subject="S", htmlContent=HTML, audience={"all": True}))["campaign"]
-    first = (await asked(mine, UPDATE, campaignId=made["id"], name="Two", textContent="T", version=1))["campaign"]
+    draft = (await mutate(mine, CREATE, name="One", subject="S", htmlContent=HTML, audience={"all": True}))[
+        "campaign"
+    ]
+    first = (await mutate(mine, UPDATE, campaignId=draft["id"], name="Two", textContent="T", version=1))["campaign"]
     assert (first["name"], first["subject"], first["textContent"], first["version"]) == ("Two", "S", "T", 2)
     assert first["audience"] == {"all": True, "tags": []}
     second = (
-        await asked(mine, UPDATE, campaignId=made["id"], subject=None, textContent=None, audience={"tags": ["vip"]})
+        await mutate(mine, UPDATE, campaignId=draft["id"], subject=None, textContent=None, audience={"tags": ["vip"]})
     )["campaign"]
     assert (second["subject"], second["textContent"], second["htmlContent"]) == ("", "", HTML)
     assert second["audience"] == {"all": False, "tags": ["vip"]}
-    errors = await refused(mine, UPDATE, campaignId=made["id"], name=None)
+    errors = await user_errors(mine, UPDATE, campaignId=draft["id"], name=None)
     assert errors[0]["code"] == "REQUIRED"
 
 
 async def test_settings_change_only_if_given(api: ApiClient, runtime: Runtime) -> None:
     """An empty object changes nothing; null means the default."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="One", settings={"onDoubt": "HOLD"}))["campaign"]
+    draft = (await mutate(mine, CREATE, name="One", settings={"onDoubt": "HOLD"}))["campaign"]
     for settings, expected in (({}, "HOLD"), (None, "RECONCILE_THEN_RETRY")):
-        changed = (await asked(mine, UPDATE, campaignId=made["id"], settings=settings))["campaign"]
-        assert changed["onDoubt"] == expected
+        campaign = (await mutate(mine, UPDATE, campaignId=draft["id"], settings=settings))["campaign"]
+        assert campaign["onDoubt"] == expected
 
 
 async def test_an_old_version_does_not_overwrite_a_newer_one(api: ApiClient, runtime: Runtime) -> None:
     """The second of two editors gets a conflict, and can retry with the current version."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="One"))["campaign"]
-    await asked(mine, UPDATE, campaignId=made["id"], name="Hers", version=1)
-    errors = await refused(mine, UPDATE, campaignId=made["id"], name="His", version=1)
+    draft = (await mutate(mine, CREATE, name="One"))["campaign"]
+    await mutate(mine, UPDATE, campaignId=draft["id"], name="Hers", version=1)
+    errors = await user_errors(mine, UPDATE, campaignId=draft["id"], name="His", version=1)
     assert errors[0]["code"] == "CONFLICT"
     assert "version 2" in errors[0]["message"]
-    await asked(mine, UPDATE, campaignId=made["id"], name="His", version=2)
+    await mutate(mine, UPDATE, campaignId=draft["id"], name="His", version=2)
 
 
 async def test_concurrent_updates_lose_no_change_silently(api: ApiClient, runtime: Runtime) -> None:
     """The second one either follows the first, or gets a conflict."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="One"))["campaign"]
+    draft = (await mutate(mine, CREATE, name="One"))["campaign"]
     payloads = await asyncio.gather(
-        *(ask(mine, UPDATE, campaignId=made["id"], name=f"Name {n}", version=1) for n in range(4))
+        *(mutation_payload(mine, UPDATE, campaignId=draft["id"], name=f"Name {n}", version=1) for n in range(4))
     )
     assert sum(payload["userErrors"] == [] for payload in payloads) == 1
     assert {error["code"] for payload in payloads for error in payload["userErrors"]} == {"CONFLICT"}
@@ -167,7 +180,7 @@ async def test_only_drafts_can_be_changed(api: ApiClient, runtime: Runtime) -> N
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await change_status(uow, campaign_id, CampaignStatus.PREPARING)
-    errors = await refused(mine, UPDATE, campaignId=gid(campaign_id), name="New")
+    errors = await user_errors(mine, UPDATE, campaignId=gid(campaign_id), name="New")
     assert errors[0]["code"] == "INVALID_STATE"
     assert "duplicateCampaign" in errors[0]["suggestion"]
 
@@ -175,11 +188,11 @@ async def test_only_drafts_can_be_changed(api: ApiClient, runtime: Runtime) -> N
 async def test_a_copy_is_a_separate_draft(api: ApiClient, runtime: Runtime) -> None:
     """Texts, settings and audience are copied, the name begins with "Copy of", and a long name is cut."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    given = {"subject": "S", "htmlContent": HTML, "textContent": "T", "audience": {"tags": ["vip"]}}
-    made = await asked(mine, CREATE, name="n" * 200, settings={"onDoubt": "HOLD"}, **given)
-    copy = (await asked(mine, DUPLICATE, campaignId=made["campaign"]["id"]))["campaign"]
-    assert copy.pop("id") != made["campaign"]["id"]
-    assert copy == {**given, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
+    content = {"subject": "S", "htmlContent": HTML, "textContent": "T", "audience": {"tags": ["vip"]}}
+    payload = await mutate(mine, CREATE, name="n" * 200, settings={"onDoubt": "HOLD"}, **content)
+    copy = (await mutate(mine, DUPLICATE, campaignId=payload["campaign"]["id"]))["campaign"]
+    assert copy.pop("id") != payload["campaign"]["id"]
+    assert copy == {**content, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
 
 
 async def test_a_copy_excludes_the_same_contacts(api: ApiClient, runtime: Runtime) -> None:
@@ -191,10 +204,10 @@ async def test_a_copy_excludes_the_same_contacts(api: ApiClient, runtime: Runtim
     async with runtime.work.begin(owner) as uow:
         partners = await lists.create(uow, "Partners")
     excluded = {"excludeTags": ["left"], "excludeListIds": [encode_global_id("List", partners.id)]}
-    made = (await asked(mine, CREATE, name="Original", audience={"all": True, **excluded}))["campaign"]
-    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]
+    draft = (await mutate(mine, CREATE, name="Original", audience={"all": True, **excluded}))["campaign"]
+    copy = (await mutate(mine, DUPLICATE, campaignId=draft["id"]))["campaign"]
     query = "query ($id: ID!) { campaign(id: $id) { audience { all excludeTags excludeLists { name } count } } }"
-    for each in (made, copy):
+    for each in (draft, copy):
         audience = (await mine.execute(query, {"id": each["id"]}))["campaign"]["audience"]
         assert audience == {"all": True, "excludeTags": ["left"], "excludeLists": [{"name": "Partners"}], "count": 2}
 
@@ -206,11 +219,11 @@ async def test_a_copy_keeps_the_order_of_the_lists(api: ApiClient, runtime: Runt
     async with runtime.work.begin(owner) as uow:
         rows = [await lists.create(uow, f"List {number}") for number in range(8)]
     ids = [encode_global_id("List", row.id) for row in rows]
-    made = (await asked(mine, CREATE, name="Original", audience={"listIds": ids}))["campaign"]
-    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]
+    draft = (await mutate(mine, CREATE, name="Original", audience={"listIds": ids}))["campaign"]
+    copy = (await mutate(mine, DUPLICATE, campaignId=draft["id"]))["campaign"]
     query = "query ($id: ID!) { campaign(id: $id) { audience { lists { id } } } }"
-    original, copied = [await mine.execute(query, {"id": each["id"]}) for each in (made, copy)]
-    assert original == copied
+    original, duplicate = [await mine.execute(query, {"id": each["id"]}) for each in (draft, copy)]
+    assert original == duplicate
     assert len(original["campaign"]["audience"]["lists"]) == 8
 
 
@@ -223,7 +236,7 @@ async def test_a_cancelled_campaign_with_deliveries_cannot_be_deleted(api: ApiCl
     await factories.delivery(runtime, owner, campaign_id, contact_id)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Campaign).values(status=CampaignStatus.CANCELLED))
-    errors = await refused(mine, DELETE, campaignId=gid(campaign_id))
+    errors = await user_errors(mine, DELETE, campaignId=gid(campaign_id))
     assert [error["code"] for error in errors] == ["INVALID_STATE"]
 
 
@@ -231,9 +244,9 @@ async def test_a_deleted_campaign_is_returned_and_then_unknown(api: ApiClient, r
     """The payload has its last values; afterwards its id is unknown."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
-    made = await asked(mine, CREATE, name="Gone", htmlContent=HTML, audience={"tags": ["vip"]})
-    campaign_id = made["campaign"]["id"]
-    payload = await asked(mine, DELETE, campaignId=campaign_id)
+    created_campaign = await mutate(mine, CREATE, name="Gone", htmlContent=HTML, audience={"tags": ["vip"]})
+    campaign_id = created_campaign["campaign"]["id"]
+    payload = await mutate(mine, DELETE, campaignId=campaign_id)
     assert payload["deletedCampaignId"] == campaign_id
     assert payload["campaign"] == {
         "id": campaign_id,
@@ -246,7 +259,7 @@ async def test_a_deleted_campaign_is_returned_and_then_unknown(api: ApiClient, r
     assert (await mine.execute("query ($id: ID!) { campaign(id: $id) { id } }", {"id": campaign_id}))[
         "campaign"
     ] is None
-    assert (await refused(mine, DELETE, campaignId=campaign_id))[0]["code"] == "NOT_FOUND"
+    assert (await user_errors(mine, DELETE, campaignId=campaign_id))[0]["code"] == "NOT_FOUND"
     assert await actions(runtime, owner) == ["campaign.created", "campaign.deleted"]
 
 
@@ -257,22 +270,22 @@ async def test_a_call_that_waits_for_a_concurrent_change_is_refused(
     """A deletion or change waits for the concurrent one, and then fails: its caller has not seen that result."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
-    campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
+    campaign_id = (await mutate(mine, CREATE, name="Before"))["campaign"]["id"]
     async with runtime.work.begin(owner) as uow:
         await drafting.update(uow, only_id(campaign_id), {"name": "After"})
-        refusal = asyncio.create_task(refused(mine, mutation, campaignId=campaign_id, **values))
+        refusal = asyncio.create_task(user_errors(mine, mutation, campaignId=campaign_id, **values))
         await until(partial(blocks_another, runtime, uow))
     assert [error["code"] for error in await refusal] == ["CONFLICT"]
-    found = await mine.execute("query ($id: ID!) { campaign(id: $id) { name } }", {"id": campaign_id})
-    assert found["campaign"] == {"name": "After"}
+    data = await mine.execute("query ($id: ID!) { campaign(id: $id) { name } }", {"id": campaign_id})
+    assert data["campaign"] == {"name": "After"}
     assert await actions(runtime, owner) == ["campaign.created", "campaign.updated"]
 
 
 def only_id(global_id: str) -> UUID:
     """The id in a global id."""
-    found = decode_global_id(global_id)
-    assert found is not None
-    return found[1]
+    decoded = decode_global_id(global_id)
+    assert decoded is not None
+    return decoded[1]
 
 
 async def test_a_sent_campaign_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:
@@ -283,7 +296,7 @@ async def test_a_sent_campaign_cannot_be_deleted(api: ApiClient, runtime: Runtim
     async with runtime.work.begin(owner) as uow:
         await change_status(uow, campaign_id, CampaignStatus.PREPARING)
         await change_status(uow, campaign_id, CampaignStatus.SENDING)
-    errors = await refused(mine, DELETE, campaignId=gid(campaign_id))
+    errors = await user_errors(mine, DELETE, campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
     assert errors[0]["suggestion"]
 
@@ -293,7 +306,7 @@ async def test_a_campaign_of_another_organization_is_unknown(api: ApiClient, run
     """Neither code nor message reveals whether the id exists."""
     theirs = await factories.campaign(runtime, await factories.organization(runtime))
     mine = caller(api, runtime, await factories.organization(runtime))
-    answers = [await refused(mine, mutation, campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
+    answers = [await user_errors(mine, mutation, campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
     assert answers[0] == answers[1] == answers[2]
     assert (answers[0][0]["code"], answers[0][0]["field"]) == ("NOT_FOUND", ["input", "campaignId"])
 

@@ -41,7 +41,7 @@ def figures(
     ],
 )
 def test_progress_is_the_share_that_has_ended(counts: dict[str, int], percent: float) -> None:
-    """Whatever the result; never 100 too early, and always 100 for a campaign that has ended."""
+    """With any result: never 100 before the end, and always 100 for a campaign that has ended."""
     assert _progress_of(figures(counts)).percent == percent
     for status in (CampaignStatus.SENT, CampaignStatus.CANCELLED, CampaignStatus.FAILED):
         assert _progress_of(figures(counts, status)).percent == 100.0
@@ -66,7 +66,7 @@ def test_the_rate_counts_submitted_messages() -> None:
 
 def test_rates_are_from_0_to_1() -> None:
     """Of those reached, or sent; an open that was reported before its delivery does not make it more than 1."""
-    found = figures(
+    rates = figures(
         {
             "accepted": 2,
             "delivered": 3,
@@ -78,6 +78,6 @@ def test_rates_are_from_0_to_1() -> None:
             "clicked": 1,
         }
     )
-    assert (found.sent, found.open_rate, found.click_rate, found.delivery_rate) == (7, 1.0, 0.3333, 0.4286)
+    assert (rates.sent, rates.open_rate, rates.click_rate, rates.delivery_rate) == (7, 1.0, 0.3333, 0.4286)
     nothing = figures({"opened": 1, "clicked": 1})
     assert (nothing.sent, nothing.open_rate, nothing.click_rate, nothing.delivery_rate) == (0, 0.0, 0.0, 0.0)

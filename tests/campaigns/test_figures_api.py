@@ -52,7 +52,7 @@ FILLED = {
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile each operation when it is executed a second time, whatever earlier tests have cost."""
+    """Compile each operation at its second execution, independently of earlier tests."""
     monkeypatch.setattr(execution.limits, "time_share", 1000.0)
 
 
@@ -75,18 +75,18 @@ async def owner(runtime: Runtime) -> Actor:
 @pytest.fixture(scope="module")
 async def campaign_id(runtime: Runtime, owner: Actor) -> UUID:
     """A campaign whose figures are all different, and whose columns all have values."""
-    found = await factories.campaign(runtime, owner)
+    campaign = await factories.campaign(runtime, owner)
     sender_id = await factories.sender(runtime, owner)
     counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
     values = {**counts, "reached": 80, "opened": 40, "clicked": 10, "unsubscribed": 2}
     async with runtime.work.begin(owner) as uow:
-        await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
-        named = {"sender_id": sender_id, "from_sender_id": sender_id, "from_header": "Acme <news@acme.example>"}
-        await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED | named))
-    row = await CAMPAIGNS.get(runtime.reads(owner.tenant), found)
+        await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == campaign).values(values))
+        columns = {"sender_id": sender_id, "from_sender_id": sender_id, "from_header": "Acme <news@acme.example>"}
+        await uow.execute(update(Campaign).where(Campaign.id == campaign).values(FILLED | columns))
+    row = await CAMPAIGNS.get(runtime.reads(owner.tenant), campaign)
     assert row is not None
     assert None not in row
-    return found
+    return campaign
 
 
 @pytest.mark.parametrize("name", STATS)
@@ -97,7 +97,7 @@ async def test_each_figure_is_right_alone_and_with_others(
     mine = caller(api, runtime, owner)
     for selected in (name, " ".join(STATS)):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ stats {{ {selected} }} }} }}"
-        assert [found["stats"][name] for found in await read_twice(mine, query, campaign_id)] == [STATS[name]] * 3
+        assert [row["stats"][name] for row in await read_twice(mine, query, campaign_id)] == [STATS[name]] * 3
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -109,7 +109,7 @@ async def test_each_field_is_the_same_with_figures_and_without(
     answers = []
     for more in ("", "stats { opened }", "progress { percent sequence }"):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {INSIDE.get(field, '')} {more} }} }}"
-        answers += [found[field] for found in await read_twice(mine, query, campaign_id)]
+        answers += [row[field] for row in await read_twice(mine, query, campaign_id)]
     assert answers[0] is not None
     assert answers == [answers[0]] * 9
 
@@ -123,7 +123,7 @@ async def test_relations_by_id_need_no_other_column(
     answers = []
     for more in ("", "stats { opened }"):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {more} }} }}"
-        answers += [found[field.split(maxsplit=1)[0]] for found in await read_twice(mine, query, campaign_id)]
+        answers += [row[field.split(maxsplit=1)[0]] for row in await read_twice(mine, query, campaign_id)]
     assert answers[0] is not None
     assert answers == [answers[0]] * 6
 
@@ -135,36 +135,40 @@ async def test_a_campaign_and_its_figures_are_one_statement(
     mine = caller(api, runtime, owner)
     query = "query ($id: ID!) { campaign(id: $id) { name stats { opened } } }"
     await mine.execute(query, {"id": gid(campaign_id)})
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         await mine.execute(query, {"id": gid(campaign_id)})
-    [(text, _)] = [found for found in seen if "campaign_stats" in found[0]]
+    [(text, _)] = [statement for statement in queries if "campaign_stats" in statement[0]]
     assert "campaigns.name" in text
     assert "campaign_stats.opened" in text
     assert "campaigns.settings" not in text
     assert "campaign_stats.clicked" not in text
 
 
-@pytest.mark.parametrize("counted", ["stats { opened }", "progress { percent sequence }"])
+@pytest.mark.parametrize("selection", ["stats { opened }", "progress { percent sequence }"])
 async def test_a_campaign_without_figures_is_the_same_error_everywhere(
-    api: ApiClient, runtime: Runtime, counted: str
+    api: ApiClient, runtime: Runtime, selection: str
 ) -> None:
     """The campaign exists, so the error is about the figures, whichever statement reads them."""
     owner = await factories.organization(runtime)
-    found = new_id()
+    new_campaign = new_id()
     async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(Campaign).values(
-                id=found, organization_id=owner.organization_id, name="Spring", subject="Hello", html_content=""
+                id=new_campaign,
+                organization_id=owner.organization_id,
+                name="Spring",
+                subject="Hello",
+                html_content="",
             )
         )
     mine = caller(api, runtime, owner)
     answers = []
     for field in ("campaign(id: $id)", "node(id: $id)"):
-        query = f"query ($id: ID!) {{ found: {field} {{ ... on Campaign {{ name {counted} }} }} }}"
+        query = f"query ($id: ID!) {{ node: {field} {{ ... on Campaign {{ name {selection} }} }} }}"
         for _ in range(2):
-            answer = await mine.send(query, {"id": gid(found)})
+            answer = await mine.send(query, {"id": gid(new_campaign)})
             [error] = answer.body["errors"]
             answers.append((answer.body["data"], error["message"], error["path"], error["extensions"]["code"]))
-    assert answers == [({"found": None}, answers[0][1], ["found", counted.split(maxsplit=1)[0]], "NOT_FOUND")] * 4
+    assert answers == [({"node": None}, answers[0][1], ["node", selection.split(maxsplit=1)[0]], "NOT_FOUND")] * 4
     query = "query ($id: ID!) { campaign(id: $id) { name } }"
-    assert (await mine.execute(query, {"id": gid(found)}))["campaign"] == {"name": "Spring"}
+    assert (await mine.execute(query, {"id": gid(new_campaign)}))["campaign"] == {"name": "Spring"}

@@ -8,7 +8,7 @@ from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import change_status
 from tests import factories
-from tests.campaigns.calls import CREATE, UPDATE, asked, caller, gid
+from tests.campaigns.calls import CREATE, UPDATE, caller, gid, mutate
 from tests.client import ApiClient
 from tests.statements import statements
 
@@ -32,7 +32,7 @@ async def names(api: ApiClient, **variables: object) -> list[str]:
 async def add_campaigns(api: ApiClient, how_many: int) -> None:
     """Campaigns named `Campaign 0` and so on, the last one newest."""
     for number in range(how_many):
-        await asked(api, CREATE, name=f"Campaign {number}", htmlContent="<p>x</p>", audience={"all": True})
+        await mutate(api, CREATE, name=f"Campaign {number}", htmlContent="<p>x</p>", audience={"all": True})
 
 
 async def test_pages_cover_the_list(api: ApiClient, runtime: Runtime) -> None:
@@ -54,8 +54,8 @@ async def test_pages_cover_the_list(api: ApiClient, runtime: Runtime) -> None:
 async def test_the_list_can_be_sorted(api: ApiClient, runtime: Runtime, field: str, ascending: str) -> None:
     """Each order has its own column, in both directions."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = {name: (await asked(mine, CREATE, name=name))["campaign"]["id"] for name in "bca"}
-    await asked(mine, UPDATE, campaignId=made["c"], subject="Changed last")
+    ids = {name: (await mutate(mine, CREATE, name=name))["campaign"]["id"] for name in "bca"}
+    await mutate(mine, UPDATE, campaignId=ids["c"], subject="Changed last")
     for direction, expected in (("ASC", ascending), ("DESC", ascending[::-1])):
         assert "".join(await names(mine, sort={"field": field, "direction": direction})) == expected
 
@@ -100,25 +100,25 @@ async def test_invalid_page_arguments_are_bad_input(
 
 async def test_a_page_takes_as_many_statements_as_one_row(api: ApiClient, runtime: Runtime) -> None:
     """Texts, authors, audiences and figures are each one statement, for one campaign as for eight."""
-    counted = []
+    statement_counts = []
     for how_many in (1, 8):
         mine = caller(api, runtime, await factories.organization(runtime))
         await add_campaigns(mine, how_many)
         await mine.execute("{ viewer { id } }")
-        with statements(runtime) as seen:
+        with statements(runtime) as queries:
             data = await mine.execute(WHOLE)
         assert len(data["campaigns"]["nodes"]) == how_many
-        counted.append(len(seen))
-    assert counted[0] == counted[1] <= 7
+        statement_counts.append(len(queries))
+    assert statement_counts[0] == statement_counts[1] <= 7
 
 
 async def test_contents_are_not_read_unless_selected(api: ApiClient, runtime: Runtime) -> None:
     """A list of names does not read megabytes of HTML from the database."""
     mine = caller(api, runtime, await factories.organization(runtime))
     await add_campaigns(mine, 1)
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         await names(mine)
-    assert not any("html_content" in statement for statement, _ in seen)
+    assert not any("html_content" in statement for statement, _ in queries)
 
 
 async def test_a_campaign_is_a_node(api: ApiClient, runtime: Runtime) -> None:

@@ -105,14 +105,14 @@ async def sending_campaign(runtime: Runtime, owner: Actor, recipients: int) -> U
 async def advance(runtime: Runtime, owner: Actor, campaign_id: UUID, to: DeliveryStatus, how_many: int) -> None:
     """Change the status of pending deliveries of the campaign, and publish that, as a worker does."""
     async with runtime.work.begin(owner) as uow:
-        chosen = (
+        delivery_ids = (
             select(EmailDelivery.id)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.status == DeliveryStatus.PENDING)
             .limit(how_many)
         )
         await uow.execute(
             update(EmailDelivery)
-            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.id.in_(chosen))
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.id.in_(delivery_ids))
             .values(status=to)
         )
         uow.publish(campaign_topic(owner.organization_id, campaign_id))
@@ -128,24 +128,24 @@ async def test_the_snapshot_comes_first_and_the_end_last(api_server: Served, run
     """Each change arrives complete; after the final status the stream completes."""
     owner = await factories.organization(runtime)
     campaign_id = await sending_campaign(runtime, owner, 4)
-    seen: list[Message] = []
+    received_messages: list[Message] = []
     async with session_of(api_server, runtime, owner) as session:
         async for message in messages(session, gid(campaign_id)):
-            seen.append(message)
+            received_messages.append(message)
             if message["pending"] == 4:
                 await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 3)
             elif message["pending"] == 1:
                 await advance(runtime, owner, campaign_id, DeliveryStatus.REJECTED, 1)
             elif message["status"] == "SENDING":
                 await finish(runtime, owner, campaign_id)
-    assert [(m["status"], m["pending"], m["accepted"], m["rejected"], m["percent"]) for m in seen] == [
+    assert [(m["status"], m["pending"], m["accepted"], m["rejected"], m["percent"]) for m in received_messages] == [
         ("SENDING", 4, 0, 0, 0.0),
         ("SENDING", 1, 3, 0, 75.0),
         ("SENDING", 0, 3, 1, 100.0),
         ("SENT", 0, 3, 1, 100.0),
     ]
-    assert {message["campaignId"] for message in seen} == {gid(campaign_id)}
-    sequences = [message["sequence"] for message in seen]
+    assert {message["campaignId"] for message in received_messages} == {gid(campaign_id)}
+    sequences = [message["sequence"] for message in received_messages]
     assert sequences == sorted(set(sequences))
 
 
@@ -194,10 +194,10 @@ async def test_a_finished_campaign_is_one_message(api_server: Served, runtime: R
     await advance(runtime, owner, campaign_id, DeliveryStatus.SKIPPED, 2)
     await finish(runtime, owner, campaign_id)
     async with session_of(api_server, runtime, owner) as session:
-        seen = [message async for message in messages(session, gid(campaign_id))]
-    assert [(m["status"], m["skipped"], m["ratePerSecond"], m["estimatedSecondsLeft"]) for m in seen] == [
-        ("SENT", 2, 0.0, None)
-    ]
+        received_messages = [message async for message in messages(session, gid(campaign_id))]
+    assert [
+        (m["status"], m["skipped"], m["ratePerSecond"], m["estimatedSecondsLeft"]) for m in received_messages
+    ] == [("SENT", 2, 0.0, None)]
 
 
 async def test_a_draft_is_a_snapshot_without_an_end(api_server: Served, runtime: Runtime) -> None:
@@ -246,11 +246,11 @@ async def test_a_campaign_of_another_organization_is_unknown(api_server: Served,
     errors = []
     for value in (gid(theirs), gid(new_id()), "nonsense"):
         async with session_of(api_server, runtime, await factories.organization(runtime)) as session:
-            with pytest.raises(TransportQueryError) as caught:
+            with pytest.raises(TransportQueryError) as excinfo:
                 await snapshot(session, value)
-        assert caught.value.errors is not None
-        errors.append([(error["message"], error["extensions"]["code"]) for error in caught.value.errors])
-        assert [error["extensions"]["field"] for error in caught.value.errors] == [["campaignId"]]
+        assert excinfo.value.errors is not None
+        errors.append([(error["message"], error["extensions"]["code"]) for error in excinfo.value.errors])
+        assert [error["extensions"]["field"] for error in excinfo.value.errors] == [["campaignId"]]
     assert errors[0] == errors[1] == errors[2] == [("There is no such campaign.", "NOT_FOUND")]
 
 
@@ -268,7 +268,7 @@ async def test_deleting_the_campaign_ends_its_subscriptions(api_server: Served, 
 
 
 async def test_a_deletion_is_published(runtime: Runtime) -> None:
-    """Subscriptions end at once, before their next poll."""
+    """Subscriptions end immediately, before their next poll."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
@@ -282,9 +282,9 @@ async def test_subscribers_of_a_campaign_share_its_reads(api_server: Served, run
     campaign_id = await sending_campaign(runtime, owner, 1)
     await settles(lambda: runtime.hub.statistics().shared == 0)
     async with session_of(api_server, runtime, owner) as session:
-        async with AsyncExitStack() as opened:
+        async with AsyncExitStack() as stack:
             streams = [
-                await opened.enter_async_context(aclosing(messages(session, gid(campaign_id)))) for _ in range(10)
+                await stack.enter_async_context(aclosing(messages(session, gid(campaign_id)))) for _ in range(10)
             ]
             await asyncio.gather(*(anext(stream) for stream in streams))
             assert runtime.hub.statistics().shared == 1

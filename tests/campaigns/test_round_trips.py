@@ -72,7 +72,7 @@ async def test_a_change_takes_few_statements(runtime: Runtime, change: str) -> N
     await factories.sender(runtime, owner, default=True)
     status, expected, act = CHANGES[change]
     campaign_id = await campaign_in(runtime, owner, status)
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         async with runtime.work.begin(owner) as uow:
             await act(uow, campaign_id, runtime.sender_policy)
-    assert len(seen) == expected, [statement for statement, _ in seen]
+    assert len(queries) == expected, [statement for statement, _ in queries]

@@ -20,7 +20,7 @@ from runtime import Runtime
 from services.campaigns import drafting, sending
 from services.campaigns.lifecycle import CampaignChanged, change_status
 from tests import factories
-from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, command, gid, refused
+from tests.campaigns.calls import CREATE, VALIDATE, caller, command, gid, mutate, mutation_payload, user_errors
 from tests.client import ApiClient
 from tests.waiting import blocks_another, until
 
@@ -44,7 +44,7 @@ async def test_sending_starts_the_preparation(api: ApiClient, runtime: Runtime) 
     """The returned campaign is PREPARING, and the audit log has the user who sent it."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
-    campaign = (await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id)))["campaign"]
+    campaign = (await mutate(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id)))["campaign"]
     assert (campaign["status"], campaign["version"]) == ("PREPARING", 2)
     rows = await runtime.reads(owner.tenant).rows(
         select(AuditEvent.action, AuditEvent.user_id, AuditEvent.target_id, AuditEvent.request_id)
@@ -56,8 +56,8 @@ async def test_sending_starts_the_preparation(api: ApiClient, runtime: Runtime) 
 async def test_all_missing_parts_are_reported_at_once(api: ApiClient, runtime: Runtime) -> None:
     """An empty draft is refused with a reason and a suggestion for each missing part."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="Empty"))["campaign"]
-    errors = await refused(mine, SEND, campaignId=made["id"])
+    draft = (await mutate(mine, CREATE, name="Empty"))["campaign"]
+    errors = await user_errors(mine, SEND, campaignId=draft["id"])
     assert [error["message"] for error in errors] == [
         "The subject is empty.",
         "The HTML content is empty.",
@@ -73,7 +73,7 @@ async def test_an_audience_without_mailable_contacts_is_refused(api: ApiClient, 
     campaign_id = await sendable(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.UNSUBSCRIBED))
-    errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id))
+    errors = await user_errors(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id))
     assert [error["message"] for error in errors] == ["No contact in the audience can be mailed."]
 
 
@@ -82,8 +82,8 @@ async def test_a_sent_campaign_is_not_sent_again(api: ApiClient, runtime: Runtim
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
-    await asked(mine, SEND, campaignId=gid(campaign_id))
-    errors = await refused(mine, SEND, campaignId=gid(campaign_id))
+    await mutate(mine, SEND, campaignId=gid(campaign_id))
+    errors = await user_errors(mine, SEND, campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
     assert "duplicateCampaign" in errors[0]["suggestion"]
 
@@ -94,10 +94,10 @@ async def test_the_same_key_replays_the_first_result(api: ApiClient, runtime: Ru
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     other = await factories.campaign(runtime, owner)
-    first = await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
-    again = await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
+    first = await mutate(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
+    again = await mutate(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
     assert first == again
-    errors = await refused(mine, SEND, campaignId=gid(other), idempotencyKey="k-1")
+    errors = await user_errors(mine, SEND, campaignId=gid(other), idempotencyKey="k-1")
     assert (errors[0]["code"], errors[0]["field"]) == ("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])
 
 
@@ -107,7 +107,7 @@ async def test_concurrent_calls_with_one_key_have_one_effect(api: ApiClient, run
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     payloads = await asyncio.gather(
-        *(asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="same") for _ in range(4))
+        *(mutate(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="same") for _ in range(4))
     )
     assert {payload["campaign"]["version"] for payload in payloads} == {2}
     sent = await runtime.reads(owner.tenant).rows(select(AuditEvent.id).where(AuditEvent.action == "campaign.sent"))
@@ -119,7 +119,7 @@ async def test_concurrent_calls_without_a_key_start_one_campaign(api: ApiClient,
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
-    payloads = await asyncio.gather(*(ask(mine, SEND, campaignId=gid(campaign_id)) for _ in range(4)))
+    payloads = await asyncio.gather(*(mutation_payload(mine, SEND, campaignId=gid(campaign_id)) for _ in range(4)))
     assert sum(payload["userErrors"] == [] for payload in payloads) == 1
     codes = {error["code"] for payload in payloads for error in payload["userErrors"]}
     assert codes <= {"CONFLICT", "INVALID_STATE"}
@@ -152,9 +152,9 @@ async def test_a_refused_call_does_not_use_up_its_key(api: ApiClient, runtime: R
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
-    await refused(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
+    await user_errors(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
     await factories.contacts(runtime, owner, 1)
-    await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
+    await mutate(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
 
 
 async def test_an_expired_key_can_be_used_again(api: ApiClient, runtime: Runtime) -> None:
@@ -163,10 +163,10 @@ async def test_an_expired_key_can_be_used_again(api: ApiClient, runtime: Runtime
     mine = caller(api, runtime, owner)
     first = await sendable(runtime, owner)
     second = await factories.campaign(runtime, owner)
-    await asked(mine, SEND, campaignId=gid(first), idempotencyKey="k")
+    await mutate(mine, SEND, campaignId=gid(first), idempotencyKey="k")
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(IdempotencyKey).values(expires_at=datetime.now(UTC)))
-    payload = await asked(mine, SEND, campaignId=gid(second), idempotencyKey="k")
+    payload = await mutate(mine, SEND, campaignId=gid(second), idempotencyKey="k")
     assert payload["campaign"]["id"] == gid(second)
 
 
@@ -175,7 +175,7 @@ async def test_an_invalid_key_is_refused(api: ApiClient, runtime: Runtime, key: 
     """Keys have 1 to 255 printable characters."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
-    errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey=key)
+    errors = await user_errors(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey=key)
     assert (errors[0]["code"], errors[0]["field"]) == ("INVALID", ["input", "idempotencyKey"])
 
 
@@ -184,7 +184,7 @@ async def test_keys_belong_to_an_organization(api: ApiClient, runtime: Runtime) 
     for _ in range(2):
         owner = await factories.organization(runtime)
         campaign_id = await sendable(runtime, owner)
-        await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey="shared")
+        await mutate(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey="shared")
 
 
 async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None:
@@ -193,13 +193,13 @@ async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     await change_through(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
-    paused = (await asked(mine, command("pause"), campaignId=gid(campaign_id)))["campaign"]
+    paused = (await mutate(mine, command("pause"), campaignId=gid(campaign_id)))["campaign"]
     assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a user.")
-    resumed = (await asked(mine, command("resume"), campaignId=gid(campaign_id)))["campaign"]
+    resumed = (await mutate(mine, command("resume"), campaignId=gid(campaign_id)))["campaign"]
     assert (resumed["status"], resumed["statusReason"]) == ("SENDING", None)
-    cancelled = (await asked(mine, command("cancel"), campaignId=gid(campaign_id)))["campaign"]
+    cancelled = (await mutate(mine, command("cancel"), campaignId=gid(campaign_id)))["campaign"]
     assert cancelled["status"] in {"CANCELLING", "CANCELLED"}
-    errors = await refused(mine, command("resume"), campaignId=gid(campaign_id))
+    errors = await user_errors(mine, command("resume"), campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
 
 
@@ -208,8 +208,8 @@ async def test_a_campaign_in_preparation_cannot_be_resumed(api: ApiClient, runti
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
-    await asked(mine, SEND, campaignId=gid(campaign_id))
-    errors = await refused(mine, command("resume"), campaignId=gid(campaign_id))
+    await mutate(mine, SEND, campaignId=gid(campaign_id))
+    errors = await user_errors(mine, command("resume"), campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
     assert errors[0]["suggestion"] == "Only a campaign that is paused can become sending."
 
@@ -219,7 +219,7 @@ async def test_a_draft_cannot_be_paused_or_resumed(api: ApiClient, runtime: Runt
     """The error suggests with which status the command is allowed."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
-    errors = await refused(caller(api, runtime, owner), command(name), campaignId=gid(campaign_id))
+    errors = await user_errors(caller(api, runtime, owner), command(name), campaignId=gid(campaign_id))
     assert (errors[0]["code"], errors[0]["field"]) == ("INVALID_STATE", ["input", "campaignId"])
     assert errors[0]["suggestion"]
 
@@ -230,12 +230,12 @@ async def test_a_draft_is_scheduled_and_unscheduled(api: ApiClient, runtime: Run
     mine = caller(api, runtime, owner)
     campaign_id = await sendable(runtime, owner)
     at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
-    campaign = (await asked(mine, command("schedule"), campaignId=gid(campaign_id), scheduledAt=at.isoformat()))[
+    campaign = (await mutate(mine, command("schedule"), campaignId=gid(campaign_id), scheduledAt=at.isoformat()))[
         "campaign"
     ]
     assert campaign["status"] == "SCHEDULED"
     assert datetime.fromisoformat(campaign["scheduledAt"]) == at
-    campaign = (await asked(mine, command("unschedule"), campaignId=gid(campaign_id)))["campaign"]
+    campaign = (await mutate(mine, command("unschedule"), campaignId=gid(campaign_id)))["campaign"]
     assert (campaign["status"], campaign["scheduledAt"]) == ("DRAFT", None)
 
 
@@ -247,7 +247,7 @@ async def test_a_time_in_the_past_or_too_far_ahead_is_refused(
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
     at = (datetime.now(UTC) + ahead).isoformat()
-    errors = await refused(
+    errors = await user_errors(
         caller(api, runtime, owner), command("schedule"), campaignId=gid(campaign_id), scheduledAt=at
     )
     assert (errors[0]["code"], errors[0]["field"]) == ("INVALID", ["input", "scheduledAt"])
@@ -260,7 +260,9 @@ async def test_a_campaign_of_another_organization_is_unknown_to_commands(
     """Its id gives the same error as an unknown one."""
     theirs = await sendable(runtime, await factories.organization(runtime))
     mine = caller(api, runtime, await factories.organization(runtime))
-    answers = [await refused(mine, command(name), campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
+    answers = [
+        await user_errors(mine, command(name), campaignId=value) for value in (gid(theirs), gid(new_id()), "x")
+    ]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0]["code"] == "NOT_FOUND"
 
@@ -292,11 +294,11 @@ async def test_validation_returns_errors_warnings_and_the_audience(api: ApiClien
             )
         )
     html = "<p>{{ contact.customFields.city }} {{ contact.customFields.plan }} {{ contact.frstName }}</p>"
-    made = await asked(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
-    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
-    assert (found["valid"], found["errors"]) == (True, [])
-    assert (found["audience"], found["skippedEstimate"]) == (4, 2)
-    warnings = " ".join(found["warnings"])
+    payload = await mutate(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
+    validation = (await mine.execute(VALIDATE, {"id": payload["campaign"]["id"]}))["validateCampaign"]
+    assert (validation["valid"], validation["errors"]) == (True, [])
+    assert (validation["audience"], validation["skippedEstimate"]) == (4, 2)
+    warnings = " ".join(validation["warnings"])
     assert "customFields.plan" in warnings
     assert "contact.frstName" in warnings
     assert "customFields.city" not in warnings
@@ -313,12 +315,12 @@ async def test_validation_warns_of_comparisons_that_would_fail(api: ApiClient, r
     html = (
         "<p>{% if contact.customFields.qty > 3 %}a{% endif %}{% if 18 <= contact.customFields.age %}b{% endif %}</p>"
     )
-    made = await asked(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
-    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
-    named = [warning for warning in found["warnings"] if "compared with a number" in warning]
-    assert len(named) == 1
-    assert named[0].startswith("contact.customFields.qty is a text for some contacts")
-    assert "{% assign number = contact.customFields.qty | plus: 0 %}" in named[0]
+    payload = await mutate(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
+    validation = (await mine.execute(VALIDATE, {"id": payload["campaign"]["id"]}))["validateCampaign"]
+    comparisons = [warning for warning in validation["warnings"] if "compared with a number" in warning]
+    assert len(comparisons) == 1
+    assert comparisons[0].startswith("contact.customFields.qty is a text for some contacts")
+    assert "{% assign number = contact.customFields.qty | plus: 0 %}" in comparisons[0]
 
 
 async def test_excluded_contacts_are_not_counted(api: ApiClient, runtime: Runtime) -> None:
@@ -327,16 +329,16 @@ async def test_excluded_contacts_are_not_counted(api: ApiClient, runtime: Runtim
     await factories.contacts(runtime, owner, 3, tag="in")
     await factories.contacts(runtime, owner, 2, tag="out")
     mine = caller(api, runtime, owner)
-    made = await asked(mine, CREATE, name="E", audience={"all": True, "excludeTags": ["out"]})
-    assert made["campaign"]["audience"]["count"] == 3
+    payload = await mutate(mine, CREATE, name="E", audience={"all": True, "excludeTags": ["out"]})
+    assert payload["campaign"]["audience"]["count"] == 3
 
 
 async def test_an_empty_draft_is_not_valid(api: ApiClient, runtime: Runtime) -> None:
     """Validation has the same errors as sending."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = await asked(mine, CREATE, name="Empty")
-    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
-    assert found["valid"] is False
-    assert {error["code"] for error in found["errors"]} == {"CAMPAIGN_NOT_SENDABLE"}
+    payload = await mutate(mine, CREATE, name="Empty")
+    validation = (await mine.execute(VALIDATE, {"id": payload["campaign"]["id"]}))["validateCampaign"]
+    assert validation["valid"] is False
+    assert {error["code"] for error in validation["errors"]} == {"CAMPAIGN_NOT_SENDABLE"}
     reply = await mine.send(VALIDATE, {"id": gid(new_id())})
     assert reply.codes == ["NOT_FOUND"]

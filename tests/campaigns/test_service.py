@@ -163,21 +163,21 @@ async def test_a_transition_increments_the_sequence(runtime: Runtime) -> None:
     """Subscribers ignore sequences that are not higher, so each transition has its own, and its time."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
-    seen = []
+    figures = []
     for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED):
         async with runtime.work.begin(owner) as uow:
             await lifecycle.change_status(uow, campaign_id, status)
-        seen.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id])
-    assert [row.sequence for row in seen] == [1, 2, 3]
-    assert seen[0].updated_at < seen[1].updated_at < seen[2].updated_at
+        figures.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id])
+    assert [row.sequence for row in figures] == [1, 2, 3]
+    assert figures[0].updated_at < figures[1].updated_at < figures[2].updated_at
 
 
 async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
     """As many as requested, of the own organization."""
     owner = await factories.organization(runtime)
-    made = [await factories.campaign(runtime, owner) for _ in range(3)]
-    found = await CAMPAIGNS.page(runtime.reads(owner.tenant), PageRequest(size=2))
-    assert [campaign.id for campaign in found.rows] == [made[2], made[1]]
+    ids = [await factories.campaign(runtime, owner) for _ in range(3)]
+    page = await CAMPAIGNS.page(runtime.reads(owner.tenant), PageRequest(size=2))
+    assert [campaign.id for campaign in page.rows] == [ids[2], ids[1]]
 
 
 async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runtime) -> None:
@@ -186,11 +186,11 @@ async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runt
     await factories.contacts(runtime, owner, 2_000, tag="all of them")
     campaign_id = await factories.campaign(runtime, owner, tag="all of them")
     reads = runtime.reads(owner.tenant)
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         assert await count_audience(reads, campaign_id) == await count_mailable(reads, campaign_id) == 2_000
         assert await has_mailable(reads, campaign_id)
     # All pairs would be four million; a sequential scan reads some thousands of rows of other tenants.
-    assert [await rows_touched(runtime, *statement) < 2_000 * 2_000 / 4 for statement in seen] == [True] * 3
+    assert [await rows_touched(runtime, *statement) < 2_000 * 2_000 / 4 for statement in queries] == [True] * 3
 
 
 async def test_contacts_that_would_be_skipped_are_counted_but_not_mailable(runtime: Runtime) -> None:

@@ -61,9 +61,9 @@ async def test_a_test_goes_to_at_most_ten_addresses(runtime: Runtime) -> None:
     assert [message.to for _, message, _ in mailer.sent] == ten
     assert {message.subject for _, message, _ in mailer.sent} == {("[Test] " + "s" * 998)[:998]}
     for to, code in (([*ten, "one@example.com"], ErrorCode.TOO_MANY), ([], ErrorCode.REQUIRED)):
-        with pytest.raises(InvalidInput) as refused:
+        with pytest.raises(InvalidInput) as excinfo:
             await prepared(runtime, owner, to)
-        assert (refused.value.error_code, refused.value.field) == (code, ("input", "to"))
+        assert (excinfo.value.error_code, excinfo.value.field) == (code, ("input", "to"))
 
 
 async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: Runtime) -> None:
@@ -78,9 +78,9 @@ async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: 
         mine = (await uow.rows(select(User.email).where(User.id == owner.user_id)))[0].email
     theirs = (await runtime.reads(other.tenant).rows(select(User.email)))[0].email
     assert (await prepared(runtime, owner, [mine], confirmed_only=True)).to == [mine]
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         await prepared(runtime, owner, [mine, disabled_email, theirs], confirmed_only=True)
-    assert [error.field for error in refused.value.errors] == [("input", "to", "1"), ("input", "to", "2")]
+    assert [error.field for error in excinfo.value.errors] == [("input", "to", "1"), ("input", "to", "2")]
 
 
 async def test_each_address_of_a_test_counts(runtime: Runtime) -> None:
@@ -133,19 +133,19 @@ async def test_addresses_that_the_provider_never_got_are_named(runtime: Runtime)
     submission = await test_sends.submit(mailer, test)
     assert mailer.asked == TO[:2]
     assert submission.results == REFUSED.results
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         test_sends.accepted_of(test, submission)
-    assert [str(error) for error in refused.value.errors] == [
+    assert [str(error) for error in excinfo.value.errors] == [
         "a@example.com: Invalid address",
         "b@example.com: The provider is unavailable.",
         "c@example.com: The provider is unavailable.",
     ]
-    assert {error.field for error in refused.value.errors} == {("input", "to")}
-    assert {error.error_code for error in refused.value.errors} == {ErrorCode.PROVIDER_REFUSED}
+    assert {error.field for error in excinfo.value.errors} == {("input", "to")}
+    assert {error.error_code for error in excinfo.value.errors} == {ErrorCode.PROVIDER_REFUSED}
 
 
 async def test_what_was_accepted_before_a_refusal_counts(runtime: Runtime) -> None:
-    """The addresses of accepted messages are the result, whatever ended the submission after them."""
+    """The result is the addresses of accepted messages, also when the submission fails after them."""
     owner = await factories.organization(runtime)
     test = await prepared(runtime, owner, TO)
     mailer = OneByOne(ACCEPTED, REFUSED, InDoubt(reason="The connection was lost."))
@@ -169,6 +169,6 @@ async def test_without_any_receipt_there_is_one_error(runtime: Runtime, outcome:
     mailer = OneByOne(outcome)
     submission = await test_sends.submit(mailer, test)
     assert mailer.asked == TO[:1]
-    with pytest.raises(test_sends.ProviderRefused, match="Busy") as refused:
+    with pytest.raises(test_sends.ProviderRefused, match="Busy") as excinfo:
         test_sends.accepted_of(test, submission)
-    assert (refused.value.field, refused.value.suggestion) == ((), suggestion)
+    assert (excinfo.value.field, excinfo.value.suggestion) == ((), suggestion)

@@ -33,7 +33,7 @@ from services.contacts.history import EVENTS
 from services.contacts.listing import CONTACTS
 from services.messages import previews
 from tests import factories
-from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
+from tests.campaigns.calls import TEST, caller, gid, mutate, mutation_payload, user_errors
 from tests.client import ApiClient
 from tests.deliveries.conftest import run_provider
 from tests.serving import served
@@ -62,7 +62,7 @@ async def test_a_test_looks_like_the_campaign_and_has_no_delivery(
 ) -> None:
     """The message is rendered, marked in its subject, and has no delivery; the audit log has it."""
     owner, campaign_id = await draft(runtime)
-    payload = await asked(
+    payload = await mutate(
         caller(mailing_api, runtime, owner),
         TEST,
         campaignId=gid(campaign_id),
@@ -89,9 +89,9 @@ async def test_a_test_shows_the_given_contact(
     contact_id = encode_global_id("Contact", (await factories.contacts(runtime, owner, 1))[0])
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(first_name="Grace"))
-    await asked(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId=contact_id)
+    await mutate(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId=contact_id)
     assert mailer.sent[0][1].subject == "[Test] Hello Grace"
-    errors = await refused(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId="x")
+    errors = await user_errors(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId="x")
     assert (errors[0]["code"], errors[0]["field"]) == ("NOT_FOUND", ["input", "contactId"])
 
 
@@ -117,7 +117,7 @@ async def test_invalid_addresses_are_refused(
                 reason=SuppressionReason.COMPLAINT,
             )
         )
-    errors = await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
+    errors = await user_errors(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
     assert [(error["code"], error["field"]) for error in errors] == [expected]
     assert mailer.sent == []
 
@@ -136,37 +136,39 @@ async def test_invalid_addresses_are_refused(
 async def test_the_providers_reason_is_in_the_error(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, outcome: Outcome, words: str
 ) -> None:
-    """If the outcome is in doubt, the error says that the message may have been sent."""
+    """If the outcome is unknown, the error reports that the message may have been sent."""
 
     def answer(_: BatchHeader, __: Sequence[Message]) -> Outcome:
         return outcome
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
-    payload = await ask(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["a@example.com"])
+    payload = await mutation_payload(
+        caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["a@example.com"]
+    )
     (error,) = payload["userErrors"]
     assert error["code"] == "PROVIDER_REFUSED"
     assert words in error["message"]
     assert payload["sentTo"] == []
 
 
-@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize("accepted", [0, 1])
 async def test_a_test_that_may_have_been_sent_is_recorded(
-    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, answered: int
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, accepted: int
 ) -> None:
     """The audit log has how many messages may have been delivered without a response."""
     mailer.limits = replace(mailer.limits, max_messages=1)
     outcomes: list[Outcome] = [
-        *[BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "1")])] * answered,
+        *[BatchProcessed(results=[SubmissionResult(SubmissionStatus.ACCEPTED, "1")])] * accepted,
         InDoubt(reason="The response was lost"),
     ]
     mailer.answer = lambda _, __: outcomes.pop(0)
     owner, campaign_id = await draft(runtime)
     to = ["a@example.com", "b@example.com"]
-    payload = await ask(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
-    assert payload["sentTo"] == to[:answered]
+    payload = await mutation_payload(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
+    assert payload["sentTo"] == to[:accepted]
     [event] = await runtime.reads(owner.tenant).rows(select(AuditEvent.action, AuditEvent.changes))
-    assert tuple(event) == ("campaign.tested", {"recipients": answered, "unknown": 2 - answered})
+    assert tuple(event) == ("campaign.tested", {"recipients": accepted, "unknown": 2 - accepted})
 
 
 async def test_a_test_to_an_inactive_address_marks_its_contact(
@@ -182,7 +184,7 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     owner, campaign_id = await draft(runtime)
     async with runtime.work.begin(owner) as uow:
         contact = await changing.create(uow, {"email": "Ada@example.com"})
-    await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
+    await user_errors(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
     reads = runtime.reads(owner.tenant)
     row = await CONTACTS.get(reads, contact.id)
     assert row is not None
@@ -207,7 +209,7 @@ async def test_no_transaction_is_open_during_the_providers_request(
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
-    await asked(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
+    await mutate(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
     assert open_then == [0]
 
 

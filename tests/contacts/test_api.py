@@ -40,16 +40,16 @@ async def caller(runtime: Runtime, api: ApiClient, role: Role = Role.OWNER) -> t
     return api.as_(factories.token(runtime, actor)), actor
 
 
-async def created(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - an input of any shape
-    answer = (await client.execute(CREATE, {"input": given}))["createContact"]
+async def create_contact(client: ApiClient, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - an input of any shape
+    answer = (await client.execute(CREATE, {"input": values}))["createContact"]
     assert answer["userErrors"] == []
     contact: dict[str, Any] = answer["contact"]
     return contact
 
 
-async def refused(client: ApiClient, mutation: str, given: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Codes and fields of what a mutation refuses."""
-    [payload] = (await client.execute(mutation, {"input": given})).values()
+async def user_errors(client: ApiClient, mutation: str, values: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The codes and fields of a mutation's user errors."""
+    [payload] = (await client.execute(mutation, {"input": values})).values()
     return [(error["code"], error["field"]) for error in payload["userErrors"]]
 
 
@@ -59,7 +59,7 @@ async def test_a_contact_from_creation_to_deletion(runtime: Runtime, api: ApiCli
     made_list = (
         await client.execute('mutation { createList(input: {name: "News"}) { list { id } userErrors { code } } }')
     )["createList"]["list"]
-    contact = await created(
+    contact = await create_contact(
         client,
         email="Ada@Example.com",
         firstName="Ada",
@@ -70,21 +70,21 @@ async def test_a_contact_from_creation_to_deletion(runtime: Runtime, api: ApiCli
     )
     assert contact["lists"] == [{"name": "News", "contactCount": 1}]
     assert (contact["tags"], contact["status"], contact["timeZone"]) == (["a", "vip"], "SUBSCRIBED", "Europe/London")
-    found = await client.execute(
+    data = await client.execute(
         """query ($id: ID!) {
           contact(id: $id) { id customFields } contactByEmail(email: "ADA@example.com") { id }
           node(id: $id) { __typename id ... on Contact { email } } tags { name contactCount }
         }""",
         {"id": contact["id"]},
     )
-    assert found["contact"] == {"id": contact["id"], "customFields": {"plan": "pro", "scores": [1, 2.5, None, True]}}
-    assert found["contactByEmail"] == {"id": contact["id"]}
-    assert found["node"] == {"__typename": "Contact", "id": contact["id"], "email": "Ada@example.com"}
-    assert found["tags"] == [{"name": "a", "contactCount": 1}, {"name": "vip", "contactCount": 1}]
-    changed = (
+    assert data["contact"] == {"id": contact["id"], "customFields": {"plan": "pro", "scores": [1, 2.5, None, True]}}
+    assert data["contactByEmail"] == {"id": contact["id"]}
+    assert data["node"] == {"__typename": "Contact", "id": contact["id"], "email": "Ada@example.com"}
+    assert data["tags"] == [{"name": "a", "contactCount": 1}, {"name": "vip", "contactCount": 1}]
+    updated = (
         await client.execute(UPDATE, {"input": {"contactId": contact["id"], "firstName": None, "tags": ["b"]}})
     )["updateContact"]["contact"]
-    assert changed == {
+    assert updated == {
         **{key: value for key, value in contact.items() if key != "lists"},
         "firstName": None,
         "tags": ["b"],
@@ -111,13 +111,13 @@ async def test_a_contact_from_creation_to_deletion(runtime: Runtime, api: ApiCli
         "contact": {"email": "Ada@example.com"},
         "userErrors": [],
     }
-    assert await refused(client, delete, {"contactId": contact["id"]}) == [("NOT_FOUND", ["input", "contactId"])]
+    assert await user_errors(client, delete, {"contactId": contact["id"]}) == [("NOT_FOUND", ["input", "contactId"])]
 
 
 async def test_invalid_input_is_refused_at_its_field(runtime: Runtime, api: ApiClient) -> None:
     """Each invalid field of a request has its own user error, over HTTP as well."""
     client, _ = await caller(runtime, api)
-    assert await refused(
+    assert await user_errors(
         client,
         CREATE,
         {
@@ -138,9 +138,9 @@ async def test_invalid_input_is_refused_at_its_field(runtime: Runtime, api: ApiC
         ("INVALID", ["input", "tags", "1"]),
         ("INVALID", ["input", "status"]),
     ]
-    made = await created(client, email="ada@example.com")
-    assert await refused(client, CREATE, {"email": "ADA@example.com"}) == [("TAKEN", ["input", "email"])]
-    assert await refused(client, UPDATE, {"contactId": made["id"], "email": None}) == [
+    contact = await create_contact(client, email="ada@example.com")
+    assert await user_errors(client, CREATE, {"email": "ADA@example.com"}) == [("TAKEN", ["input", "email"])]
+    assert await user_errors(client, UPDATE, {"contactId": contact["id"], "email": None}) == [
         ("REQUIRED", ["input", "email"])
     ]
 
@@ -179,15 +179,15 @@ async def test_an_upsert_has_a_result_for_each_row(runtime: Runtime, api: ApiCli
         ("INVALID_EMAIL", ["input", "contacts", "1", "email"])
     ]
     assert (rejected["results"], rejected["created"]) == ([], 0)
-    done = (await client.execute(UPSERT, {"input": {"contacts": rows, "onInvalid": "SKIP_INVALID"}}))[
+    result = (await client.execute(UPSERT, {"input": {"contacts": rows, "onInvalid": "SKIP_INVALID"}}))[
         "upsertContacts"
     ]
-    assert [row["status"] for row in done["results"]] == ["CREATED", "INVALID", "UPDATED"]
-    assert [row["index"] for row in done["results"]] == [0, 1, 2]
-    assert done["results"][0]["contact"] == done["results"][2]["contact"]
-    assert done["results"][0]["contact"]["tags"] == ["x"]
-    assert done["results"][1]["contact"] is None
-    assert {key: done[key] for key in ("created", "updated", "unchanged", "invalid", "userErrors")} == {
+    assert [row["status"] for row in result["results"]] == ["CREATED", "INVALID", "UPDATED"]
+    assert [row["index"] for row in result["results"]] == [0, 1, 2]
+    assert result["results"][0]["contact"] == result["results"][2]["contact"]
+    assert result["results"][0]["contact"]["tags"] == ["x"]
+    assert result["results"][1]["contact"] is None
+    assert {key: result[key] for key in ("created", "updated", "unchanged", "invalid", "userErrors")} == {
         "created": 1,
         "updated": 1,
         "unchanged": 0,
@@ -195,7 +195,7 @@ async def test_an_upsert_has_a_result_for_each_row(runtime: Runtime, api: ApiCli
         "userErrors": [],
     }
     too_many = [{"email": f"p{number}@example.com"} for number in range(1001)]
-    assert await refused(client, UPSERT, {"contacts": too_many}) == [("TOO_MANY", ["input", "contacts"])]
+    assert await user_errors(client, UPSERT, {"contacts": too_many}) == [("TOO_MANY", ["input", "contacts"])]
     thousand = (await client.execute(UPSERT, {"input": {"contacts": too_many[:1000]}}))["upsertContacts"]
     assert (thousand["created"], len(thousand["results"])) == (1000, 1000)
 
@@ -207,9 +207,11 @@ async def test_pages_filter_sort_and_search_over_the_api(runtime: Runtime, api: 
     await client.execute(UPSERT, {"input": {"contacts": rows}})
 
     async def emails(**arguments: Any) -> list[str]:  # noqa: ANN401 - arguments of any shape
-        found = (await client.execute(LIST, arguments))["contacts"]
-        assert [edge["node"]["email"] for edge in found["edges"]] == [node["email"] for node in found["nodes"]]
-        return [node["email"][:2] for node in found["nodes"]]
+        connection = (await client.execute(LIST, arguments))["contacts"]
+        assert [edge["node"]["email"] for edge in connection["edges"]] == [
+            node["email"] for node in connection["nodes"]
+        ]
+        return [node["email"][:2] for node in connection["nodes"]]
 
     by_email = {"field": "EMAIL", "direction": "ASC"}
     first = (await client.execute(LIST, {"first": 2, "sort": by_email}))["contacts"]
@@ -247,7 +249,7 @@ async def test_pages_filter_sort_and_search_over_the_api(runtime: Runtime, api: 
 async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -> None:
     """addTags, removeTags, addToList and removeFromList return what changed; unknown ids change nothing."""
     client, _ = await caller(runtime, api)
-    ids = [(await created(client, email=f"p{number}@example.com"))["id"] for number in range(2)]
+    ids = [(await create_contact(client, email=f"p{number}@example.com"))["id"] for number in range(2)]
     answer = await client.execute(
         """mutation ($ids: [ID!]!) {
           createList(input: {name: "News", description: "Monthly"}) { list { id name description contactCount } }
@@ -258,8 +260,8 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
     )
     assert answer["addTags"]["contacts"] == [{"id": contact_id, "tags": ["a", "b"]} for contact_id in ids]
     assert answer["removeTags"]["contacts"] == [{"id": contact_id, "tags": ["b"]} for contact_id in ids]
-    made = answer["createList"]["list"]
-    assert (made["name"], made["description"], made["contactCount"]) == ("News", "Monthly", 0)
+    news = answer["createList"]["list"]
+    assert (news["name"], news["description"], news["contactCount"]) == ("News", "Monthly", 0)
     bulk = """mutation ($list: ID!, $ids: [ID!]!, $unknown: [ID!]!) {
       addToList(input: {listId: $list, contactIds: $ids}) { added list { contactCount } }
       again: addToList(input: {listId: $list, contactIds: $ids}) { added list { contactCount } }
@@ -267,8 +269,10 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
       unknown: addToList(input: {listId: $list, contactIds: $unknown}) { added userErrors { code field } }
     }"""
     unknown = encode_global_id("Contact", new_id())
-    done = await client.execute(bulk % f'"{ids[0]}"', {"list": made["id"], "ids": ids, "unknown": [ids[0], unknown]})
-    assert done == {
+    payloads = await client.execute(
+        bulk % f'"{ids[0]}"', {"list": news["id"], "ids": ids, "unknown": [ids[0], unknown]}
+    )
+    assert payloads == {
         "addToList": {"added": 2, "list": {"contactCount": 2}},
         "again": {"added": 0, "list": {"contactCount": 2}},
         "removeFromList": {"removed": 1, "list": {"contactCount": 1}},
@@ -277,11 +281,11 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
             "userErrors": [{"code": "NOT_FOUND", "field": ["input", "contactIds", "1"]}],
         },
     }
-    listed = await client.execute(
+    data = await client.execute(
         "query ($id: ID!) { list(id: $id) { name } lists(first: 1) { totalCount nodes { name contactCount } } }",
-        {"id": made["id"]},
+        {"id": news["id"]},
     )
-    assert listed == {
+    assert data == {
         "list": {"name": "News"},
         "lists": {"totalCount": 1, "nodes": [{"name": "News", "contactCount": 1}]},
     }
@@ -290,18 +294,18 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
 async def test_ids_of_another_organization_are_unknown(runtime: Runtime, api: ApiClient) -> None:
     """Queries give null, mutations NOT_FOUND, and both exactly the same as for a random id."""
     theirs, _ = await caller(runtime, api)
-    contact = await created(theirs, email="secret@example.com")
+    contact = await create_contact(theirs, email="secret@example.com")
     client, _ = await caller(runtime, api)
-    mine = await created(client, email="mine@example.com")
+    mine = await create_contact(client, email="mine@example.com")
     ask = """query ($id: ID!) { contact(id: $id) { id } node(id: $id) { id } list(id: $id) { id } }"""
     update = {"contactId": contact["id"], "firstName": "Eve"}
     for contact_id in (contact["id"], encode_global_id("Contact", new_id()), encode_global_id("User", new_id()), "x"):
         assert await client.execute(ask, {"id": contact_id}) == {"contact": None, "node": None, "list": None}
-        assert await refused(client, UPDATE, {**update, "contactId": contact_id}) == [
+        assert await user_errors(client, UPDATE, {**update, "contactId": contact_id}) == [
             ("NOT_FOUND", ["input", "contactId"])
         ]
         tags = "mutation ($input: AddTagsInput!) { addTags(input: $input) { userErrors { code field } } }"
-        assert await refused(client, tags, {"contactIds": [mine["id"], contact_id], "tags": ["x"]}) == [
+        assert await user_errors(client, tags, {"contactIds": [mine["id"], contact_id], "tags": ["x"]}) == [
             ("NOT_FOUND", ["input", "contactIds", "1"])
         ]
     assert (await client.execute('{ contactByEmail(email: "secret@example.com") { id } }'))["contactByEmail"] is None
@@ -328,24 +332,24 @@ async def test_a_page_takes_one_statement_and_each_relation_another(runtime: Run
         ("nodes { events(first: 2) { nodes { kind } } }", 2),
         ("nodes { events(first: 2) { totalCount nodes { kind } } }", 3),
     ):
-        with statements(runtime) as seen:
+        with statements(runtime) as queries:
             await client.execute(f"{{ contacts(first: 30) {{ {selection} }} }}")
-        assert len(seen) == expected, (selection, seen)
+        assert len(queries) == expected, (selection, queries)
 
 
 async def test_events_are_counted_for_each_contact(runtime: Runtime, api: ApiClient) -> None:
-    """All of them, whatever the page size; 0 for a contact without events."""
+    """All events are counted, with any page size; 0 for a contact without events."""
     client, _ = await caller(runtime, api)
-    known = await created(client, email="a@example.com")
-    await created(client, email="b@example.com", status="PENDING")
+    contact = await create_contact(client, email="a@example.com")
+    await create_contact(client, email="b@example.com", status="PENDING")
     await client.execute(
         "mutation($id: ID!) { unsubscribeContact(input: {contactId: $id}) { userErrors { message } } }",
-        {"id": known["id"]},
+        {"id": contact["id"]},
     )
-    found = await client.execute(
+    data = await client.execute(
         "{ contacts(sort: {field: EMAIL}) { nodes { email events(first: 1) { totalCount nodes { kind } } } } }"
     )
-    assert found["contacts"]["nodes"] == [
+    assert data["contacts"]["nodes"] == [
         {"email": "a@example.com", "events": {"totalCount": 2, "nodes": [{"kind": "UNSUBSCRIBED"}]}},
         {"email": "b@example.com", "events": {"totalCount": 0, "nodes": []}},
     ]
@@ -355,10 +359,10 @@ async def test_a_number_that_cannot_be_read_back_is_refused(runtime: Runtime, ap
     """JSON's 1e20 arrives as a float and would be stored as a whole number; the largest allowed one reads back."""
     client, _ = await caller(runtime, api)
     for number in (1e20, -1e20, [1e300]):
-        given = {"email": "big@example.com", "customFields": {"a": number}}
-        [(code, field)] = await refused(client, CREATE, given)
+        values = {"email": "big@example.com", "customFields": {"a": number}}
+        [(code, field)] = await user_errors(client, CREATE, values)
         assert (code, field[:3]) == ("INVALID", ["input", "customFields", "a"])
     fields = {"whole": 2**53 - 1, "float": 9e15, "small": 5e-324, "below": -0.5}
-    made = await created(client, email="big@example.com", customFields=fields)
-    found = await client.execute("query ($id: ID!) { contact(id: $id) { customFields } }", {"id": made["id"]})
-    assert found["contact"]["customFields"] == fields
+    contact = await create_contact(client, email="big@example.com", customFields=fields)
+    data = await client.execute("query ($id: ID!) { contact(id: $id) { customFields } }", {"id": contact["id"]})
+    assert data["contact"]["customFields"] == fields

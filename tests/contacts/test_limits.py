@@ -119,8 +119,8 @@ async def test_a_contact_has_at_most_100_tags_also_by_concurrent_calls(
         await until(partial(blocks_another, runtime, uow))
     with pytest.raises((InvalidInput, InputErrors), match="at most 100 tags"):
         await others
-    held = await listing.tags_of(runtime.reads(actor.tenant), [contact_id])
-    assert held == {contact_id: sorted(tags[:60])}
+    tags_by_contact = await listing.tags_of(runtime.reads(actor.tenant), [contact_id])
+    assert tags_by_contact == {contact_id: sorted(tags[:60])}
 
 
 async def test_an_upsert_changes_only_what_it_should(runtime: Runtime) -> None:
@@ -137,7 +137,7 @@ async def test_an_upsert_changes_only_what_it_should(runtime: Runtime) -> None:
         {"email": suppressed},
     ]
     async with runtime.work.begin(actor) as uow:
-        first, again, unsubscribed = [found.contact for found in await upserting.upsert(uow, rows)]
+        first, again, unsubscribed = [result.contact for result in await upserting.upsert(uow, rows)]
     assert first == again
     assert first is not None
     assert unsubscribed is not None
@@ -149,13 +149,13 @@ async def test_an_upsert_changes_only_what_it_should(runtime: Runtime) -> None:
     lines = await reads.rows(select(ContactEvent.contact_id, ContactEvent.kind))
     assert [tuple(line) for line in lines] == [(first.id, "subscribed")]
     async with runtime.work.begin(actor) as uow:
-        (same, changed) = await upserting.upsert(
+        (same, updated) = await upserting.upsert(
             uow, [{"email": suppressed}, {"email": "ANN@example.com", "last_name": "Ray"}]
         )
     assert same.contact == unsubscribed
-    assert changed.contact is not None
-    assert (changed.contact.email, changed.contact.last_name) == ("Ann@example.com", "Ray")
-    assert changed.contact.updated_at > first.updated_at
+    assert updated.contact is not None
+    assert (updated.contact.email, updated.contact.last_name) == ("Ann@example.com", "Ray")
+    assert updated.contact.updated_at > first.updated_at
 
 
 async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
@@ -164,21 +164,21 @@ async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
     tags: list[list[str]] = [["d", "b"], ["c", "d"], ["a"]]
     async with runtime.work.begin(actor) as uow:
         for some in tags:
-            given: dict[str, Any] = {"email": f"{new_id().hex}@example.com", "tags": some}
-            await changing.create(uow, given)  # type: ignore[arg-type]
-    counted = await listing.tag_counts(runtime.reads(actor.tenant))
-    assert list(counted.items()) == [("d", 2), ("a", 1), ("b", 1), ("c", 1)]
+            values: dict[str, Any] = {"email": f"{new_id().hex}@example.com", "tags": some}
+            await changing.create(uow, values)  # type: ignore[arg-type]
+    counts = await listing.tag_counts(runtime.reads(actor.tenant))
+    assert list(counts.items()) == [("d", 2), ("a", 1), ("b", 1), ("c", 1)]
 
 
 async def test_all_errors_of_a_list_are_reported_at_once(runtime: Runtime) -> None:
     """A name of 100 characters and a description of 1,000 are accepted, one character more is not."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        made = await lists.create(uow, "n" * 100, "d" * 1_000)
-        assert (made.name, made.description) == ("n" * 100, "d" * 1_000)
-        with pytest.raises(InputErrors) as refused:
+        full = await lists.create(uow, "n" * 100, "d" * 1_000)
+        assert (full.name, full.description) == ("n" * 100, "d" * 1_000)
+        with pytest.raises(InputErrors) as excinfo:
             await lists.create(uow, "n" * 101, "d" * 1_001)
-    assert [(error.error_code, error.field) for error in refused.value.errors] == [
+    assert [(error.error_code, error.field) for error in excinfo.value.errors] == [
         (ErrorCode.TOO_LONG, ("input", "name")),
         (ErrorCode.TOO_LONG, ("input", "description")),
     ]

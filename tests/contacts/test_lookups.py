@@ -30,12 +30,12 @@ from tests.properties import examples
 
 async def create(runtime: Runtime, actor: Actor, **fields: Unpack[UncheckedFields]) -> ContactRow:
     """Create a contact."""
-    given: UncheckedFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
+    values: UncheckedFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
     async with runtime.work.begin(actor) as uow:
-        return await changing.create(uow, given)
+        return await changing.create(uow, values)
 
 
-async def found(runtime: Runtime, actor: Actor, search: str) -> int:
+async def count_matches(runtime: Runtime, actor: Actor, search: str) -> int:
     """How many contacts a search finds."""
     return await CONTACTS.count(runtime.reads(actor.tenant), listing.search_condition(search))
 
@@ -75,17 +75,17 @@ async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: st
     await create(runtime, actor, last_name=name)
     await create(runtime, actor, first_name="Other", last_name="Person")
     for search in (name, *searches):
-        assert await found(runtime, actor, search) == 2, ascii(search)
-    assert await found(runtime, actor, f"{name} {searches[0]} Other") == 0
+        assert await count_matches(runtime, actor, search) == 2, ascii(search)
+    assert await count_matches(runtime, actor, f"{name} {searches[0]} Other") == 0
 
 
 async def test_a_search_uses_five_different_words(runtime: Runtime) -> None:
     """A repeated word does not count again; words after the fifth are ignored."""
     actor = await factories.organization(runtime)
     await create(runtime, actor, first_name="Ada", last_name="Lovelace")
-    assert await found(runtime, actor, "ada ada ada ada ada nobody") == 0
-    assert await found(runtime, actor, "ada love ace lace nobody") == 0
-    assert await found(runtime, actor, "ada love ace lace lovelace nobody") == 1
+    assert await count_matches(runtime, actor, "ada ada ada ada ada nobody") == 0
+    assert await count_matches(runtime, actor, "ada love ace lace nobody") == 0
+    assert await count_matches(runtime, actor, "ada love ace lace lovelace nobody") == 1
 
 
 CASED = st.characters(categories=["Lu", "Ll", "Lt", "Mn"], max_codepoint=0x2FFF)
@@ -157,15 +157,17 @@ TAGS = [
 ]
 
 
-@pytest.mark.parametrize(("tag", "asked"), TAGS, ids=[ascii(tag) for tag, _ in TAGS])
-async def test_tags_are_normalized_in_lookups(runtime: Runtime, api: ApiClient, tag: str, asked: list[str]) -> None:
-    """Filter, Maya's tool and removal find a tag as it was given, and in each way in which it may be pasted."""
+@pytest.mark.parametrize(("tag", "spellings"), TAGS, ids=[ascii(tag) for tag, _ in TAGS])
+async def test_tags_are_normalized_in_lookups(
+    runtime: Runtime, api: ApiClient, tag: str, spellings: list[str]
+) -> None:
+    """Filter, Maya's tool and removal match a tag in its original spelling and in every equivalent spelling."""
     actor = await factories.organization(runtime)
     row = await create(runtime, actor, tags=[tag])
     await create(runtime, actor, tags=["another"])
     reads = runtime.reads(actor.tenant)
     client = api.as_(factories.token(runtime, actor))
-    for each in (tag, *asked):
+    for each in (tag, *spellings):
         arguments = orjson.dumps({"status": None, "tag": each}).decode()
         succeeded, answer = await tools.call(reads, actor, "count_contacts", arguments)
         assert succeeded
@@ -174,7 +176,7 @@ async def test_tags_are_normalized_in_lookups(runtime: Runtime, api: ApiClient, 
             document = f"query($tags: [String!]) {{ contacts(filter: {{tags: {{{name}: $tags}}}}) {{ totalCount }} }}"
             assert await client.execute(document, {"tags": [each]}) == {"contacts": {"totalCount": 1}}
     async with runtime.work.begin(actor) as uow:
-        await tagging.remove(uow, [row.id], [asked[-1]])
+        await tagging.remove(uow, [row.id], [spellings[-1]])
     assert (await listing.tags_of(reads, [row.id]))[row.id] == []
 
 
@@ -202,22 +204,22 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("email", "asked"), ADDRESSES, ids=[ascii(email) for email, _ in ADDRESSES])
-async def test_addresses_are_normalized_in_lookups(runtime: Runtime, email: str, asked: list[str]) -> None:
+@pytest.mark.parametrize(("email", "spellings"), ADDRESSES, ids=[ascii(email) for email, _ in ADDRESSES])
+async def test_addresses_are_normalized_in_lookups(runtime: Runtime, email: str, spellings: list[str]) -> None:
     """Lookup, filters, search, upsert and suppressions find an address however it is pasted."""
     actor = await factories.organization(runtime)
     row = await create(runtime, actor, email=email)
     await create(runtime, actor)
     reads = runtime.reads(actor.tenant)
-    for each in (email, *asked):
+    for each in (email, *spellings):
         by_email = await listing.by_email(reads, each)
         assert by_email is not None, ascii(each)
         assert by_email.id == row.id
         bare = each.strip()
-        for wanted in ({"eq": each}, {"startsWith": bare}, {"contains": bare}):
-            condition = parse_filter({"email": wanted}, CONTACTS.fields)
-            assert await CONTACTS.count(reads, condition) == 1, (ascii(each), wanted)
-        assert await found(runtime, actor, each) == 1, ascii(each)
+        for operand in ({"eq": each}, {"startsWith": bare}, {"contains": bare}):
+            condition = parse_filter({"email": operand}, CONTACTS.fields)
+            assert await CONTACTS.count(reads, condition) == 1, (ascii(each), operand)
+        assert await count_matches(runtime, actor, each) == 1, ascii(each)
         async with runtime.work.begin(actor) as uow:
             [result] = await upserting.upsert(uow, [{"email": each, "first_name": "Ada"}])
         assert result.contact is not None
@@ -260,10 +262,10 @@ async def test_a_page_can_follow_any_name(runtime: Runtime) -> None:
     for name in names:
         await create(runtime, actor, last_name=name)
     reads = runtime.reads(actor.tenant)
-    seen: list[str | None] = []
+    last_names: list[str | None] = []
     after = None
     for _ in names:
         page = await CONTACTS.page(reads, PageRequest(size=1, after=after), CONTACTS.orders["last_name"])
-        seen += [row.last_name for row in page.rows]
+        last_names += [row.last_name for row in page.rows]
         after = page.cursors[-1]
-    assert sorted(map(str, seen)) == sorted(names)
+    assert sorted(map(str, last_names)) == sorted(names)

@@ -83,14 +83,14 @@ async def stored_of(runtime: Runtime, actor: Actor, contact: ContactRow) -> list
     """All stored rows of a contact."""
     reads = runtime.reads(actor.tenant)
     contacts, suppressions = Contact.__table__.c, Suppression.__table__.c
-    found = [
+    tables = [
         await reads.rows(select(*contacts).where(contacts.id == contact.id)),
         await reads.rows(select(*suppressions).where(suppressions.email_norm == contact.email_norm)),
     ]
     for table in (ContactTag, ListMembership, ContactEvent):
         columns = table.__table__.c
-        found.append(await reads.rows(select(*columns).where(columns.contact_id == contact.id).order_by(*columns)))
-    return found
+        tables.append(await reads.rows(select(*columns).where(columns.contact_id == contact.id).order_by(*columns)))
+    return tables
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -107,11 +107,11 @@ async def test_another_contact_of_the_organization_stays_as_it_was(runtime: Runt
             )
             for _ in range(3)
         ]
-    seen = [await stored_of(runtime, actor, one) for one in (other, mine, another)]
+    states = [await stored_of(runtime, actor, one) for one in (other, mine, another)]
     async with runtime.work.begin(actor) as uow:
         await CASES[case](uow, mine, second)
-    assert await stored_of(runtime, actor, mine) != seen[1]
-    assert [await stored_of(runtime, actor, one) for one in (other, another)] == [seen[0], seen[2]]
+    assert await stored_of(runtime, actor, mine) != states[1]
+    assert [await stored_of(runtime, actor, one) for one in (other, another)] == [states[0], states[2]]
     reads = runtime.reads(actor.tenant)
     tags = {row.tag for row in await reads.rows(select(ContactTag.tag).where(ContactTag.contact_id == mine.id))}
     memberships = select(ListMembership.list_id).where(ListMembership.contact_id == mine.id)
@@ -131,11 +131,11 @@ async def test_another_template_stays_as_it_was(runtime: Runtime) -> None:
     reads = runtime.reads(actor.tenant)
     before = await reads.rows(select(*columns).where(columns.id == first.id))
     async with runtime.work.begin(actor) as uow:
-        changed = await templates.update(uow, mine.id, {"subject": "New"})
-    assert (changed.subject, changed.updated_at > mine.updated_at) == ("New", True)
+        template = await templates.update(uow, mine.id, {"subject": "New"})
+    assert (template.subject, template.updated_at > mine.updated_at) == ("New", True)
     assert await reads.rows(select(*columns).where(columns.id == first.id)) == before
     async with runtime.work.begin(actor) as uow:
-        assert await templates.delete(uow, mine.id) == changed
+        assert await templates.delete(uow, mine.id) == template
     assert await reads.rows(select(*columns)) == before
 
 
@@ -157,25 +157,25 @@ async def test_a_contact_created_as_unsubscribed_is_suppressed_by_its_address(ru
     actor = await factories.organization(runtime)
     email = f"Someone.{new_id().hex}@Example.com"
     async with runtime.work.begin(actor) as uow:
-        made = await changing.create(uow, {"email": email}, status=ContactStatus.UNSUBSCRIBED)
+        contact = await changing.create(uow, {"email": email}, status=ContactStatus.UNSUBSCRIBED)
         rows = await uow.rows(select(Suppression.email_norm, Suppression.source, Suppression.occurred_at))
-        assert [tuple(row) for row in rows] == [(email.lower(), "own", made.created_at)]
-        await changing.remove(uow, made.id)
+        assert [tuple(row) for row in rows] == [(email.lower(), "own", contact.created_at)]
+        await changing.remove(uow, contact.id)
     async with runtime.work.begin(actor) as uow:
         again = await changing.create(uow, {"email": email.upper()})
-    assert (again.status, again.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, made.created_at)
+    assert (again.status, again.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, contact.created_at)
 
 
 async def test_another_spelling_of_the_address_changes_no_status(runtime: Runtime) -> None:
     """The contact's status may have been changed since its suppression."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        made = await changing.create(uow, {"email": f"{new_id().hex}@example.com"})
+        contact = await changing.create(uow, {"email": f"{new_id().hex}@example.com"})
         suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.PROVIDER}
-        await uow.execute(insert(Suppression).values(email_norm=made.email_norm, **suppression))
-        changed = await changing.change(uow, made.id, {"email": made.email.upper()})
-    assert (changed.status, changed.email_norm) == (made.status, made.email_norm)
-    assert changed.email != made.email
+        await uow.execute(insert(Suppression).values(email_norm=contact.email_norm, **suppression))
+        updated = await changing.change(uow, contact.id, {"email": contact.email.upper()})
+    assert (updated.status, updated.email_norm) == (contact.status, contact.email_norm)
+    assert updated.email != contact.email
 
 
 @pytest.mark.parametrize("step", [tagging.add, tagging.remove])
@@ -187,9 +187,9 @@ async def test_at_most_a_thousand_contacts_are_tagged_in_one_call(
     contacts = await factories.contacts(runtime, actor, 1_000, tag="old")
     async with runtime.work.begin(actor) as uow:
         assert await step(uow, contacts, ["old"]) == contacts
-        with pytest.raises(InvalidInput) as refused:
+        with pytest.raises(InvalidInput) as excinfo:
             await step(uow, [*contacts, new_id()], ["old"])
-    assert (refused.value.error_code, refused.value.field) == (ErrorCode.TOO_MANY, ("input", "contactIds"))
+    assert (excinfo.value.error_code, excinfo.value.field) == (ErrorCode.TOO_MANY, ("input", "contactIds"))
 
 
 async def test_a_contacts_lists_are_ordered_by_name(runtime: Runtime) -> None:
@@ -200,6 +200,6 @@ async def test_a_contacts_lists_are_ordered_by_name(runtime: Runtime) -> None:
         for name in ("b", "c", "a"):
             await lists.add_members(uow, [(await lists.create(uow, name)).id], [contact_id])
         await lists.create(uow, "without it")
-    found = await lists.of_contacts(runtime.reads(actor.tenant), [contact_id])
-    assert [row.name for row in found[contact_id]] == ["a", "b", "c"]
+    lists_by_contact = await lists.of_contacts(runtime.reads(actor.tenant), [contact_id])
+    assert [row.name for row in lists_by_contact[contact_id]] == ["a", "b", "c"]
     assert len(await runtime.reads(actor.tenant).rows(select(ContactList.id))) == 4

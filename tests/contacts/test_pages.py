@@ -129,7 +129,7 @@ def test_any_other_text_is_refused_as_a_cursor(text: str) -> None:
             order.position(text, "after")
 
 
-def forged(order: Order[Any], key: bytes) -> str:
+def forged_cursor(order: Order[Any], key: bytes) -> str:
     """A cursor of the order, with any key."""
     return urlsafe_b64encode(order.tag + key + AN_ID.bytes).decode()
 
@@ -137,7 +137,7 @@ def forged(order: Order[Any], key: bytes) -> str:
 def read_or_refused(order: Order[Any], key: bytes) -> object:
     """The value of a forged cursor; None if it is refused."""
     try:
-        return order.position(forged(order, key), "before")
+        return order.position(forged_cursor(order, key), "before")
     except CursorInvalid:
         return None
 
@@ -148,9 +148,11 @@ def read_or_refused(order: Order[Any], key: bytes) -> object:
 @example(EMAIL, "\ud800".encode(errors="surrogatepass"))
 def test_a_forged_cursor_reads_as_typed_values_or_not_at_all(order: Order[Any], key: bytes) -> None:
     """A valid encoding with another key either gives a key of the right type and the id, or is refused."""
-    found = read_or_refused(order, key)
+    position = read_or_refused(order, key)
     kind = datetime if order in TIMED else str
-    assert found is None or (isinstance(found, tuple) and isinstance(found[0], kind) and found[1] == AN_ID)
+    assert position is None or (
+        isinstance(position, tuple) and isinstance(position[0], kind) and position[1] == AN_ID
+    )
     if not key.startswith(order.tag):
         with pytest.raises(CursorInvalid):
             order.position(urlsafe_b64encode(key + AN_ID.bytes).decode(), "before")
@@ -174,12 +176,12 @@ def test_a_forged_time_is_accepted_if_it_exists(
     order: Order[Any], days: int, seconds: int, microseconds: int
 ) -> None:
     """From the first day of the calendar to the last; anything beyond, or an invalid time of day, is refused."""
-    found = read_or_refused(order, cursors.TimeKeys.KEY.pack(days, seconds, microseconds))
+    position = read_or_refused(order, cursors.TimeKeys.KEY.pack(days, seconds, microseconds))
     if FIRST_DAY <= days <= LAST_DAY and seconds < 86_400 and microseconds < 1_000_000:
         day = datetime.combine(EPOCH + timedelta(days), time.min, UTC)
-        assert found == (day + timedelta(seconds=seconds, microseconds=microseconds), AN_ID)
+        assert position == (day + timedelta(seconds=seconds, microseconds=microseconds), AN_ID)
     else:
-        assert found is None
+        assert position is None
 
 
 @given(st.sampled_from(WORDED), st.text(max_size=200))
@@ -190,12 +192,12 @@ def test_a_forged_time_is_accepted_if_it_exists(
 @example(EMAIL, "a" * (MAX_TEXT_BYTES + 1))
 def test_a_forged_text_is_accepted_if_it_can_be_stored(order: Order[Any], text: str) -> None:
     """Any text without NUL and other control characters that is not too long for a cursor."""
-    found = read_or_refused(order, text.encode())
+    position = read_or_refused(order, text.encode())
     if len(text.encode()) > MAX_TEXT_BYTES or FORBIDDEN_IN_PROSE.search(text):
-        assert found is None
+        assert position is None
     else:
         assert "\0" not in text
-        assert found == (text, AN_ID)
+        assert position == (text, AN_ID)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ async def test_any_valid_cursor_can_be_queried(
 ) -> None:
     """The database accepts it: each row is on one side of it or on the other."""
     reads = runtime.reads(many_contacts.tenant)
-    cursor = forged(order, key)
+    cursor = forged_cursor(order, key)
     after = await CONTACTS.page(reads, PageRequest(size=100, after=cursor), order)
     before = await CONTACTS.page(reads, PageRequest(size=100, backward=True, before=cursor), order)
     assert len(after.rows) + len(before.rows) == 37
@@ -244,7 +246,7 @@ def test_a_cursor_can_be_decoded(times: list[datetime], words: list[str]) -> Non
 def test_no_two_orders_share_a_tag() -> None:
     """A cursor of one list is invalid for another."""
     modules = [importlib.import_module(each.name) for each in pkgutil.walk_packages(services.__path__, "services.")]
-    listings = {found for module in modules for found in vars(module).values() if isinstance(found, Listing)}
+    listings = {value for module in modules for value in vars(module).values() if isinstance(value, Listing)}
     keys = {order.key: order.tag for each in listings for order in (each.order, *each.orders.values())}
     assert len(set(keys.values())) == len(keys) > 8
 
@@ -332,7 +334,7 @@ async def test_a_filter_gives_the_same_as_python(
 
 
 @pytest.mark.parametrize(
-    ("search", "found"),
+    ("search", "expected"),
     [
         ("zuse", 6),
         ("ÅNGSTRÖM", 3),
@@ -348,8 +350,8 @@ async def test_a_filter_gives_the_same_as_python(
     ],
 )
 async def test_a_search_finds_every_word_in_names_and_address(
-    runtime: Runtime, many_contacts: Actor, search: str, found: int
+    runtime: Runtime, many_contacts: Actor, search: str, expected: int
 ) -> None:
     """Case-insensitively, and with wildcards of LIKE taken literally."""
     condition = listing.search_condition(search)
-    assert await CONTACTS.count(runtime.reads(many_contacts.tenant), condition) == found
+    assert await CONTACTS.count(runtime.reads(many_contacts.tenant), condition) == expected

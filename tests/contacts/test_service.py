@@ -21,9 +21,9 @@ from tests import factories
 from tests.waiting import blocks_another, until
 
 
-async def create(runtime: Runtime, actor: Actor, given: UncheckedFields) -> ContactRow:
+async def create(runtime: Runtime, actor: Actor, values: UncheckedFields) -> ContactRow:
     async with runtime.work.begin(actor) as uow:
-        return await changing.create(uow, given)
+        return await changing.create(uow, values)
 
 
 async def suppress(runtime: Runtime, actor: Actor, email: str, reason: SuppressionReason) -> None:
@@ -41,8 +41,8 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     """All values can be read back, normalized: trimmed names, tags without duplicates, an event, a list."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        found = await lists.create(uow, "Customers")
-        made = await changing.create(
+        customers = await lists.create(uow, "Customers")
+        contact = await changing.create(
             uow,
             {
                 "email": "Ada@Example.com",
@@ -52,11 +52,11 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
                 "tags": ["vip", " early   bird ", "vip"],
                 "time_zone": "Europe/London",
             },
-            list_ids=[found.id],
+            list_ids=[customers.id],
         )
     reads = runtime.reads(actor.tenant)
-    row = await CONTACTS.get(reads, made.id)
-    assert row == made
+    row = await CONTACTS.get(reads, contact.id)
+    assert row == contact
     assert (row.email, row.email_norm, row.first_name, row.last_name) == (
         "Ada@example.com",
         "ada@example.com",
@@ -67,7 +67,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     assert row.subscribed_at is not None
     assert row.custom_fields == {"plan": "pro", "seats": 3}
     assert await tags_of(runtime, actor, row) == ["early bird", "vip"]
-    assert (await lists.of_contacts(reads, [row.id]))[row.id] == [found]
+    assert (await lists.of_contacts(reads, [row.id]))[row.id] == [customers]
     events = (await EVENTS.pages_of(reads, [row.id], page_request()))[row.id]
     assert [event.kind for event in events.rows] == ["subscribed"]
 
@@ -83,9 +83,9 @@ async def test_all_errors_of_a_contact_are_reported_at_once(runtime: Runtime) ->
         "tags": ["t" * 65],
         "time_zone": "Berlin",
     }
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         await create(runtime, actor, bad)
-    assert {error.field: error.error_code for error in refused.value.errors} == {
+    assert {error.field: error.error_code for error in excinfo.value.errors} == {
         ("input", "email"): ErrorCode.INVALID_EMAIL,
         ("input", "firstName"): ErrorCode.INVALID,
         ("input", "lastName"): ErrorCode.TOO_LONG,
@@ -93,7 +93,7 @@ async def test_all_errors_of_a_contact_are_reported_at_once(runtime: Runtime) ->
         ("input", "tags", "0"): ErrorCode.TOO_LONG,
         ("input", "timeZone"): ErrorCode.INVALID,
     }
-    suggestions = {error.field[-1]: error.suggestion for error in refused.value.errors}
+    suggestions = {error.field[-1]: error.suggestion for error in excinfo.value.errors}
     assert suggestions["timeZone"] == "Did you mean Europe/Berlin?"
     assert suggestions["firstName"] == "Write it as 'Bell'."
     assert await CONTACTS.count(runtime.reads(actor.tenant)) == 0
@@ -106,7 +106,7 @@ HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "lin
 async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -> None:
     """Control characters, lone surrogates and direction overrides never reach the database, in any field."""
     actor = await factories.organization(runtime)
-    given: list[UncheckedFields] = [
+    inputs: list[UncheckedFields] = [
         {"email": f"{text}@example.com"},
         {"email": "a@example.com", "first_name": text},
         {"email": "a@example.com", "last_name": text},
@@ -115,8 +115,8 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
         {"email": "a@example.com", "time_zone": text},
     ]
     if text != "line\nbreak":
-        given.append({"email": "a@example.com", "custom_fields": {"note": ["fine", text]}})
-    for each in given:
+        inputs.append({"email": "a@example.com", "custom_fields": {"note": ["fine", text]}})
+    for each in inputs:
         with pytest.raises(InputErrors):
             await create(runtime, actor, each)
     reads = runtime.reads(actor.tenant)
@@ -149,9 +149,9 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
 async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> None:
     """Nested, too long or too many values, and numbers beyond JavaScript's range, are refused."""
     actor = await factories.organization(runtime)
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         await create(runtime, actor, {"email": "a@example.com", "custom_fields": value})
-    assert [error.field[:2] for error in refused.value.errors] == [("input", "customFields")]
+    assert [error.field[:2] for error in excinfo.value.errors] == [("input", "customFields")]
 
 
 async def test_an_address_is_unique_in_any_case(runtime: Runtime) -> None:
@@ -201,16 +201,16 @@ async def test_a_new_address_does_not_weaken_a_status(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     await suppress(runtime, actor, "complained@example.com", SuppressionReason.COMPLAINT)
     await suppress(runtime, actor, "bounced@example.com", SuppressionReason.HARD_BOUNCE)
-    made = await create(runtime, actor, {"email": "complained@example.com"})
+    contact = await create(runtime, actor, {"email": "complained@example.com"})
     async with runtime.work.begin(actor) as uow:
-        moved = await changing.change(uow, made.id, {"email": "bounced@example.com"})
-    assert (made.status, moved.status) == (ContactStatus.COMPLAINED, ContactStatus.COMPLAINED)
+        moved = await changing.change(uow, contact.id, {"email": "bounced@example.com"})
+    assert (contact.status, moved.status) == (ContactStatus.COMPLAINED, ContactStatus.COMPLAINED)
 
 
 async def test_a_change_affects_the_given_fields_only(runtime: Runtime) -> None:
     """Missing fields stay, null empties, custom fields merge, tags are replaced; no difference, no write."""
     actor = await factories.organization(runtime)
-    made = await create(
+    contact = await create(
         runtime,
         actor,
         {
@@ -222,30 +222,30 @@ async def test_a_change_affects_the_given_fields_only(runtime: Runtime) -> None:
         },
     )
     async with runtime.work.begin(actor) as uow:
-        changed = await changing.change(
+        updated = await changing.change(
             uow,
-            made.id,
+            contact.id,
             {"last_name": None, "custom_fields": {"seats": None, "city": "Rome"}, "tags": ["b", "c"]},
         )
-    assert (changed.first_name, changed.last_name) == ("Ada", None)
-    assert changed.custom_fields == {"plan": "pro", "city": "Rome"}
-    assert await tags_of(runtime, actor, changed) == ["b", "c"]
+    assert (updated.first_name, updated.last_name) == ("Ada", None)
+    assert updated.custom_fields == {"plan": "pro", "city": "Rome"}
+    assert await tags_of(runtime, actor, updated) == ["b", "c"]
     async with runtime.work.begin(actor) as uow:
-        assert await changing.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
-        assert (await changing.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
+        assert await changing.change(uow, contact.id, {"first_name": "Ada", "email": "ada@example.com"}) == updated
+        assert (await changing.change(uow, contact.id, {"custom_fields": None})).custom_fields == {}
 
 
 async def test_concurrent_changes_merge_their_custom_fields(runtime: Runtime) -> None:
     """The second one waits for the first, and is merged into its result."""
     actor = await factories.organization(runtime)
-    made = await create(runtime, actor, {"email": "ada@example.com", "custom_fields": {"seats": 3}})
+    contact = await create(runtime, actor, {"email": "ada@example.com", "custom_fields": {"seats": 3}})
 
-    async def change(given: UncheckedFields) -> ContactRow:
+    async def change(values: UncheckedFields) -> ContactRow:
         async with runtime.work.begin(actor) as uow:
-            return await changing.change(uow, made.id, given)
+            return await changing.change(uow, contact.id, values)
 
     async with runtime.work.begin(actor) as uow:
-        await changing.change(uow, made.id, {"custom_fields": {"plan": "pro"}})
+        await changing.change(uow, contact.id, {"custom_fields": {"plan": "pro"}})
         second = asyncio.create_task(change({"custom_fields": {"city": "Rome"}}))
         await until(partial(blocks_another, runtime, uow))
     assert (await second).custom_fields == {"seats": 3, "plan": "pro", "city": "Rome"}
@@ -255,29 +255,29 @@ async def test_concurrent_changes_merge_their_custom_fields(runtime: Runtime) ->
 async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: ContactStatus) -> None:
     """A change and an upsert keep the status of contacts that must not be mailed."""
     actor = await factories.organization(runtime)
-    made = await create(runtime, actor, {"email": "ada@example.com"})
+    contact = await create(runtime, actor, {"email": "ada@example.com"})
     async with runtime.work.begin(actor) as uow:
-        await uow.execute(update(Contact).where(Contact.id == made.id).values(status=status))
+        await uow.execute(update(Contact).where(Contact.id == contact.id).values(status=status))
     async with runtime.work.begin(actor) as uow:
-        changed = await changing.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
+        updated = await changing.change(uow, contact.id, {"first_name": "Ada", "email": "new@example.com"})
         [upserted] = await upserting.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
     assert upserted.contact is not None
-    assert (changed.status, upserted.contact.status, upserted.contact.first_name) == (status, status, "Eve")
+    assert (updated.status, upserted.contact.status, upserted.contact.first_name) == (status, status, "Eve")
 
 
 async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -> None:
     """Status, suppression and one event; a repeated call, or creating the contact again, changes nothing."""
     actor = await factories.organization(runtime)
-    made = await create(runtime, actor, {"email": "ada@example.com"})
+    contact = await create(runtime, actor, {"email": "ada@example.com"})
     async with runtime.work.begin(actor) as uow:
-        unsubscribed = await changing.unsubscribe(uow, made.id)
-        assert await changing.unsubscribe(uow, made.id) == unsubscribed
+        unsubscribed = await changing.unsubscribe(uow, contact.id)
+        assert await changing.unsubscribe(uow, contact.id) == unsubscribed
     assert unsubscribed.status == ContactStatus.UNSUBSCRIBED
     assert unsubscribed.unsubscribed_at is not None
-    events = await EVENTS.pages_of(runtime.reads(actor.tenant), [made.id], page_request())
-    assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
+    events = await EVENTS.pages_of(runtime.reads(actor.tenant), [contact.id], page_request())
+    assert [event.kind for event in events[contact.id].rows] == ["unsubscribed", "subscribed"]
     async with runtime.work.begin(actor) as uow:
-        await changing.remove(uow, made.id)
+        await changing.remove(uow, contact.id)
         again = await changing.create(uow, {"email": "ada@example.com"})
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
 
@@ -285,14 +285,14 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
 async def test_unsubscribing_fails_if_the_address_changes_concurrently(runtime: Runtime) -> None:
     """It waits for the change and fails as a whole; a repeated call suppresses the new address."""
     actor = await factories.organization(runtime)
-    made = await create(runtime, actor, {"email": "old@example.com"})
+    contact = await create(runtime, actor, {"email": "old@example.com"})
 
     async def unsubscribe() -> ContactRow:
         async with runtime.work.begin(actor) as uow:
-            return await changing.unsubscribe(uow, made.id)
+            return await changing.unsubscribe(uow, contact.id)
 
     async with runtime.work.begin(actor) as uow:
-        await changing.change(uow, made.id, {"email": "new@example.com"})
+        await changing.change(uow, contact.id, {"email": "new@example.com"})
         leaving = asyncio.create_task(unsubscribe())
         await until(partial(blocks_another, runtime, uow))
     with pytest.raises(Conflict):
@@ -307,15 +307,15 @@ async def test_unsubscribing_fails_if_the_address_changes_concurrently(runtime: 
 async def test_a_deleted_contact_is_unknown(runtime: Runtime) -> None:
     """It is returned once, and its tags are deleted."""
     actor = await factories.organization(runtime)
-    made = await create(runtime, actor, {"email": "ada@example.com", "tags": ["vip"]})
+    contact = await create(runtime, actor, {"email": "ada@example.com", "tags": ["vip"]})
     async with runtime.work.begin(actor) as uow:
-        assert await changing.remove(uow, made.id) == made
+        assert await changing.remove(uow, contact.id) == contact
     reads = runtime.reads(actor.tenant)
-    assert await CONTACTS.get(reads, made.id) is None
+    assert await CONTACTS.get(reads, contact.id) is None
     assert await listing.tag_counts(reads) == {}
     with pytest.raises(NotFound):
         async with runtime.work.begin(actor) as uow:
-            await changing.remove(uow, made.id)
+            await changing.remove(uow, contact.id)
 
 
 async def test_a_contact_of_another_organization_is_unknown(runtime: Runtime) -> None:
@@ -358,10 +358,10 @@ async def test_tags_are_added_and_removed_in_bulk(runtime: Runtime) -> None:
     async with runtime.work.begin(actor) as uow:
         await tagging.remove(uow, ids[:2], ["old", "never"])
     assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as excinfo:
         async with runtime.work.begin(actor) as uow:
             await tagging.add(uow, ids, [f"tag {n}" for n in range(99)])
-    assert refused.value.error_code == ErrorCode.TOO_MANY
+    assert excinfo.value.error_code == ErrorCode.TOO_MANY
     assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
     async with runtime.work.begin(actor) as uow:
         await tagging.add(uow, ids, [f"tag {n}" for n in range(98)])
@@ -372,8 +372,8 @@ async def test_counts_by_status_have_every_status(runtime: Runtime) -> None:
     """A status without contacts counts 0."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 3)
-    counted = await listing.count_by_status(runtime.reads(actor.tenant))
-    assert counted == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
+    counts = await listing.count_by_status(runtime.reads(actor.tenant))
+    assert counts == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
 
 
 async def test_a_list_has_each_contact_once(runtime: Runtime) -> None:
@@ -381,17 +381,17 @@ async def test_a_list_has_each_contact_once(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     ids = await factories.contacts(runtime, actor, 3)
     async with runtime.work.begin(actor) as uow:
-        made = await lists.create(uow, " News ", "Monthly\nnews")
-        assert (made.name, made.description) == ("News", "Monthly\nnews")
-        assert await lists.add_members(uow, [made.id], ids) == 3
-        assert await lists.add_members(uow, [made.id], ids) == 0
-        assert await lists.remove_members(uow, made.id, ids[:1]) == 1
+        news = await lists.create(uow, " News ", "Monthly\nnews")
+        assert (news.name, news.description) == ("News", "Monthly\nnews")
+        assert await lists.add_members(uow, [news.id], ids) == 3
+        assert await lists.add_members(uow, [news.id], ids) == 0
+        assert await lists.remove_members(uow, news.id, ids[:1]) == 1
     reads = runtime.reads(actor.tenant)
-    assert await lists.member_counts(reads, [made.id]) == {made.id: 2}
+    assert await lists.member_counts(reads, [news.id]) == {news.id: 2}
     for name, code in (("News", ErrorCode.TAKEN), ("\x00", ErrorCode.INVALID), (" ", ErrorCode.REQUIRED)):
-        with pytest.raises((InputErrors, lists.ListNameTaken)) as refused:
+        with pytest.raises((InputErrors, lists.ListNameTaken)) as excinfo:
             async with runtime.work.begin(actor) as uow:
                 await lists.create(uow, name)
-        error = refused.value.errors[0] if isinstance(refused.value, InputErrors) else refused.value
+        error = excinfo.value.errors[0] if isinstance(excinfo.value, InputErrors) else excinfo.value
         assert isinstance(error, NudgeError)
         assert error.error_code == code

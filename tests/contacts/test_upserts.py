@@ -85,9 +85,9 @@ async def test_one_invalid_row_can_reject_all(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     await upsert(runtime, actor, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
     rows: list[UncheckedFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
-    with pytest.raises(InputErrors) as refused:
+    with pytest.raises(InputErrors) as excinfo:
         await upsert(runtime, actor, rows, OnInvalid.REJECT_ALL)
-    assert [error.field[2] for error in refused.value.errors] == ["1", "2"]
+    assert [error.field[2] for error in excinfo.value.errors] == ["1", "2"]
     crowded: list[UncheckedFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
     with pytest.raises(InputErrors):
         await upsert(runtime, actor, crowded, OnInvalid.REJECT_ALL)
@@ -111,15 +111,15 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
         ]
 
     for name, status in (("A", UpsertStatus.CREATED), ("A", UpsertStatus.UNCHANGED), ("B", UpsertStatus.UPDATED)):
-        with statements(runtime) as seen, count_calls() as effort:
+        with statements(runtime) as queries, count_calls() as effort:
             results = await upsert(runtime, actor, rows(name))
         assert {result.status for result in results} == {status}
-        assert len(seen) <= 6  # the last is the audit record
+        assert len(queries) <= 6  # the last is the audit record
         assert effort.calls < 1_000_000
-    stored = await runtime.reads(actor.tenant).rows(
+    counts = await runtime.reads(actor.tenant).rows(
         select(func.count(), select(func.count()).select_from(ContactEvent).scalar_subquery()).select_from(ContactTag)
     )
-    assert tuple(stored[0]) == (2000, 1000)
+    assert tuple(counts[0]) == (2000, 1000)
 
 
 async def test_concurrent_upserts_of_the_same_addresses_neither_deadlock_nor_repeat(runtime: Runtime) -> None:
@@ -207,8 +207,8 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
     emails = [f"p{number}@example.com" for number in range(60)]
     async with runtime.work.begin(actor) as uow:
         news = await lists.create(uow, "News")
-        made = await contact_upserting.upsert(uow, [cast("UncheckedFields", {"email": email}) for email in emails])
-    ids = [result.contact.id for result in made if result.contact]
+        results = await contact_upserting.upsert(uow, [cast("UncheckedFields", {"email": email}) for email in emails])
+    ids = [result.contact.id for result in results if result.contact]
     shuffle = random.Random(7).sample  # noqa: S311 - an order that repeats
 
     async def upserting(number: int) -> None:
@@ -225,11 +225,11 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
             await contact_tagging.remove(uow, shuffle(ids, 60), ["t"])
 
     async def listing(number: int) -> None:
-        chosen = shuffle(ids, 40 + number)
+        shuffled = shuffle(ids, 40 + number)
         async with runtime.work.begin(actor) as uow:
-            await lists.add_members(uow, [news.id], await contact_tagging.require_all(uow, chosen))
+            await lists.add_members(uow, [news.id], await contact_tagging.require_all(uow, shuffled))
         async with runtime.work.begin(actor) as uow:
-            await lists.remove_members(uow, news.id, await contact_tagging.require_all(uow, chosen))
+            await lists.remove_members(uow, news.id, await contact_tagging.require_all(uow, shuffled))
 
     async with asyncio.TaskGroup() as group:
         for number in range(6):
@@ -237,6 +237,6 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
                 group.create_task(work(number))
     reads = runtime.reads(actor.tenant)
     counts = await contact_listing.tag_counts(reads)
-    assert {tag: held for tag, held in counts.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
+    assert {tag: count for tag, count in counts.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
     assert await lists.member_counts(reads, [news.id]) == {news.id: 0}
     assert len(await reads.rows(select(ContactTag.tag).distinct())) in {6, 7}

@@ -25,7 +25,7 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize(
-    ("value", "meant"),
+    ("value", "suggestion"),
     [
         *WINDOWS.items(),
         ("europe/berlin", "Europe/Berlin"),
@@ -44,13 +44,13 @@ WINDOWS = {
         ("Europe/Berlinlinlin", None),
     ],
 )
-def test_only_similar_names_are_suggested(value: str, meant: str | None) -> None:
+def test_only_similar_names_are_suggested(value: str, suggestion: str | None) -> None:
     """A Windows name, another spelling, a city or one typo has a suggestion; anything else has none."""
-    assert zones.suggest(value) == meant
+    assert zones.suggest(value) == suggestion
     if value:
-        with pytest.raises(InvalidInput) as refused:
+        with pytest.raises(InvalidInput) as excinfo:
             fields.time_zone(value, ("timeZone",))
-        assert refused.value.suggestion == (f"Did you mean {meant}?" if meant else None)
+        assert excinfo.value.suggestion == (f"Did you mean {suggestion}?" if suggestion else None)
 
 
 def distance(one: str, other: str) -> int:
@@ -68,13 +68,13 @@ def test_a_typo_is_at_most_two_edits_from_its_suggestion(zone: str, letter: str,
     """A letter inserted into a name, or replaced in it, has a suggestion at most two edits away, or none."""
     at, more = data.draw(st.integers(0, len(zone))), data.draw(st.booleans())
     value = zone[:at] + letter + zone[at + (not more) :]
-    meant = zones.suggest(value)
-    if meant is None or meant == value:
+    suggestion = zones.suggest(value)
+    if suggestion is None or suggestion == value:
         return
     ways = [
-        meant,
-        meant.rpartition("/")[2],
-        *(name for name, zone in get_global("windows_zone_mapping").items() if zone == meant),
+        suggestion,
+        suggestion.rpartition("/")[2],
+        *(name for name, zone in get_global("windows_zone_mapping").items() if zone == suggestion),
     ]
     bare = [way.lower().replace("_", " ").replace(" ", "") for way in (value, *ways)]
     assert min(distance(bare[0], each) for each in bare[1:]) <= 2

@@ -64,7 +64,7 @@ class Done:
 
 @dataclass(slots=True, kw_only=True)
 class Observer:
-    """What other processes see: rows through a connection of its own, jobs and events through Valkey."""
+    """The view of other processes: rows through a separate connection, jobs and events through Valkey."""
 
     actor: Actor
     work: Work
@@ -122,7 +122,7 @@ class Observer:
         return list(self.done)
 
     async def run(self, _: dict[str, Any], ids: dict[str, str]) -> None:
-        """The worker function: look for the row."""
+        """The worker function: check whether the row is visible."""
         contact_id = UUID(ids["contact_id"])
         self.done.append(Done(contact_id=contact_id, row_seen=await self.sees(contact_id)))
 
@@ -142,13 +142,13 @@ class Observer:
         marker = new_id().bytes
         channel = next(iter(self.subscription.channels))
         await self.redis.publish(channel, marker)
-        found: list[tuple[str, bytes]] = []
+        messages: list[tuple[str, bytes]] = []
         while True:
             message = await self.subscription.get_message(timeout=WAIT_SECONDS)
             assert message is not None
             if message["data"] == marker:
-                return found
-            found.append((message["channel"].decode().removeprefix(PREFIX), message["data"]))
+                return messages
+            messages.append((message["channel"].decode().removeprefix(PREFIX), message["data"]))
 
     @asynccontextmanager
     async def commits_blocked(self) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ async def test_delays_grow_up_to_the_maximum(runtime: Runtime, failures: int, lo
             backoff.delay(BACKOFF, literal(failures, Integer)).label(f"delay_{number}") for number in range(200)
         ]
         in_sql = [float(delay) for delay in (await connection.execute(select(*delays))).one()]
-    for found in (in_python, in_sql):
-        assert all(longest / 2 <= delay <= longest for delay in found)
-        assert max(found) > 0.9 * longest
-        assert min(found) < 0.6 * longest
+    for delays_of_one in (in_python, in_sql):
+        assert all(longest / 2 <= delay <= longest for delay in delays_of_one)
+        assert max(delays_of_one) > 0.9 * longest
+        assert min(delays_of_one) < 0.6 * longest

@@ -19,9 +19,9 @@ def milliseconds_of(value: int) -> int:
 
 def test_ids_of_a_process_are_in_the_order_of_creation() -> None:
     """Even within a millisecond, the newest is the greatest."""
-    made = [new_id() for _ in range(20_000)]
-    assert made == sorted(made)
-    assert len(set(made)) == len(made)
+    ids = [new_id() for _ in range(20_000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
 
 
 def test_a_clock_that_is_set_back_a_little_does_not_break_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +38,9 @@ def test_ids_follow_a_clock_that_was_wrong_by_an_hour(monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: now() + 3_600 * SECOND_NS)
         ahead = new_id()
-    made = [new_id() for _ in range(3)]
-    assert made == sorted(made)
-    assert milliseconds_of(ahead.int) - milliseconds_of(made[0].int) > 3_500_000
+    ids = [new_id() for _ in range(3)]
+    assert ids == sorted(ids)
+    assert milliseconds_of(ahead.int) - milliseconds_of(ids[0].int) > 3_500_000
 
 
 def test_an_id_contains_its_time_of_creation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,25 +18,25 @@ USER, ORGANIZATION, SESSION = new_id(), new_id(), new_id()
 TOKENS = AccessTokens(new_signing_key(), audience="here", lifetime_seconds=900)
 
 
-def issued() -> str:
+def issue_token() -> str:
     """A valid token."""
     return TOKENS.issue(user_id=USER, organization_id=ORGANIZATION, session_id=SESSION)
 
 
-def signed(**changes: object) -> str:
+def sign_token(**changes: object) -> str:
     """A token signed with our key, with some claims changed; None removes a claim."""
-    claims: dict[str, Any] = jwt.decode(issued(), options={"verify_signature": False}) | changes
+    claims: dict[str, Any] = jwt.decode(issue_token(), options={"verify_signature": False}) | changes
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, TOKENS.key, "ES256")
 
 
 def test_a_token_contains_the_session_and_its_expiry() -> None:
     """The claims of an issued token are read back, and it expires after the configured time."""
-    claims = TOKENS.verify(issued())
+    claims = TOKENS.verify(issue_token())
     assert (claims.user_id, claims.organization_id, claims.session_id) == (USER, ORGANIZATION, SESSION)
-    read = jwt.decode(issued(), options={"verify_signature": False})
-    assert read["exp"] - read["iat"] == 900
-    assert claims.expires_at == pytest.approx(read["exp"], abs=5)
-    assert TOKENS.verify(signed()) is not None
+    payload = jwt.decode(issue_token(), options={"verify_signature": False})
+    assert payload["exp"] - payload["iat"] == 900
+    assert claims.expires_at == pytest.approx(payload["exp"], abs=5)
+    assert TOKENS.verify(sign_token()) is not None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_token_contains_the_session_and_its_expiry() -> None:
 def test_a_token_that_lacks_or_changes_a_claim_is_refused(changes: dict[str, object]) -> None:
     """Although it is signed with our key."""
     with pytest.raises(Unauthenticated):
-        TOKENS.verify(signed(**changes))
+        TOKENS.verify(sign_token(**changes))
 
 
 @pytest.mark.parametrize(

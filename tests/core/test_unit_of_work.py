@@ -45,8 +45,8 @@ async def observer(servers: Servers, fresh_runtime: Runtime, valkey: ValkeyServe
     url = fresh_runtime.settings.database.url
     assert url is not None
     admin_url = servers.database_url(servers.postgres.admin_url, str(make_url(url.get_secret_value()).database))
-    async with observing(fresh_runtime, actor, admin_url, valkey.url) as found:
-        yield found
+    async with observing(fresh_runtime, actor, admin_url, valkey.url) as redis_observer:
+        yield redis_observer
 
 
 async def add(observer: Observer, contact_id: UUID, name: str = ORDINARY, *, raises: bool = False) -> None:
@@ -121,7 +121,7 @@ async def test_a_cancelled_block_drops_jobs_and_events(observer: Observer) -> No
             reached.set()
             await asyncio.Event().wait()
 
-    await cancelled(asyncio.create_task(never_ends()), reached.wait())
+    await cancel_when(asyncio.create_task(never_ends()), reached.wait())
     assert not await observer.sees(contact_id)
     await nothing_was_sent(observer)
 
@@ -132,12 +132,12 @@ async def test_a_cancelled_commit_drops_jobs_and_events(observer: Observer) -> N
     contact_id = new_id()
     async with observer.commits_blocked():
         task = asyncio.create_task(add(observer, contact_id, BLOCKED))
-        await cancelled(task, observer.commit_started(task))
+        await cancel_when(task, observer.commit_started(task))
     assert not await observer.sees(contact_id)
     await nothing_was_sent(observer)
 
 
-async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> None:
+async def cancel_when(task: "asyncio.Task[None]", reached: Awaitable[object]) -> None:
     """Cancel a task when it has reached a point, and wait until it has ended."""
     async with asyncio.timeout(WAIT_SECONDS):
         await reached
@@ -180,7 +180,7 @@ async def test_jobs_are_sent_before_events(observer: Observer, valkey: ValkeySer
 
 
 async def test_a_change_is_committed_without_redis(observer: Observer, valkey: ValkeyServer) -> None:
-    """Without Redis the caller gets no error, the rows are committed, and warnings name what was not sent."""
+    """Without Redis the caller gets no error, the rows are committed, and warnings name unsent jobs and events."""
     valkey.kill()
     contact_ids = [new_id(), new_id()]
     with capture_logs() as logs:

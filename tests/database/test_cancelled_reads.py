@@ -92,10 +92,10 @@ async def cancel_reads(pool: ReadPool, backends: Backends, count: int) -> None:
     """Begin reads that sleep, and cancel them when their statements run."""
     reads = [asyncio.create_task(pool.fetch(SLEEPING, {})) for _ in range(count)]
     await backends.until_asleep(count)
-    for read in reads:
-        read.cancel()
-    ended = await asyncio.gather(*reads, return_exceptions=True)
-    assert [type(error) for error in ended] == [asyncio.CancelledError] * count
+    for task in reads:
+        task.cancel()
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    assert [type(error) for error in results] == [asyncio.CancelledError] * count
 
 
 async def test_a_statement_ends_with_its_cancelled_read(servers: Servers) -> None:
@@ -113,8 +113,8 @@ async def test_a_statement_ends_when_its_read_times_out(servers: Servers) -> Non
     async with watched(servers, statement_seconds=6.0) as (pool, backends):
         reads = [asyncio.create_task(pool.fetch(SLEEPING, {})) for _ in range(SIZE)]
         await backends.until_asleep(SIZE)
-        ended = await asyncio.gather(*reads, return_exceptions=True)
-        assert [type(error) for error in ended] == [TimeoutError] * SIZE
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(error) for error in results] == [TimeoutError] * SIZE
         assert not set(await read_twice(pool)) & set(backends.pids[:SIZE])
         await backends.until_asleep(0)
         assert backends.maximum <= SIZE
@@ -132,13 +132,13 @@ async def test_a_pool_that_closes_waits_for_statements_to_end(servers: Servers) 
 async def test_a_pool_closes_although_the_server_does_not_respond(servers: Servers) -> None:
     """An unused connection that the server does not close is dropped; the other one is closed normally."""
     async with watched(servers, statement_seconds=LIMIT_SECONDS) as (pool, backends):
-        stopped, other = await read_twice(pool)
-        os.kill(stopped, signal.SIGSTOP)
+        stopped_backend, other = await read_twice(pool)
+        os.kill(stopped_backend, signal.SIGSTOP)
         try:
             with capture_logs() as entries:
                 await pool.aclose()
         finally:
-            os.kill(stopped, signal.SIGCONT)
+            os.kill(stopped_backend, signal.SIGCONT)
         assert [entry["error"].partition(" ")[0] for entry in entries] == ["TimeoutError"]
         await backends.until(f"pid = {other}", 0)
         assert (pool.free_slots, pool.free) == (SIZE, [])

@@ -20,9 +20,9 @@ STATEMENTS = {
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str) -> None:
     """A value that cannot be stored is refused again tomorrow; a connection that broke may be opened anew."""
-    refused, value = STATEMENTS[statement]
+    is_refusal, value = STATEMENTS[statement]
     actor = await factories.organization(runtime)
-    with pytest.raises(DBAPIError) as caught:
+    with pytest.raises(DBAPIError) as excinfo:
         async with runtime.work.begin(actor) as uow:
             await uow.connection.execute(text(statement), {"value": value})
-    assert is_permanent(caught.value) is refused
+    assert is_permanent(excinfo.value) is is_refusal

@@ -22,16 +22,16 @@ NARROW = frozenset({"email"})
 
 @pytest.fixture
 def cache() -> Iterator[ProjectionCache]:
-    """A cache that nobody has used yet, and that leaves nothing behind."""
-    found = ProjectionCache()
-    yield found
-    for statement in (*found.whole.values(), *found.narrow.values()):
+    """A new cache, whose statements are removed after the test."""
+    projections = ProjectionCache()
+    yield projections
+    for statement in (*projections.whole.values(), *projections.narrow.values()):
         del prepared_selects[statement]
 
 
 def build(columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
     """A select of contacts; names that no column has make it a new shape all the same."""
-    return select(*project(COLUMNS, columns)).where(Contact.email == bindparam("wanted", type_=Contact.email.type))
+    return select(*project(COLUMNS, columns)).where(Contact.email == bindparam("email", type_=Contact.email.type))
 
 
 def shape(number: int) -> frozenset[str]:
@@ -46,7 +46,7 @@ def prepared_narrow(cache: ProjectionCache, columns: frozenset[str]) -> Select[*
 
 
 def test_columns_are_read_among_all_others_the_first_time(cache: ProjectionCache) -> None:
-    """A set that nobody asked for before has nothing built for it; the second time it has, once and for all."""
+    """A set of columns is compiled at its second use, once, and not at its first."""
     whole = cache.get("list", build, None)
     before = len(prepared_selects)
     assert cache.get("list", build, NARROW) is whole
@@ -60,14 +60,14 @@ def test_columns_are_read_among_all_others_the_first_time(cache: ProjectionCache
 
 
 def test_each_form_has_its_own(cache: ProjectionCache) -> None:
-    """What was asked of one form is new to another."""
+    """Uses are counted for each form separately."""
     first = [cache.get("one", build, NARROW) for _ in range(2)]
     other = [cache.get("other", build, NARROW) for _ in range(2)]
     assert len({*first, *other}) == 4
 
 
 def test_who_asks_for_all_sorts_of_columns_once_drives_nobody_out(cache: ProjectionCache) -> None:
-    """However many sets come by, nothing is built, what is kept stays, and what is noted of them is bounded."""
+    """Any number of sets that are used once compiles nothing, evicts nothing, and takes bounded memory."""
     narrow = prepared_narrow(cache, NARROW)
     before = len(prepared_selects)
     for _ in range(2):
@@ -99,13 +99,13 @@ async def test_a_page_has_what_was_selected_by_either_statement(runtime: Runtime
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 3)
     request, columns = page_request(first=2), frozenset({"email", "time_zone", "of this test alone"})
-    found, texts = [], []
+    pages, texts = [], []
     for _ in range(3):
-        with statements(runtime) as seen:
+        with statements(runtime) as queries:
             page = await CONTACTS.page(runtime.reads(actor.tenant), request, columns=columns)
-        found.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
-        texts += [text for text, _ in seen]
-    assert found == found[:1] * 3
+        pages.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
+        texts += [text for text, _ in queries]
+    assert pages == pages[:1] * 3
     assert ["contacts.custom_fields" in text for text in texts] == [True, False, False]
 
 

@@ -61,9 +61,9 @@ EMAILS = compile_select(select(Contact.email).where(Contact.email != bindparam("
 PERSON = "person@example.com"
 TEN = page_request(first=10)
 LISTINGS = [
-    found
-    for found in {id(each): each for module in MODULES for each in vars(module).values()}.values()
-    if isinstance(found, Listing)
+    value
+    for value in {id(each): each for module in MODULES for each in vars(module).values()}.values()
+    if isinstance(value, Listing)
 ]
 CURSORS = {"after_key", "before_key"}
 PID = compile_select(select(func.pg_backend_pid().label("pid")))
@@ -93,10 +93,10 @@ async def single(runtime: Runtime) -> AsyncIterator[ReadPool]:
 
 
 async def rows_of(
-    pool: ReadPool, statement: PreparedSelect, given: Mapping[str, Any]
+    pool: ReadPool, statement: PreparedSelect, parameters: Mapping[str, Any]
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """The rows of a read."""
-    return statement.rows(await pool.fetch(statement, given))
+    return statement.rows(await pool.fetch(statement, parameters))
 
 
 async def pid(pool: ReadPool) -> int:
@@ -110,11 +110,11 @@ async def one_of_each(runtime: Runtime, actor: Actor) -> list[UUID]:
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
         friends = await lists.create(uow, "Friends")
-        given: UncheckedFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
-        person = await contact_changing.create(uow, given, list_ids=[friends.id])
+        values: UncheckedFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
+        person = await contact_changing.create(uow, values, list_ids=[friends.id])
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
         talk = await conversation_changing.start(uow, title="Friends")
-        said, _ = await conversation_changing.send(uow, talk.id, "How many friends?")
+        question, _ = await conversation_changing.send(uow, talk.id, "How many friends?")
         policy = runtime.sender_policy
         sender = await sender_changing.create(uow, policy, *sender_changing.check_sender(policy, PERSON, "Friends"))
         delivery_id = new_id()
@@ -123,8 +123,8 @@ async def one_of_each(runtime: Runtime, actor: Actor) -> list[UUID]:
         await uow.execute(insert(EmailDelivery).values(id=delivery_id, **own, **address))
     events = await EVENTS.pages_of(runtime.reads(actor.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
-    made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, actor.require_user_id(), actor.organization_id, sender.id]
+    ids = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, question.id]
+    return [*ids, actor.require_user_id(), actor.organization_id, sender.id]
 
 
 def statement_of(listing: Listing[Any], request: PageRequest) -> Select[*tuple[Any, ...]]:
@@ -139,26 +139,26 @@ async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
     return await scope.rows(statement_of(CONTACTS, TEN), page_parameters(CONTACTS.order, TEN))
 
 
-def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, actor: Actor) -> dict[str, object]:
+def samples(statement: Select[*tuple[Any, ...]], value: UUID, actor: Actor) -> dict[str, object]:
     """A value for each of a statement's parameters."""
     binds = statement.compile(dialect=DIALECT).binds
-    found: dict[str, object] = {}
+    parameters: dict[str, object] = {}
     for name, bind in binds.items():
         if name == "organization":
-            found[name] = actor.organization_id
+            parameters[name] = actor.organization_id
         elif name == "session":
-            found[name] = factories.session_id_of(actor)
+            parameters[name] = factories.session_id_of(actor)
         elif isinstance(bind.type, ARRAY):
-            found[name] = [wanted]
+            parameters[name] = [value]
         elif isinstance(bind.type, Uuid) and bind.required:
-            found[name] = wanted
+            parameters[name] = value
         elif isinstance(bind.type, Integer) and bind.required:
-            found[name] = 10
+            parameters[name] = 10
         elif isinstance(bind.type, DateTime) and bind.required:
-            found[name] = datetime(2026, 1, 2, tzinfo=UTC)
+            parameters[name] = datetime(2026, 1, 2, tzinfo=UTC)
         elif bind.required:
-            found[name] = PERSON
-    return found
+            parameters[name] = PERSON
+    return parameters
 
 
 async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Runtime) -> None:
@@ -169,14 +169,14 @@ async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Ru
     usual = ReadScope(read_side(runtime.engine), actor.tenant)
     assert straight.pool is not None
     usual.pool = None
-    shown = {statement_of(listing, TEN) for listing in LISTINGS}
-    prepared = list(prepared_selects)  # with what other tests have asked for
-    assert shown <= set(prepared)
+    statements_of_listings = {statement_of(listing, TEN) for listing in LISTINGS}
+    prepared = list(prepared_selects)  # including those of other tests
+    assert statements_of_listings <= set(prepared)
     silent = {statement for statement in prepared if not statement.compile(dialect=DIALECT).binds.keys() & CURSORS}
     for statement in prepared:
-        for wanted in ids:
-            given = samples(statement, wanted, actor)
-            ours, theirs = await straight.rows(statement, given), await usual.rows(statement, given)
+        for example_id in ids:
+            parameters = samples(statement, example_id, actor)
+            ours, theirs = await straight.rows(statement, parameters), await usual.rows(statement, parameters)
             assert [dict(row._mapping) for row in ours] == [dict(row._mapping) for row in theirs]
             assert [row._fields for row in ours] == [row._fields for row in theirs]
             assert [[type(value).__mro__[-2] for value in row] for row in ours] == [
@@ -190,7 +190,7 @@ async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Ru
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing.noun)
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_prepared_statement_holds_nobodys_cursor(listing: Listing[Any], *, backward: bool) -> None:
-    """Whoever asks for a page first leaves none of their values in it: a run without its own fails."""
+    """A prepared statement contains no value of its first caller: execution without a parameter fails."""
     order = listing.order
     key = PERSON if order.keys is TEXTS else datetime(2026, 1, 2, tzinfo=UTC)
     (cursor,) = order.cursors([SimpleNamespace(**{order.key.key: key, order.id.key: UUID(int=1)})])
@@ -198,11 +198,11 @@ def test_a_prepared_statement_holds_nobodys_cursor(listing: Listing[Any], *, bac
     form = prepared_selects[statement_of(listing, request)]
     assert form.defaults == {}
     tenant = dict.fromkeys(("tenant_organization", "tenant_user", "tenant_role"), "")
-    given = {"parents": [UUID(int=1)], **tenant, **page_parameters(order, request)}
-    form.arguments(given)
+    parameters = {"parents": [UUID(int=1)], **tenant, **page_parameters(order, request)}
+    form.arguments(parameters)
     for name in page_parameters(order, request):
         with pytest.raises(KeyError, match=name):
-            form.arguments({other: value for other, value in given.items() if other != name})
+            form.arguments({other: value for other, value in parameters.items() if other != name})
 
 
 async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, single: ReadPool) -> None:
@@ -214,8 +214,8 @@ async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, s
     scopes = [runtime.reads(actors[turn % 2].tenant) for turn in range(100)]
     for scope in scopes:
         scope.pool = single
-    found = await asyncio.gather(*(first_page(scope) for scope in scopes))
-    assert [len(rows) for rows in found] == expected * 50
+    pages = await asyncio.gather(*(first_page(scope) for scope in scopes))
+    assert [len(rows) for rows in pages] == expected * 50
     assert len(single.free) == 1
 
 
@@ -238,7 +238,7 @@ async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime)
 
 
 async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: ReadPool) -> None:
-    """What the tenants before have left on the connection is nothing: the settings end with their statement."""
+    """Earlier tenants leave nothing on the connection: the settings end with their statement."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 2)
     scope = runtime.reads(actor.tenant)
@@ -250,7 +250,7 @@ async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: Read
 
 
 async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
-    """A connection goes to the one who has waited the longest, not to whoever comes by when it is given back."""
+    """A released connection goes to the reader that has waited the longest, not to a new one."""
     order: list[int] = []
 
     async def ask(number: int) -> None:
@@ -260,17 +260,17 @@ async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
         single.release(connection)
 
     connection = await single.acquire()
-    asked = [asyncio.create_task(ask(number)) for number in range(5)]
+    waiting = [asyncio.create_task(ask(number)) for number in range(5)]
     await asyncio.sleep(0)
     assert single.statistics() == PoolStatistics(busy=1, free=0, waiting=5)
     single.release(connection)
     late = asyncio.create_task(ask(99))
-    await asyncio.gather(*asked, late)
+    await asyncio.gather(*waiting, late)
     assert order == [0, 1, 2, 3, 4, 99]
 
 
 async def test_a_connection_is_not_lost_with_the_one_who_waited(single: ReadPool) -> None:
-    """Whoever is cancelled leaves the connection to the next; also while getting it."""
+    """A cancelled reader leaves the connection to the next one, also while acquiring it."""
     connection = await single.acquire()
     leaving = asyncio.create_task(single.acquire())
     staying = asyncio.create_task(single.acquire())
@@ -334,15 +334,15 @@ async def test_a_refused_statement_costs_no_connection_and_tells_nothing(single:
     unfit = compile_select(select(bindparam("number", type_=Integer).label("n")))
     with pytest.raises(DBAPIError, match="division by zero"):
         await rows_of(single, wrong, {"zero": 0})
-    with pytest.raises(DBAPIError) as caught:
+    with pytest.raises(DBAPIError) as excinfo:
         await rows_of(single, unfit, {"number": "a secret" * 40})
-    assert caught.value.params is None
+    assert excinfo.value.params is None
     assert await pid(single) == before
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 00:00:00+00 BC", "10000-01-01 00:00:00+00"])
 async def test_a_time_that_python_has_no_value_for_fails_its_read(single: ReadPool, moment: str) -> None:
-    """It is not shown as another time, and costs no connection."""
+    """It is not returned as another time, and the connection stays usable."""
     before = await pid(single)
     statement = compile_select(
         select(literal_column(f"'{moment}'::timestamptz", DateTime(timezone=True)).label("moment"))
@@ -371,6 +371,6 @@ async def test_times_are_read_whatever_the_database_is_set_to(fresh_runtime: Run
 
 
 def test_a_list_of_any_length_cannot_be_prepared() -> None:
-    """Its text depends on the list; whoever prepares it is told at import."""
+    """Its text depends on the list; preparing it raises an error at import."""
     with pytest.raises(ValueError, match="depends on its parameters"):
         compile_select(select(Contact.id).where(Contact.id.in_(bindparam("ids", expanding=True))))

@@ -80,15 +80,15 @@ async def soon(holds: Callable[[], bool]) -> None:
 
 
 async def counts(scope: ReadScope, times: int) -> list[int]:
-    """The same read in so many fields at once."""
-    found = await asyncio.gather(*(scope.rows(HOW_MANY) for _ in range(times)))
-    return [rows[0][0] for rows in found]
+    """The same read in that many fields, concurrently."""
+    results = await asyncio.gather(*(scope.rows(HOW_MANY) for _ in range(times)))
+    return [rows[0][0] for rows in results]
 
 
 async def open_all(pool: HeldPool) -> None:
     """Open every connection of a pool, as it is after some load."""
-    opened = [await pool.acquire() for _ in range(pool.size)]
-    for connection in opened:
+    connections = [await pool.acquire() for _ in range(pool.size)]
+    for connection in connections:
         pool.release(connection)
 
 
@@ -97,7 +97,7 @@ async def open_all(pool: HeldPool) -> None:
 async def test_reads_of_an_operation_leave_half_of_the_pool(
     runtime: Runtime, size: int, at_once: int, *, warm: bool
 ) -> None:
-    """Four at once at most, and one alone when half of the connections are in use, be the others open or not."""
+    """At most four concurrent reads, and only one when half of the connections are in use, open or not."""
     pool = HeldPool(runtime, size)
     if warm:
         await open_all(pool)
@@ -113,7 +113,7 @@ async def test_reads_of_an_operation_leave_half_of_the_pool(
 
 
 async def test_reads_that_wait_start_as_others_end(runtime: Runtime) -> None:
-    """As many at once as in the beginning, to the last."""
+    """The concurrency stays the same until the last read."""
     pool = HeldPool(runtime, 20)
     scope = await scope_of(runtime, pool, 3)
     reading = asyncio.create_task(counts(scope, FIELDS))
@@ -125,7 +125,7 @@ async def test_reads_that_wait_start_as_others_end(runtime: Runtime) -> None:
 
 
 async def test_wide_operations_leave_connections_to_others(runtime: Runtime) -> None:
-    """Three operations of one tenant with ten fields each: the one read of another starts at once."""
+    """With three operations of one tenant with ten fields each, the only read of another starts immediately."""
     pool = HeldPool(runtime, 10)
     await open_all(pool)
     wide = [await scope_of(runtime, pool, 3) for _ in range(3)]
@@ -162,10 +162,10 @@ async def test_an_operation_of_many_fields_does_not_hold_up_another(runtime: Run
     """With one connection, the one read of another operation comes right after the first of the many."""
     pool = HeldPool(runtime, 1)
     many, one = await scope_of(runtime, pool, 3), await scope_of(runtime, pool, 1)
-    ended: list[int] = []
+    sizes: list[int] = []
 
     async def note(scope: ReadScope) -> None:
-        ended.extend(await counts(scope, 1))
+        sizes.extend(await counts(scope, 1))
 
     tasks = [asyncio.create_task(note(many)) for _ in range(FIELDS)]
     await soon(lambda: pool.running == 1)
@@ -173,7 +173,7 @@ async def test_an_operation_of_many_fields_does_not_hold_up_another(runtime: Run
     await soon(lambda: len(pool.waiting) == 1)
     pool.may_go_on.set()
     await asyncio.gather(*tasks)
-    assert ended == [3, 1] + [3] * (FIELDS - 1)
+    assert sizes == [3, 1] + [3] * (FIELDS - 1)
     await pool.aclose()
 
 

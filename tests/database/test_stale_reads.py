@@ -28,15 +28,15 @@ async def reads(servers: Servers) -> AsyncIterator[ReadScope]:
 
 async def pid(reads: ReadScope) -> int:
     """The server process that answers."""
-    ((found,),) = await reads.rows(select(func.pg_backend_pid()))
-    return int(found)
+    ((backend,),) = await reads.rows(select(func.pg_backend_pid()))
+    return int(backend)
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.1], ids=["noticed while it runs", "noticed before"])
 async def test_a_read_whose_connection_died_is_run_on_another(
     reads: ReadScope, servers: Servers, wait: float
 ) -> None:
-    """After a restart of the server, or of its connections, nobody is answered with an error."""
+    """After a restart of the server, or of its connections, no caller gets an error."""
     before = await pid(reads)
     admin = await asyncpg.connect(servers.postgres.admin_url)
     assert await admin.fetchval("SELECT pg_terminate_backend($1)", before)
@@ -51,7 +51,7 @@ async def test_a_read_that_is_refused_is_run_once(reads: ReadScope) -> None:
     """It would be refused on any other connection; this one goes on being used."""
     sent: list[str] = []
     before = await pid(reads)
-    event.listen(reads.engine.sync_engine, "before_cursor_execute", lambda *told: sent.append(told[2]))
+    event.listen(reads.engine.sync_engine, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
     with pytest.raises(DBAPIError, match="division by zero"):
         await reads.rows(select(literal_column("1 / 0").label("n")))
     assert len(sent) == 1

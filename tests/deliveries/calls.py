@@ -10,7 +10,7 @@ from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import DeliveryStatus
 from runtime import Runtime
 from services.deliveries.sending import CampaignSender
-from tests.campaigns.calls import ERRORS, asked, gid
+from tests.campaigns.calls import ERRORS, gid, mutate
 from tests.client import ApiClient
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import finish, sending
@@ -46,14 +46,14 @@ async def send_in_doubt(
 
 async def list_deliveries(mine: ApiClient, campaign_id: UUID, *states: str, **more: object) -> dict[str, Any]:
     """The campaign with its deliveries in some states."""
-    wanted = {"filter": {"state": {"in": list(states)}}} if states else {}
-    found: dict[str, Any] = (await mine.execute(LISTED, {"id": gid(campaign_id), **wanted, **more}))["campaign"]
-    return found
+    variables = {"filter": {"state": {"in": list(states)}}} if states else {}
+    campaign: dict[str, Any] = (await mine.execute(LISTED, {"id": gid(campaign_id), **variables, **more}))["campaign"]
+    return campaign
 
 
 async def resolve_delivery(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
     """Resolve a delivery; the payload, without errors."""
-    return await asked(mine, RESOLVE, deliveryId=delivery, **{"as": decision})
+    return await mutate(mine, RESOLVE, deliveryId=delivery, **{"as": decision})
 
 
 async def resolve_refused(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
@@ -62,5 +62,5 @@ async def resolve_refused(mine: ApiClient, delivery: str, decision: str) -> dict
     payload = data["resolveDelivery"]
     assert (payload["delivery"], payload["campaign"]) == (None, None)
     (error,) = payload["userErrors"]
-    found: dict[str, Any] = error
-    return found
+    user_error: dict[str, Any] = error
+    return user_error

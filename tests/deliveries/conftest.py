@@ -31,15 +31,15 @@ class Provider:
 
     async def messages(self, campaign_id: object) -> list[dict[str, object]]:
         """The messages accepted for a campaign, oldest first."""
-        found: list[dict[str, object]] = []
+        ledger: list[dict[str, object]] = []
         while True:
-            path = f"/sandbox/ledger?campaign={campaign_id}&limit=1000&offset={len(found)}"
+            path = f"/sandbox/ledger?campaign={campaign_id}&limit=1000&offset={len(ledger)}"
             page = (await self.client.call("GET", path)).object()
             messages = page["messages"]
             assert isinstance(messages, list)
-            found += messages
-            if len(found) >= int(str(page["total"])):
-                return found
+            ledger += messages
+            if len(ledger) >= int(str(page["total"])):
+                return ledger
 
     async def fail(self, **switches: object) -> Answer:
         """Set the provider's faults; without arguments there are none."""
@@ -76,14 +76,14 @@ async def provider(shared_provider: Provider) -> Provider:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that senders wait for: they are over at once."""
-    found: list[float] = []
+    """The delays of senders, recorded instead of waited for."""
+    delays: list[float] = []
 
     async def sleep(_: asyncio.Event, seconds: float) -> None:
-        found.append(seconds)
+        delays.append(seconds)
 
     monkeypatch.setattr("services.deliveries.sending.sleep_unless", sleep)
-    return found
+    return delays
 
 
 def rate_limited_mailer(provider: Provider, messages_per_second: int) -> PostmarkMailer:
@@ -122,5 +122,5 @@ def mailer() -> ModelMailer:
 
 @pytest.fixture
 def scripted_sender(runtime: Runtime, mailer: ModelMailer) -> CampaignSender:
-    """A sender whose mailer does what a test sets, in place of the sandbox."""
+    """A sender with a mailer that the test controls, in place of the sandbox."""
     return build_sender(runtime, mailer)

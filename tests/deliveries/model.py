@@ -1,4 +1,4 @@
-"""A mail provider in this process, which is as unreliable as a test sets it."""
+"""A mail provider in this process, with failures that a test configures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ OUTCOMES = (
 
 @dataclass(slots=True)
 class ModelMailer:
-    """Handles the next batches as `outcome` says; `accepted` has all messages that it has really accepted.
+    """Handles the next batches as `outcome` says; `accepted` has all accepted messages, whatever it reported.
 
     Its search shows a message after `lag` of its `time`, which the caller advances.
     """
@@ -109,7 +109,7 @@ class ModelMailer:
         return SubmissionResult(SubmissionStatus.ACCEPTED, message_id)
 
     async def search_batch(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """The accepted messages of a batch that the search shows yet."""
+        """The accepted messages of a batch that the search already returns."""
         if self.search_fails:
             raise SearchFailed("no answer")
         visible = [one for one in self.accepted if one.accepted_at + self.lag <= self.time and one.stream is stream]

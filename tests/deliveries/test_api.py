@@ -36,15 +36,15 @@ async def test_the_status_reason_summarizes_issues(
     await drain(scripted_sender, owner, campaign_id)
     mailer.outcome = "ok"
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
-    assert found["status"] == "SENT_WITH_ISSUES"
-    assert found["statusReason"].startswith("1 message refused by the provider (most often: “")
-    assert "`deliveries`" in found["statusReason"]
-    assert "resolveDelivery" not in found["statusReason"]
-    (one,) = found["deliveries"]["nodes"]
+    campaign = await list_deliveries(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
+    assert campaign["status"] == "SENT_WITH_ISSUES"
+    assert campaign["statusReason"].startswith("1 message refused by the provider (most often: “")
+    assert "`deliveries`" in campaign["statusReason"]
+    assert "resolveDelivery" not in campaign["statusReason"]
+    (one,) = campaign["deliveries"]["nodes"]
     row = (await runtime.reads(owner.tenant).rows(select(EmailDelivery).where(EmailDelivery.status == "rejected")))[0]
     assert (one["state"], one["reason"], one["providerCode"]) == ("REJECTED", row.error_message, row.error_code)
-    assert one["reason"] in found["statusReason"]
+    assert one["reason"] in campaign["statusReason"]
     assert one["contact"]["email"] == one["email"] == row.email
     assert one["campaign"] == {"id": gid(campaign_id), "status": "SENT_WITH_ISSUES"}
 
@@ -71,10 +71,10 @@ async def test_the_summary_quotes_the_most_frequent_refusal(
     scripted_sender.mailer = RecordingMailer(lambda *_: BatchProcessed(results=results))
     owner, _, campaign_id = await sending(runtime, len(results))
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await list_deliveries(caller(api, runtime, owner), campaign_id)
+    campaign = await list_deliveries(caller(api, runtime, owner), campaign_id)
     quotation = f" (most often: {quoted})" if quoted else ""
     begins = f"{len(results)} messages refused by the provider{quotation}. "
-    assert found["statusReason"].startswith(begins)
+    assert campaign["statusReason"].startswith(begins)
 
 
 async def test_a_rendering_error_has_a_reason(
@@ -92,10 +92,10 @@ async def test_a_rendering_error_has_a_reason(
         )
     await start(runtime, owner, campaign_id)
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
-    assert found["status"] == "SENT_WITH_ISSUES"
-    assert found["statusReason"].startswith("1 message not rendered")
-    (one,) = found["deliveries"]["nodes"]
+    campaign = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
+    assert campaign["status"] == "SENT_WITH_ISSUES"
+    assert campaign["statusReason"].startswith("1 message not rendered")
+    (one,) = campaign["deliveries"]["nodes"]
     assert one["reason"].startswith("The message could not be rendered. ")
     assert "divided by 0" in one["reason"].replace("divide by 0", "divided by 0")
 
@@ -108,9 +108,9 @@ async def test_a_campaign_without_issues_has_no_status_reason(
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).where(Contact.id == contacts[0]).values(status="unsubscribed"))
     await finish(runtime, scripted_sender, owner, campaign_id)
-    found = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
-    assert (found["status"], found["statusReason"]) == ("SENT", None)
-    assert [one["reason"] for one in found["deliveries"]["nodes"]] == ["The contact had unsubscribed."]
+    campaign = await list_deliveries(caller(api, runtime, owner), campaign_id, "SKIPPED")
+    assert (campaign["status"], campaign["statusReason"]) == ("SENT", None)
+    assert [one["reason"] for one in campaign["deliveries"]["nodes"]] == ["The contact had unsubscribed."]
 
 
 async def test_pages_have_every_delivery_once(
@@ -121,18 +121,18 @@ async def test_pages_have_every_delivery_once(
     await scripted_sender.send_batch(owner, campaign_id)
     mine = caller(api, runtime, owner)
     rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id).order_by(EmailDelivery.id))
-    wanted = [encode_global_id("Delivery", row.id) for row in rows]
+    expected = [encode_global_id("Delivery", row.id) for row in rows]
     for states in ((), tuple(STATES), ("ACCEPTED", "PENDING", "CLAIMED", "REJECTED")):
-        seen: list[str] = []
+        ids: list[str] = []
         after = None
         while True:
             page = (await list_deliveries(mine, campaign_id, *states, first=3, after=after))["deliveries"]
-            assert page["totalCount"] == len(wanted)
-            seen += [one["id"] for one in page["nodes"]]
+            assert page["totalCount"] == len(expected)
+            ids += [one["id"] for one in page["nodes"]]
             after = page["pageInfo"]["endCursor"]
             if not page["pageInfo"]["hasNextPage"]:
                 break
-        assert seen == wanted
+        assert ids == expected
     assert (await list_deliveries(mine, campaign_id, "BOUNCED"))["deliveries"]["nodes"] == []
     nothing = await mine.execute(LISTED, {"id": gid(campaign_id), "filter": {"state": {"in": []}}})
     assert nothing["campaign"]["deliveries"]["totalCount"] == 0
@@ -153,9 +153,9 @@ async def test_a_filter_by_state_finds_exactly_its_deliveries(api: ApiClient, ru
                 .where(EmailDelivery.contact_id == contact_id)
                 .values(status=DeliveryStatus[name])
             )
-    found = (await list_deliveries(caller(api, runtime, owner), campaign_id, state))["deliveries"]
-    assert [one["state"] for one in found["nodes"]] == [state]
-    assert found["totalCount"] == 1
+    connection = (await list_deliveries(caller(api, runtime, owner), campaign_id, state))["deliveries"]
+    assert [one["state"] for one in connection["nodes"]] == [state]
+    assert connection["totalCount"] == 1
 
 
 async def test_deliveries_require_contact_read(
@@ -188,8 +188,8 @@ async def test_filters_by_state_use_the_partial_index(
     runtime: Runtime, statuses: set[DeliveryStatus], index: str
 ) -> None:
     """The condition is written as in the catalogue: PostgreSQL uses a partial index only then."""
-    given = parse_filter({"state": {"in": list(statuses)}}, DELIVERIES.fields)
-    compiled = str(compile_condition(given, DELIVERIES.fields))
+    condition_of_states = parse_filter({"state": {"in": list(statuses)}}, DELIVERIES.fields)
+    compiled = str(compile_condition(condition_of_states, DELIVERIES.fields))
     async with runtime.engine.connect() as connection:
         condition = await connection.scalar(
             text("SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = cast(:index AS regclass)"),

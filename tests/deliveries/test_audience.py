@@ -61,10 +61,10 @@ async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, exc
     """By tag, list or contact; an excluded contact gets no row, even if it is named twice."""
     actor = await factories.organization(runtime)
     tagged = await factories.contacts(runtime, actor, 2, tag="named")
-    listed, single, other = [await factories.contacts(runtime, actor, 2) for _ in range(3)]
+    on_lists, single, other = [await factories.contacts(runtime, actor, 2) for _ in range(3)]
     async with runtime.work.begin(actor) as uow:
         mine, others = [(await lists.create(uow, one)).id for one in ("mine", "others")]
-        await lists.add_members(uow, [mine], [*listed, tagged[0]])
+        await lists.add_members(uow, [mine], [*on_lists, tagged[0]])
         await lists.add_members(uow, [others], other)
     # Excluded from all contacts, or the only ones named.
     campaign_id = await factories.campaign(runtime, actor, tag=None if excluded else "named")
@@ -78,8 +78,8 @@ async def test_the_audience_has_the_named_contacts_once(runtime: Runtime, *, exc
     await add_to_audience(runtime, actor, other_campaign, {"kind": RecipientKind.ALL, "excluded": True})
     await start(runtime, actor, campaign_id)
     rows = await runtime.reads(actor.tenant).rows(select(EmailDelivery.contact_id))
-    named = other if excluded else [*tagged, *listed, *single]
-    assert Counter(row.contact_id for row in rows) == Counter(named)
+    expected = other if excluded else [*tagged, *on_lists, *single]
+    assert Counter(row.contact_id for row in rows) == Counter(expected)
 
 
 async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +99,10 @@ async def test_a_campaign_is_prepared_page_by_page(runtime: Runtime, monkeypatch
             assert uow.jobs == ([order] if cursor is None else [])
         assert sorted(await statuses(runtime, actor, campaign_id)) == contacts[:frozen]
         rows = await reads.rows(select(Campaign.id, Campaign.prepare_cursor, Campaign.status, Campaign.started_at))
-        found = {row.id: row for row in rows}
-        assert found[campaign_id].prepare_cursor == cursor
-        assert (found[campaign_id].started_at is None) is (cursor is not None)
-        assert found[other_campaign][1:] == (None, CampaignStatus.PREPARING, None)
+        rows_by_id = {row.id: row for row in rows}
+        assert rows_by_id[campaign_id].prepare_cursor == cursor
+        assert (rows_by_id[campaign_id].started_at is None) is (cursor is not None)
+        assert rows_by_id[other_campaign][1:] == (None, CampaignStatus.PREPARING, None)
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENDING
 
 
@@ -169,12 +169,12 @@ async def test_unsent_deliveries_of_a_cancelled_campaign_have_the_reason(
         await uow.execute(insert(Suppression).values(email_norm=suppressed.email, **suppression))
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     assert (await scripted_sender.deliver(actor, content, claimed)).handed_over == 0
-    found = await decisions(runtime, actor, campaign_id)
-    assert found[suppressed.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)
-    assert found[cancelled.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED)
+    decisions_by_contact = await decisions(runtime, actor, campaign_id)
+    assert decisions_by_contact[suppressed.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)
+    assert decisions_by_contact[cancelled.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED)
     await advance_campaign(runtime.work, actor, campaign_id)
-    found = await decisions(runtime, actor, campaign_id)
-    assert Counter(found.values()) == {
+    decisions_by_contact = await decisions(runtime, actor, campaign_id)
+    assert Counter(decisions_by_contact.values()) == {
         (DeliveryStatus.ACCEPTED, None): 1,
         (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED): 1,
         (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED): 3,
@@ -217,9 +217,9 @@ async def test_a_message_has_the_tags_of_its_contact(runtime: Runtime, scripted_
     assert content is not None
     claimed = await scripted_sender.claim_batch(actor, content, 3)
     rendered = await render_batch(claimed, content, signer=scripted_sender.signer, public_url="https://x.example")
-    shown = {row.contact_id: rendered.messages[row.id].html for row in claimed.rows}
+    html_by_contact = {row.contact_id: rendered.messages[row.id].html for row in claimed.rows}
     for contact_id, some in tags.items():
-        assert f"[{','.join(sorted(some))}]" in shown[contact_id]
+        assert f"[{','.join(sorted(some))}]" in html_by_contact[contact_id]
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ async def test_batches_wait_for_the_rate_limit(slow: CampaignSender, waits: list
 
 
 async def test_the_rate_limit_has_no_bursts_after_idle_time(slow: CampaignSender) -> None:
-    """After ten idle minutes one batch goes at once, and the next one waits."""
+    """After ten idle minutes one batch is sent immediately, and the next one waits."""
     assert await slow.reserve(-600) == 0
     assert await slow.reserve(60) == 0
     assert 0 < await slow.reserve(60) <= 60

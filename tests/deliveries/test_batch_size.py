@@ -63,8 +63,8 @@ def with_short_lease(settings: Settings, lease_seconds: float) -> Settings:
 async def test_a_batch_that_renders_too_slowly_is_made_smaller(
     runtime: Runtime, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty slow messages exceed their time: each batch sends what is rendered by then, and the next is smaller."""
-    monkeypatch.setattr(leases, "RENDER_SHARE", 0.002)  # of a minute: the rest waits for whatever holds us up
+    """Thirty slow messages exceed the time limit: a batch sends those rendered so far, and the next is smaller."""
+    monkeypatch.setattr(leases, "RENDER_SHARE", 0.002)  # of a minute; the rest is a reserve for other delays
     actor, campaign_id = await campaign_of(runtime, SLOW, 30)
     sender = sender_for(runtime, provider, with_short_lease(runtime.settings, 60.0))
     first = await sender.send_batch(actor, campaign_id)

@@ -44,7 +44,7 @@ async def add_pending_to_counters(runtime: Runtime, owner: Actor, campaign_id: U
 
 
 async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> CampaignStatus:
-    """The campaign's status, whatever its counters are."""
+    """The campaign's status, independent of its counters."""
     row = await read_progress(runtime.reads(owner.tenant), campaign_id)
     assert row is not None
     return row.status
@@ -114,8 +114,8 @@ async def test_one_job_cancels_a_large_campaign(runtime: Runtime, monkeypatch: p
         return not worker.tasks.tasks
 
     await until(is_idle)
-    found = [(await progress(runtime, owner, each)).status for each in (campaign_id, other)]
-    assert found == [CampaignStatus.CANCELLED, CampaignStatus.SENDING]
+    statuses = [(await progress(runtime, owner, each)).status for each in (campaign_id, other)]
+    assert statuses == [CampaignStatus.CANCELLED, CampaignStatus.SENDING]
 
 
 async def test_a_failing_campaign_does_not_delay_others(
@@ -124,11 +124,11 @@ async def test_a_failing_campaign_does_not_delay_others(
     """It is removed from the scheduler until a sweep adds it; the other's batches are sent meanwhile."""
     bad, _, failing = await sending(runtime, 1)
     good, _, other = await sending(runtime, 3)
-    tried: list[UUID] = []
+    attempts: list[UUID] = []
     send_batch = CampaignSender.send_batch
 
     async def send_or_fail(subject: CampaignSender, actor: Actor, campaign_id: UUID) -> BatchResult:
-        tried.append(campaign_id)
+        attempts.append(campaign_id)
         if campaign_id == failing:
             raise RuntimeError("no")
         return await send_batch(subject, actor, campaign_id)
@@ -143,11 +143,11 @@ async def test_a_failing_campaign_does_not_delay_others(
         return not sender.scheduler.organizations
 
     await until(is_idle)
-    assert (tried.count(failing), tried.count(other)) == (1, 4)
+    assert (attempts.count(failing), attempts.count(other)) == (1, 4)
     sender.add(bad.organization_id, failing)
 
     async def is_back() -> bool:
-        return tried.count(failing) == 2
+        return attempts.count(failing) == 2
 
     await until(is_back)
     sender.stop()

@@ -30,13 +30,13 @@ from tests.waiting import until
 async def test_sent_accepts_the_delivery(
     api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
-    """With the last issue resolved the campaign is SENT at once, and nothing is sent."""
+    """With the last issue resolved the campaign becomes SENT immediately, and no message is sent."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
-    found = await list_deliveries(mine, campaign_id, "FAILED")
-    assert "2 messages with an unknown outcome" in found["statusReason"]
-    assert "resolveDelivery" in found["statusReason"]
-    first, second = (one["id"] for one in found["deliveries"]["nodes"])
+    campaign = await list_deliveries(mine, campaign_id, "FAILED")
+    assert "2 messages with an unknown outcome" in campaign["statusReason"]
+    assert "resolveDelivery" in campaign["statusReason"]
+    first, second = (one["id"] for one in campaign["deliveries"]["nodes"])
     payload = await resolve_delivery(mine, first, "SENT")
     assert (payload["delivery"]["state"], payload["delivery"]["reason"]) == ("ACCEPTED", None)
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
@@ -115,8 +115,8 @@ async def test_unknown_deliveries_can_be_resolved(
     mailer.outcome = "failed before"
     await drain(scripted_sender, owner, campaign_id)
     mine = caller(api, runtime, owner)
-    found = (await list_deliveries(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
-    for one, decision in zip(found, ("SENT", "NOT_SENT", "SEND_AGAIN"), strict=True):
+    unknown = (await list_deliveries(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
+    for one, decision in zip(unknown, ("SENT", "NOT_SENT", "SEND_AGAIN"), strict=True):
         assert (await resolve_delivery(mine, one["id"], decision))["campaign"]["status"] == "SENDING"
     counts = (await progress(runtime, owner, campaign_id)).counts
     assert (counts.accepted, counts.failed, counts.pending, counts.unknown) == (1, 1, 1, 0)
@@ -129,7 +129,7 @@ async def test_unknown_deliveries_can_be_resolved(
 async def test_other_deliveries_cannot_be_resolved(
     api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
-    """A delivery that is not in doubt any more stays as it is, and the error has its state."""
+    """A delivery whose outcome is known is unchanged, and the error has its state."""
     owner, _, campaign_id = await sending(runtime, 1)
     mine = caller(api, runtime, owner)
     (pending,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
@@ -216,8 +216,8 @@ async def test_of_concurrent_decisions_one_succeeds(
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]
-    given = {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}
-    answers = await asyncio.gather(*(mine.execute(RESOLVE, given) for _ in range(6)))
+    variables = {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}
+    answers = await asyncio.gather(*(mine.execute(RESOLVE, variables) for _ in range(6)))
     won = [answer for answer in answers if not answer["resolveDelivery"]["userErrors"]]
     assert len(won) == 1
     await finish(runtime, scripted_sender, owner, campaign_id)
@@ -264,13 +264,13 @@ async def test_the_sweep_waits_for_an_uncommitted_decision(
 async def waits_for_a_lock(runtime: Runtime) -> bool:
     """Whether a session of this database waits for another session's lock."""
     async with runtime.engine.connect() as connection:
-        found = await connection.scalar(
+        count = await connection.scalar(
             text(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
                 "AND wait_event_type = 'Lock')"
             )
         )
-    return bool(found)
+    return bool(count)
 
 
 async def test_a_late_webhook_prevents_a_second_message(

@@ -6,8 +6,8 @@ from services.deliveries.fair_scheduler import FairScheduler, Slot
 
 async def slots(scheduler: FairScheduler, how_many: int) -> list[Slot]:
     """The next slots."""
-    found = [await scheduler.next() for _ in range(how_many)]
-    return [slot for slot in found if slot is not None]
+    results = [await scheduler.next() for _ in range(how_many)]
+    return [slot for slot in results if slot is not None]
 
 
 async def test_scheduling_is_round_robin_over_organizations() -> None:

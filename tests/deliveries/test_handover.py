@@ -33,9 +33,9 @@ def message(number: int, size: int = 10) -> Message:
 
 def sizes(messages: Sequence[Message], max_messages: int, max_bytes: int = 10**9) -> list[int]:
     """The number of messages in each request; together they are all, in their order."""
-    found = split(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
-    assert [one for part in found for one in part] == list(messages)
-    return [len(part) for part in found]
+    parts = split(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
+    assert [one for part in parts for one in part] == list(messages)
+    return [len(part) for part in parts]
 
 
 def test_a_batch_is_split_by_the_provider_s_limits() -> None:
@@ -66,11 +66,15 @@ async def test_after_an_error_of_the_account_nothing_more_is_sent(error: Outcome
     outcomes = await hand_over(mailer, HEADER, messages, deadline=since_boot() + 90, times=TIMES)
     assert answers == []
     assert {one.delivery_id: part.outcome for part in outcomes for one in part.messages}.keys() == set("0123")
-    found = {part.messages[0].delivery_id: part.outcome for part in outcomes}
-    tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.caused_locally)]
-    assert len(tried) == 2
-    assert error in found.values()
-    assert [found[one] for one in found if one not in tried] == [
+    outcomes_by_delivery = {part.messages[0].delivery_id: part.outcome for part in outcomes}
+    sent_ids = [
+        one
+        for one, outcome in outcomes_by_delivery.items()
+        if not (isinstance(outcome, NotSent) and outcome.caused_locally)
+    ]
+    assert len(sent_ids) == 2
+    assert error in outcomes_by_delivery.values()
+    assert [outcomes_by_delivery[one] for one in outcomes_by_delivery if one not in sent_ids] == [
         NotSent(reason="Not tried.", caused_locally=True)
     ] * 2
 
@@ -96,9 +100,9 @@ async def test_near_the_end_of_the_lease_nothing_is_sent() -> None:
 def test_two_messages_with_the_same_refusal_are_enough() -> None:
     """The reason is short enough to be stored."""
     results = [SubmissionResult(SubmissionStatus.REFUSED, None, 300, "x" * 600)] * 2
-    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
-    assert found is not None
-    assert (found.code, len(found.reason)) == (300, 500)
+    refusal = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
+    assert refusal is not None
+    assert (refusal.code, len(refusal.reason)) == (300, 500)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +112,9 @@ def test_two_messages_with_the_same_refusal_are_enough() -> None:
 def test_a_refused_batch_has_the_provider_s_code_and_text(code: int, words: str, end: str) -> None:
     """Either may be missing."""
     results = [SubmissionResult(SubmissionStatus.REFUSED, None, code, words)] * 2
-    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
-    assert found is not None
+    refusal = refusal_of_all("P", [RequestOutcome([message(0), message(1)], BatchProcessed(results=results))])
+    assert refusal is not None
     assert (
-        found.reason
+        refusal.reason
         == f"P refused every message of a batch. Check the sender and the content, then resume paused campaigns{end}"
     )

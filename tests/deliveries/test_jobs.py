@@ -78,11 +78,11 @@ def quick_runtime(fresh_runtime: Runtime, provider: Provider) -> Runtime:
 
 async def wait_until_started(tasks: int) -> None:
     """Wait until the number of tasks have started, checking in each iteration of the event loop."""
-    seen: set[str] = set()
+    started_names: set[str] = set()
     async with asyncio.timeout(60):
-        while len(seen) < tasks:
+        while len(started_names) < tasks:
             await asyncio.sleep(0)
-            seen |= {
+            started_names |= {
                 task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("prepare_campaign:")
             }
 

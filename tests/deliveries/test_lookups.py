@@ -47,11 +47,11 @@ async def reserve_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> L
 
 
 async def record_and_read(
-    runtime: Runtime, actor: Actor, campaign_id: UUID, lookup: Lookup, found: dict[str, str] | None = None
+    runtime: Runtime, actor: Actor, campaign_id: UUID, lookup: Lookup, message_ids: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
     """Record a lookup; the deliveries' states after it."""
     async with runtime.work.begin(actor) as uow:
-        await record_lookup(uow, campaign_id, lookup, found or {}, grace_seconds=3600)
+        await record_lookup(uow, campaign_id, lookup, message_ids or {}, grace_seconds=3600)
     return set((await statuses(runtime, actor, campaign_id)).values())
 
 
@@ -72,20 +72,22 @@ async def test_overlapping_lookups_count_once(runtime: Runtime, sender_in_doubt:
     assert [row.lookups for row in rows] == [1] * PEOPLE
 
 
-@pytest.mark.parametrize("found", [True, False])
-async def test_a_lookup_publishes_progress(runtime: Runtime, sender_in_doubt: CampaignSender, *, found: bool) -> None:
-    """Subscribers of the campaign see its counters change at once."""
+@pytest.mark.parametrize("has_result", [True, False])
+async def test_a_lookup_publishes_progress(
+    runtime: Runtime, sender_in_doubt: CampaignSender, *, has_result: bool
+) -> None:
+    """Subscribers of the campaign get its new counters immediately."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
     lookup = await reserve_lookup(runtime, actor, campaign_id)
-    messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if found}
+    messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if has_result}
     async with runtime.work.begin(actor) as uow:
         await record_lookup(uow, campaign_id, lookup, messages, grace_seconds=3600)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
 async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:
-    """One at once, one in the middle and one at the end: nothing is sent again before the end."""
+    """One immediately, one in the middle and one at the end: nothing is sent again before the end."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
     wait = func.extract("epoch", EmailDelivery.next_lookup_at - func.clock_timestamp())
@@ -144,10 +146,10 @@ async def test_a_late_lookup_with_a_result_counts(
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
     lookup = await reserve_lookup(runtime, actor, campaign_id)
-    found = dict(await mailer.search_batch(str(lookup.batch_id)))
+    message_ids = dict(await mailer.search_batch(str(lookup.batch_id)))
     await expire_leases(runtime, actor, campaign_id)
     await reserve_lookup(runtime, actor, campaign_id)
-    assert await record_and_read(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
+    assert await record_and_read(runtime, actor, campaign_id, lookup, message_ids) == {DeliveryStatus.ACCEPTED}
 
 
 async def test_a_round_looks_up_every_batch(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
@@ -198,11 +200,11 @@ async def test_a_round_has_a_time_limit(runtime: Runtime, sender_in_doubt: Campa
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await send_one_by_one(sender_in_doubt, actor, campaign_id)
 
-    async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
-        return await reserve_due(uow, campaign_id, asked)
+    async def reserve(uow: UnitOfWork, batch_ids: Sequence[UUID]) -> Lookup | None:
+        return await reserve_due(uow, campaign_id, batch_ids)
 
-    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await record_lookup(uow, campaign_id, lookup, found, grace_seconds=3600)
+    async def record(uow: UnitOfWork, lookup: Lookup, message_ids: Mapping[str, str]) -> None:
+        await record_lookup(uow, campaign_id, lookup, message_ids, grace_seconds=3600)
 
     once = partial(
         look_up, runtime.work, SlowSearch(), actor, stream=Stream.BROADCAST, reserve=reserve, record=record

@@ -31,14 +31,14 @@ class SendingMachine(RuleBasedStateMachine):
         """Run a step in the event loop that owns the connections."""
         return asyncio.run_coroutine_threadsafe(step, self.loop).result(60)
 
-    def pick(self, index: int, *, submitted: bool, answered: bool) -> BatchInProgress | None:
+    def pick(self, index: int, *, submitted: bool, has_outcomes: bool) -> BatchInProgress | None:
         """A batch in that state."""
-        found = [
+        batches = [
             batch
             for batch in self.world.batches
-            if (batch.messages is not None) is submitted and (batch.outcomes is not None) is answered
+            if (batch.messages is not None) is submitted and (batch.outcomes is not None) is has_outcomes
         ]
-        return found[index % len(found)] if found else None
+        return batches[index % len(batches)] if batches else None
 
     @initialize(on_doubt=st.sampled_from(OnDoubt))
     def begin(self, on_doubt: OnDoubt) -> None:
@@ -53,19 +53,19 @@ class SendingMachine(RuleBasedStateMachine):
     @rule(index=INDEXES)
     def submit(self, index: int) -> None:
         """A worker submits a batch."""
-        if batch := self.pick(index, submitted=False, answered=False):
+        if batch := self.pick(index, submitted=False, has_outcomes=False):
             self.run(self.world.submit(batch))
 
     @rule(index=INDEXES, outcome=st.sampled_from(OUTCOMES))
     def post(self, index: int, outcome: str) -> None:
         """A worker hands a batch to the provider."""
-        if batch := self.pick(index, submitted=True, answered=False):
+        if batch := self.pick(index, submitted=True, has_outcomes=False):
             self.run(self.world.post(batch, outcome))
 
     @rule(index=INDEXES)
     def record(self, index: int) -> None:
         """A worker records the outcome, however late."""
-        if batch := self.pick(index, submitted=True, answered=True):
+        if batch := self.pick(index, submitted=True, has_outcomes=True):
             self.world.batches.remove(batch)
             self.run(self.world.record(batch))
 
@@ -77,7 +77,7 @@ class SendingMachine(RuleBasedStateMachine):
     def do_batch(self, limit: int, outcome: str) -> None:
         """Claim, submit, hand over and record."""
         self.run(self.world.claim(limit))
-        if batch := self.pick(-1, submitted=False, answered=False):
+        if batch := self.pick(-1, submitted=False, has_outcomes=False):
             self.run(self.world.submit(batch))
             self.run(self.world.post(batch, outcome))
             self.world.batches.remove(batch)
@@ -163,14 +163,14 @@ class SendingMachine(RuleBasedStateMachine):
             self.run(self.world.end())
 
 
-async def explore(runtime: Runtime, chosen: settings) -> None:
+async def explore(runtime: Runtime, profile: settings) -> None:
     """Run the state machine in a thread; its steps run in this event loop."""
 
     class Bound(SendingMachine):
         pass
 
     Bound.runtime, Bound.loop = runtime, asyncio.get_running_loop()
-    await asyncio.to_thread(run_state_machine_as_test, Bound, settings=chosen)
+    await asyncio.to_thread(run_state_machine_as_test, Bound, settings=profile)
 
 
 @pytest.mark.faults

@@ -72,7 +72,7 @@ Step = Callable[[Setup, UUID], Awaitable[object]]
 
 
 async def as_draft(_: Setup, __: UUID) -> None:
-    """The campaign as it was created."""
+    """The campaign in its initial state."""
 
 
 async def archived(stage: Setup, campaign_id: UUID) -> None:
@@ -304,7 +304,7 @@ async def test_a_change_does_not_affect_another_campaign(
     await change(stage, other, on_doubt=OnDoubt.HOLD)
     for campaign_id in (other, mine):
         await arrange(stage, campaign_id)
-    seen = {campaign_id: await stage.rows(campaign_id) for campaign_id in (other, mine)}
+    rows_before = {campaign_id: await stage.rows(campaign_id) for campaign_id in (other, mine)}
     await act(stage, mine)
-    assert await stage.rows(mine) != seen[mine]
-    assert await stage.rows(other) == seen[other]
+    assert await stage.rows(mine) != rows_before[mine]
+    assert await stage.rows(other) == rows_before[other]

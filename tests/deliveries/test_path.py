@@ -59,8 +59,8 @@ async def test_a_message_has_metadata_stream_and_unsubscribe_headers(
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     [entry] = await provider.messages(campaign_id)
-    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
-    message = found.object()["message"]
+    answer = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    message = answer.object()["message"]
     assert isinstance(message, dict)
     headers = {header["Name"]: header["Value"] for header in message["Headers"]}
     assert message["MessageStream"] == "broadcast"
@@ -247,7 +247,7 @@ async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, s
 async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """A worker whose lease has expired cannot submit, whatever its own clock shows."""
+    """A worker whose lease has expired cannot submit, independent of its own clock."""
     actor, contacts, campaign_id = await sending(runtime, 4)
     content = await sender.content_of(actor, campaign_id)
     assert content is not None
@@ -263,7 +263,7 @@ async def test_an_expired_claim_is_pending_and_cannot_be_submitted(
 async def test_a_paused_campaign_is_neither_claimed_nor_submitted(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """What was claimed before the pause is not handed to the provider."""
+    """Messages claimed before the pause are not submitted to the provider."""
     actor, contacts, campaign_id = await sending(runtime, 4)
     content = await sender.content_of(actor, campaign_id)
     assert content is not None

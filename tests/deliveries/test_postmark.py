@@ -54,12 +54,12 @@ SLICE = 256 * 1_024
     ],
 )
 def test_responses_are_classified(status: int, document: object, kind: type[Outcome]) -> None:
-    """Only what was certainly not sent may be retried without a lookup."""
+    """Only messages that were certainly not sent may be retried without a lookup."""
     assert isinstance(classify(status, orjson.dumps(document), None, 1), kind)
 
 
 def test_an_unreadable_response_is_in_doubt() -> None:
-    """An incomplete JSON document does not show what was sent."""
+    """An incomplete JSON document does not prove which messages were sent."""
     assert isinstance(classify(200, b'[{"ErrorCode": 0, "Mess', None, 1), InDoubt)
 
 
@@ -123,7 +123,7 @@ async def test_without_a_connection_nothing_was_sent(url: str) -> None:
 
 @pytest.mark.parametrize("size", [1_000, SLICE - 1, SLICE, SLICE + 1, 2 * SLICE])
 async def test_a_reset_after_writing_is_in_doubt(size: int) -> None:
-    """The server read the request and closed the connection: it may have accepted it, whatever its size."""
+    """The server read the request and closed the connection: it may have accepted a request of any size."""
 
     async def close_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -199,17 +199,17 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
 @pytest.mark.parametrize("status", [302, 307])
 async def test_redirects_are_not_followed(status: int) -> None:
     """It would send the mail and the token to another server; the configured address is wrong."""
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n"))
+        request_lines.append(await reader.readuntil(b"\r\n"))
         await reader.readuntil(b'"}]}]')
         writer.write(b"HTTP/1.1 %d Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status)
         await writer.drain()
         writer.close()
 
     assert isinstance(await outcome_of(redirect, timeout_seconds=20), AccountRefused)
-    assert asked == [b"POST /email/batch HTTP/1.1\r\n"]
+    assert request_lines == [b"POST /email/batch HTTP/1.1\r\n"]
 
 
 async def test_after_the_deadline_nothing_is_sent() -> None:
@@ -244,8 +244,8 @@ async def test_a_body_is_not_written_after_the_deadline() -> None:
 async def test_a_body_is_complete_with_its_last_part(size: int) -> None:
     """Only a body whose last part was written may have been accepted."""
     body = Body(b"x" * size, not_after=since_boot() + 60)
-    written = 0
+    size_written = 0
     async for part in body.parts():
-        written += len(part)
-        assert body.complete == (written == size)
-    assert written == size
+        size_written += len(part)
+        assert body.complete == (size_written == size)
+    assert size_written == size

@@ -62,7 +62,7 @@ async def test_an_invalid_search_response_fails(document: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hits", "found"),
+    ("hits", "expected"),
     [
         ([], {}),
         ([HIT], {"d": "m"}),
@@ -72,17 +72,17 @@ async def test_an_invalid_search_response_fails(document: object) -> None:
         ),
     ],
 )
-async def test_results_without_our_metadata_are_ignored(hits: list[object], found: dict[str, str]) -> None:
+async def test_results_without_our_metadata_are_ignored(hits: list[object], expected: dict[str, str]) -> None:
     """Only the metadata identifies a delivery."""
-    assert await find_in({"Messages": hits, "TotalCount": len(hits)}) == found
+    assert await find_in({"Messages": hits, "TotalCount": len(hits)}) == expected
 
 
 def test_nul_characters_are_removed_from_responses() -> None:
     """PostgreSQL cannot store them; for an item and for a batch."""
     [result] = results_of([{"ErrorCode": 300, "Message": "No\x00pe"}])
     assert result == SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Nope")
-    refused = classify(422, orjson.dumps({"ErrorCode": 300, "Message": "\x00Nope"}), None, 2)
-    assert refused == BatchRefused(code=300, reason="Nope")
+    outcome = classify(422, orjson.dumps({"ErrorCode": 300, "Message": "\x00Nope"}), None, 2)
+    assert outcome == BatchRefused(code=300, reason="Nope")
 
 
 def results_of(items: list[dict[str, object]]) -> list[SubmissionResult]:

@@ -177,7 +177,7 @@ async def test_a_late_record_does_not_affect_another_worker_s_batch(
 async def test_a_late_outcome_does_not_change_a_found_message(
     runtime: Runtime, scripted_sender: CampaignSender, outcome: Outcome
 ) -> None:
-    """A lookup has found it since: whatever outcome the worker records, the message was sent."""
+    """A lookup has found the message: it counts as sent, with any outcome that the worker records later."""
     actor, campaign_id, batch = await expired_batch(runtime, scripted_sender)
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow, campaign_id)
@@ -223,8 +223,8 @@ async def test_claims_are_in_the_order_of_the_audience(runtime: Runtime) -> None
     claimed: list[UUID] = []
     for limit, after in ((2, START), (2, order[2]), (2, order[2]), (5, START)):
         async with runtime.work.begin(actor) as uow:
-            found = await claim(uow, campaign_id, limit=limit, lease_seconds=60, after=after)
+            claimed_page = await claim(uow, campaign_id, limit=limit, lease_seconds=60, after=after)
             topics = [campaign_topic(actor.organization_id, campaign_id)]
-            assert list(uow.events) == (topics if found.rows else [])
-        claimed += sorted(row[0] for row in found.rows)
+            assert list(uow.events) == (topics if claimed_page.rows else [])
+        claimed += sorted(row[0] for row in claimed_page.rows)
     assert claimed == [order[0], order[1], order[3], order[4], order[2]]

@@ -59,8 +59,8 @@ async def test_preview_test_and_campaign_are_the_same_message(
     await start(runtime, owner, campaign_id)
     await drain(sender, owner, campaign_id)
     [entry] = await provider.messages(campaign_id)
-    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
-    sent = found.object()["message"]
+    answer = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    sent = answer.object()["message"]
     assert isinstance(sent, dict)
     own = next(header["Value"] for header in sent["Headers"] if header["Name"] == "List-Unsubscribe").strip("<>")
     parts = [

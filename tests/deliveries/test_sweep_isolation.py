@@ -70,8 +70,8 @@ async def test_failing_campaigns_do_not_delay_others(
         return [entry["campaign_id"] for entry in logs if entry["log_level"] == "error"]
 
     async def all_advanced() -> bool:
-        found = [await status(runtime, *each) for each in sound]
-        return set(found) == {CampaignStatus.CANCELLED} and len(failures()) >= len(broken)
+        statuses = [await status(runtime, *each) for each in sound]
+        return set(statuses) == {CampaignStatus.CANCELLED} and len(failures()) >= len(broken)
 
     stopping = asyncio.Event()
     with capture_logs() as logs:

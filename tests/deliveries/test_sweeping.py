@@ -1,4 +1,4 @@
-"""Which campaigns the sweeps find, and what they require."""
+"""The campaigns that the sweeps find, and the work that each requires."""
 
 from uuid import UUID
 
@@ -32,8 +32,8 @@ async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
     to_send = await campaigns_to_send(runtime.system, before, 1_000)
     needs = await campaigns_to_advance(runtime.system, before, 1_000)
     needs = [each for each in needs if each.campaign_id == campaign_id]
-    named = {name for each in needs for name in ("prepare", "advance", "reconcile") if getattr(each, name)}
-    return named | {"send" for each in to_send if each.campaign_id == campaign_id}
+    actions = {name for each in needs for name in ("prepare", "advance", "reconcile") if getattr(each, name)}
+    return actions | {"send" for each in to_send if each.campaign_id == campaign_id}
 
 
 async def test_a_paused_campaign_needs_nothing(runtime: Runtime) -> None:
@@ -145,14 +145,14 @@ async def test_preparing_is_continued_by_another_job(runtime: Runtime) -> None:
 
 async def test_campaigns_are_found_page_by_page(fresh_runtime: Runtime) -> None:
     """By id, each once; a page is not longer than its limit."""
-    system, found = fresh_runtime.system, list[UUID]()
+    system, campaign_ids = fresh_runtime.system, list[UUID]()
     campaigns = sorted([(await sending(fresh_runtime, 1))[2] for _ in range(5)])
     after = UUID(int=0)
     while page := await campaigns_to_send(system, after, 2):
         assert len(page) <= 2
-        found += [each.campaign_id for each in page]
-        after = found[-1]
-    assert found == campaigns
+        campaign_ids += [each.campaign_id for each in page]
+        after = campaign_ids[-1]
+    assert campaign_ids == campaigns
 
 
 def test_a_worker_requires_a_minimum_pool_size(settings: Settings) -> None:

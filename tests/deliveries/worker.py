@@ -31,7 +31,7 @@ def build_sender(runtime: Runtime, mailer: Mailer, settings: Settings | None = N
 
 
 async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], UUID]:
-    """A new organization's campaign to so many contacts, in `sending`."""
+    """A new organization's campaign in `sending`, with this number of contacts."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)
@@ -53,7 +53,7 @@ async def go(runtime: Runtime, actor: Actor, campaign_id: UUID, to: CampaignStat
 
 
 async def drain(sender: CampaignSender, actor: Actor, campaign_id: UUID) -> int:
-    """Send batch after batch until nothing is pending or the provider fails; how many deliveries were claimed."""
+    """Send batches until nothing is pending or the provider fails; returns the number of claimed deliveries."""
     total = 0
     for _ in range(ROUNDS):
         batch = await sender.send_batch(actor, campaign_id)
@@ -99,7 +99,7 @@ async def finish(runtime: Runtime, sender: CampaignSender, actor: Actor, campaig
 
 
 async def progress(runtime: Runtime, actor: Actor, campaign_id: UUID) -> ProgressRow:
-    """The campaign's progress, which adds up and agrees with its deliveries."""
+    """The campaign's progress, after checking its sums against its deliveries."""
     row = await read_progress(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert sum(row.counts) == 2 * row.counts.audience

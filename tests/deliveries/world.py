@@ -39,7 +39,7 @@ WITHOUT_MESSAGE = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, De
 
 @dataclass(slots=True, kw_only=True)
 class BatchInProgress:
-    """A batch that a worker has claimed, then submitted, then handed to the provider."""
+    """A batch that a worker has claimed, then submitted, then sent to the provider."""
 
     claim: Claim
     messages: list[Message] | None = None
@@ -111,7 +111,7 @@ class World:
         ]
 
     async def post(self, batch: BatchInProgress, outcome: str) -> None:
-        """Hand the batch to the provider, with any outcome."""
+        """Send the batch to the provider, with any outcome."""
         self.mailer.outcome = outcome
         header = BatchHeader(
             sender="a@b.example",
@@ -125,7 +125,7 @@ class World:
         self.mailer.outcome = "ok"
 
     async def record(self, batch: BatchInProgress) -> None:
-        """T3, and what follows from the outcome."""
+        """T3, and the effects of the outcome."""
         if batch.outcomes:
             await self.sender.record(self.actor, batch.claim, batch.outcomes)
             await self.sender.apply_backpressure(self.actor, self.campaign_id, batch.outcomes)
@@ -170,10 +170,10 @@ class World:
                 .values(next_lookup_at=EmailDelivery.created_at)
             )
 
-    async def record_lookup(self, lookup: Lookup, found: Mapping[str, str]) -> None:
-        """A lookup is recorded, whatever has happened since."""
+    async def record_lookup(self, lookup: Lookup, message_ids: Mapping[str, str]) -> None:
+        """Record a lookup, after any other actions."""
         async with self.runtime.work.begin(self.actor) as uow:
-            await record_lookup(uow, self.campaign_id, lookup, found, grace_seconds=GRACE_SECONDS)
+            await record_lookup(uow, self.campaign_id, lookup, message_ids, grace_seconds=GRACE_SECONDS)
 
     async def change_status(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the status allows it."""
@@ -186,14 +186,14 @@ class World:
         in_doubt = [self.deliveries[one] for one in self.contacts if now[one] in IN_DOUBT]
         if not in_doubt:
             return
-        chosen = in_doubt[index % len(in_doubt)]
-        if str(chosen) in {message.delivery_id for message in self.mailer.accepted}:
+        delivery_id = in_doubt[index % len(in_doubt)]
+        if str(delivery_id) in {message.delivery_id for message in self.mailer.accepted}:
             decision = DeliveryResolution.SENT
         else:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
         with suppress(DeliveryNotResolvable):
             async with self.runtime.work.begin(self.actor) as uow:
-                await resolve(uow, chosen, decision, policy=self.runtime.sender_policy)
+                await resolve(uow, delivery_id, decision, policy=self.runtime.sender_policy)
 
     async def unsubscribe(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""
@@ -215,7 +215,7 @@ class World:
             self.suppressed.add(self.addresses[message.to])
 
     async def check(self) -> None:
-        """The invariants that hold at every moment."""
+        """The invariants that hold after every step."""
         await progress(self.runtime, self.actor, self.campaign_id)
         assert not self.wrongly_submitted, "a message to a suppressed address was submitted"
         for name in ("delivery_id", "to"):
@@ -228,7 +228,7 @@ class World:
                 assert contact_id in accepted, f"{status}, but the provider did not get it"
 
     async def end(self) -> None:
-        """Crash all workers, finish everything, and check the invariants of the end."""
+        """Crash all workers, finish all work, and check the final invariants."""
         self.mailer.lag = 0
         await self.expire()
         status = (await progress(self.runtime, self.actor, self.campaign_id)).status

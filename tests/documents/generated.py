@@ -1,4 +1,4 @@
-"""The parts of the pages that are printed from the code; `make pages` writes them anew."""
+"""The parts of the pages that are generated from the code; `make pages` updates them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ GENERATED: Final[dict[str, tuple[str, Callable[[], str]]]] = {
 
 
 def with_generated(page: str) -> str:
-    """A page's text with its generated part as the code has it now."""
+    """A page's text with its generated part updated from the code."""
     name, printed = GENERATED[page]
     text = (ROOT / page).read_text("utf-8")
     head, _, rest = text.partition(f"<!-- {name}: begin -->\n")

@@ -1,4 +1,4 @@
-"""The pages that people read: README, CONTRIBUTING and `docs/`, taken apart."""
+"""Parses the documentation: README, CONTRIBUTING and `docs/`."""
 
 import re
 import subprocess
@@ -20,22 +20,22 @@ def text_of(name: str) -> str:
 
 def pages() -> list[str]:
     """The paths of all pages, decisions included."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    return sorted(str(path.relative_to(ROOT)) for path in found)
+    paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return sorted(str(path.relative_to(ROOT)) for path in paths)
 
 
 def handbook() -> list[str]:
-    """The pages that describe the code as it is now: all but the changelog and the decisions."""
+    """The pages that describe the current code: all but the changelog and the decisions."""
     return [name for name in pages() if name != "CHANGELOG.md" and not name.startswith("docs/adr/")]
 
 
 def blocks(name: str, language: str) -> list[str]:
     """The fenced blocks of a language on a page."""
-    return [body for found, body in FENCE.findall(text_of(name)) if found == language]
+    return [body for its_language, body in FENCE.findall(text_of(name)) if its_language == language]
 
 
 def inline(name: str) -> list[str]:
-    """What stands in backticks in a page's prose and tables."""
+    """The texts in backticks in a page's prose and tables."""
     return INLINE.findall(FENCE.sub("", COMMENT.sub("", text_of(name))))
 
 
@@ -45,29 +45,29 @@ def code(name: str) -> list[str]:
 
 
 @cache
-def tracked() -> frozenset[str]:
-    """The files of the checkout, as git knows them, new ones included."""
-    listed = subprocess.run(
+def tracked_files() -> frozenset[str]:
+    """The files of the checkout that git tracks or does not ignore."""
+    process = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    if not listed.stdout:
+    if not process.stdout:
         pytest.skip("the checkout is not a git repository: its files are unknown")
-    return frozenset(name for name in listed.stdout.splitlines() if (ROOT / name).exists())
+    return frozenset(name for name in process.stdout.splitlines() if (ROOT / name).exists())
 
 
 @cache
 def words() -> frozenset[str]:
     """Every word of the code: of all text files but the pages themselves and what tests them, and of all paths."""
-    found = {word for name in tracked() for word in re.findall(r"\w+", name)}
-    for name in tracked():
+    all_words = {word for name in tracked_files() for word in re.findall(r"\w+", name)}
+    for name in tracked_files():
         if name.endswith((".md", "package-lock.json", ".lock")) or name == "tests/documents/test_pages.py":
             continue
         try:
-            found.update(re.findall(r"\w+", (ROOT / name).read_text("utf-8")))
+            all_words.update(re.findall(r"\w+", (ROOT / name).read_text("utf-8")))
         except UnicodeDecodeError:
             continue
-    return frozenset(found)
+    return frozenset(all_words)

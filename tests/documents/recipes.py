@@ -1,6 +1,6 @@
-"""The recipes of CONTRIBUTING.md, taken apart; `python -m tests.documents.recipes "Add a field"` inserts their code.
+"""Parses the recipes of CONTRIBUTING.md; `python -m tests.documents.recipes "Add a field"` inserts their code.
 
-A comment above a block of code says where it belongs: `new: PATH`, `end: PATH`; `before: PATH | TEXT` above the first
+A comment above a block of code gives its position: `new: PATH`, `end: PATH`; `before: PATH | TEXT` above the first
 line with the text, `after: PATH | TEXT` below the statement that begins in it, `inside: PATH | TEXT` right below the
 line; `swap: PATH | TEXT` in the text's place.
 """
@@ -42,14 +42,14 @@ def recipes() -> Iterator[Recipe]:
     for part in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
         title = part.partition("\n")[0]
         steps = [Step(place, path, anchor, code) for place, path, anchor, code in STEP.findall(part)]
-        counted = FILES.search(part)
-        if counted is None:
+        match = FILES.search(part)
+        if match is None:
             raise AssertionError(f"{title}: how many files does it take?")
-        yield Recipe(title, steps, int(counted[1]))
+        yield Recipe(title, steps, int(match[1]))
 
 
-def applied(step: Step, text: str) -> str:
-    """The text of a step's file with its code; raises `ValueError` where its anchor is not there."""
+def apply_step(step: Step, text: str) -> str:
+    """The text of a step's file with its code; raises `ValueError` if its anchor does not exist."""
     if step.place == "new":
         return step.code
     if step.place == "end":
@@ -82,9 +82,9 @@ def apply(recipe: Recipe, root: Path) -> None:
     for step in recipe.steps:
         path = root / step.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(applied(step, path.read_text("utf-8") if path.exists() else ""), "utf-8")
+        path.write_text(apply_step(step, path.read_text("utf-8") if path.exists() else ""), "utf-8")
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1]
-    apply(next(each for each in recipes() if each.title == wanted), ROOT)
+    title = sys.argv[1]
+    apply(next(each for each in recipes() if each.title == title), ROOT)

@@ -1,4 +1,4 @@
-"""docs/clients.md: its programs do what they say, its tables name what there is."""
+"""docs/clients.md: its programs work as described, and its tables are complete."""
 
 import asyncio
 import os
@@ -43,10 +43,10 @@ class Program:
         self.process = process
         self.lines: list[str] = []
 
-    async def prints(self, wanted: Callable[[list[str]], bool]) -> None:
-        """Read until the lines are as wanted; fail when it ends or nothing comes for a minute."""
+    async def prints(self, condition: Callable[[list[str]], bool]) -> None:
+        """Read until the lines meet the condition; fail when the program ends or prints nothing for a minute."""
         assert self.process.stdout is not None
-        while not wanted(self.lines):
+        while not condition(self.lines):
             line = await asyncio.wait_for(self.process.stdout.readline(), WAIT_SECONDS)
             assert line, (self.lines, await self.error_output())
             self.lines.append(line.decode().strip())
@@ -94,10 +94,10 @@ async def example(server: Served, folder: Path, name: str, email: str, *argument
             await process.wait()
 
 
-async def signed_up(runtime: Runtime, server: Served, email: str) -> Actor:
+async def sign_up(runtime: Runtime, server: Served, email: str) -> Actor:
     """A new account with a password."""
-    given = {"organizationName": "Examples", "email": email, "password": PASSWORD, "fullName": "Eve Example"}
-    reply = await ApiClient(server.url).send(SIGN_UP, {"input": given})
+    account = {"organizationName": "Examples", "email": email, "password": PASSWORD, "fullName": "Eve Example"}
+    reply = await ApiClient(server.url).send(SIGN_UP, {"input": account})
     assert reply.data["signUp"]["userErrors"] == []
     query = "mutation ($i: LogInInput!) { logIn(input: $i) { accessToken } }"
     token = (await ApiClient(server.url).execute(query, {"i": {"email": email, "password": PASSWORD}}))["logIn"]
@@ -112,7 +112,7 @@ async def test_clients_watch_a_campaign_to_its_end(server: tuple[Runtime, Served
     """Each prints the campaign's status as it changes, and ends with the stream."""
     runtime, at = server
     email = f"{name.partition('.')[0]}@example.com"
-    owner = await signed_up(runtime, at, email)
+    owner = await sign_up(runtime, at, email)
     campaign_id = await sending_campaign(runtime, owner, 2)
     async with example(at, tmp_path, name, email, encode_global_id("Campaign", campaign_id)) as program:
         queried = not name.endswith(".py")
@@ -130,14 +130,14 @@ async def test_a_socket_is_renewed_while_a_stream_goes_on(
 ) -> None:
     """The program with graphql-ws watches for longer than its first tokens last, and sees the end."""
     runtime, at = server
-    owner = await signed_up(runtime, at, "renewing@example.com")
+    owner = await sign_up(runtime, at, "renewing@example.com")
     monkeypatch.setattr(runtime.tokens, "lifetime_seconds", TOKEN_SECONDS)
     campaign_id = await sending_campaign(runtime, owner, 2)
-    begun = time.monotonic()
+    start = time.monotonic()
     identifier = encode_global_id("Campaign", campaign_id)
     async with example(at, tmp_path, "graphql-ws.mjs", "renewing@example.com", identifier) as program:
         await program.prints(
-            lambda lines: lines.count("renewed") >= 3 and time.monotonic() > begun + 1.5 * TOKEN_SECONDS
+            lambda lines: lines.count("renewed") >= 3 and time.monotonic() > start + 1.5 * TOKEN_SECONDS
         )
         await finish_sent(runtime, owner, campaign_id)
         lines = await program.ends()
@@ -154,7 +154,7 @@ async def finish_sent(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None
 async def test_a_reply_is_followed_to_its_end(server: tuple[Runtime, Served], tmp_path: Path) -> None:
     """The program that resumes prints the last event of a reply that has ended."""
     runtime, at = server
-    owner = await signed_up(runtime, at, "maya@example.com")
+    owner = await sign_up(runtime, at, "maya@example.com")
     async with runtime.work.begin(owner) as uow:
         talk = await changing.start(uow, title="Example")
         _, reply = await changing.send(uow, talk.id, "Hello?")
@@ -175,10 +175,10 @@ async def test_a_wrong_password_is_reported(server: tuple[Runtime, Served], tmp_
 
 def test_every_close_code_is_explained() -> None:
     """The table has the codes that the server closes with, and no others."""
-    listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", PAGE, re.MULTILINE)}
+    documented = {int(code) for code in re.findall(r"^\| (\d{4}) \|", PAGE, re.MULTILINE)}
     modules = (connection, monitoring, endpoint, adapter)
     ours = {value for each in modules for value in vars(each).values() if isinstance(value, int) and value > 1000}
-    assert listed - {1009} == (ours | {GOING_AWAY}) - {True}
+    assert documented - {1009} == (ours | {GOING_AWAY}) - {True}
 
 
 def test_every_code_of_an_error_is_explained() -> None:

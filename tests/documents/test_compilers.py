@@ -24,11 +24,11 @@ PRINTED = readme_operations() + client_operations()
 
 
 def run(folder: Path, program: str, *arguments: str) -> str:
-    """What a program of the packages printed, run in a folder."""
+    """The output of a program of the packages, run in a folder."""
     command = ["node", str(FOLDER / "node_modules" / program), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def test_the_printed_operations_are_valid() -> None:
@@ -49,15 +49,15 @@ def test_relay_compiles(tmp_path: Path) -> None:
         module = f"import {{ graphql }} from 'relay-runtime';\ngraphql`{declared}`;\n"
         (tmp_path / "src" / f"printed{number}.ts").write_text(module, "utf-8")
     shutil.copy(SCHEMA, tmp_path)
-    (tmp_path / "made").mkdir()
-    config = {"src": "src", "schema": SCHEMA.name, "language": "typescript", "artifactDirectory": "made"}
+    (tmp_path / "generated").mkdir()
+    config = {"src": "src", "schema": SCHEMA.name, "language": "typescript", "artifactDirectory": "generated"}
     (tmp_path / "relay.config.json").write_text(json.dumps({**config, "eagerEsModules": True}))
     run(tmp_path, "relay-compiler/cli.js", "relay.config.json")
-    row = (tmp_path / "made" / "campaigns_row.graphql.ts").read_text("utf-8")
+    row = (tmp_path / "generated" / "campaigns_row.graphql.ts").read_text("utf-8")
     assert re.search(r"readonly deliveries: \{\n    readonly totalCount: number;\n  \};", row)
     assert re.search(r"readonly lists: ReadonlyArray<\{", row)
-    assert len(list((tmp_path / "made").glob("printed*.graphql.ts"))) == len(PRINTED)
-    errors = (tmp_path / "made" / "campaigns_errors.graphql.ts").read_text("utf-8")
+    assert len(list((tmp_path / "generated").glob("printed*.graphql.ts"))) == len(PRINTED)
+    errors = (tmp_path / "generated" / "campaigns_errors.graphql.ts").read_text("utf-8")
     assert "readonly allowed?: ReadonlyArray<string>;" in errors
 
 

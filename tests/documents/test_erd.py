@@ -11,9 +11,9 @@ PAGE = text_of("docs/erd.md")
 
 def test_the_page_is_what_the_command_prints() -> None:
     """docs/erd.md holds the diagrams of the models; `nudge erd` prints them anew."""
-    found = re.search(r"<!-- erd: begin -->\n(.*?)\n<!-- erd: end -->", PAGE, re.DOTALL)
-    assert found is not None
-    assert found[1] == text()
+    match = re.search(r"<!-- erd: begin -->\n(.*?)\n<!-- erd: end -->", PAGE, re.DOTALL)
+    assert match is not None
+    assert match[1] == text()
 
 
 def test_every_table_and_reference_is_drawn() -> None:
@@ -21,8 +21,8 @@ def test_every_table_and_reference_is_drawn() -> None:
     overview, _, details = text().partition("\n## Accounts")
     for name, table in metadata.tables.items():
         assert re.findall(rf"^ +{name}$", overview, re.MULTILINE) == [f"    {name}"]
-        drawn = re.search(rf"^ +{name} {{\n(.*?)^ +}}", details, re.DOTALL | re.MULTILINE)
-        assert drawn is not None
-        assert [line.split()[1] for line in drawn[1].splitlines()] == list(table.columns.keys())
+        match = re.search(rf"^ +{name} {{\n(.*?)^ +}}", details, re.DOTALL | re.MULTILINE)
+        assert match is not None
+        assert [line.split()[1] for line in match[1].splitlines()] == list(table.columns.keys())
         lines = re.findall(rf"^ +(\w+) \S+ {name} : ", details, re.MULTILINE)
         assert sorted(lines) == sorted(key.referred_table.name for key in table.foreign_key_constraints)

@@ -8,7 +8,7 @@ from tests.documents.pages import text_of
 
 @pytest.mark.parametrize("page", GENERATED)
 def test_generated_parts_are_current(page: str) -> None:
-    """The part between the comments is what the code prints; `make pages` writes it anew."""
+    """The part between the comments equals the output of the code; `make pages` updates it."""
     assert text_of(page) == with_generated(page)
 
 

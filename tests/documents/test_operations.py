@@ -41,7 +41,7 @@ async def test_clients_read_the_same_data(fresh_runtime: Runtime) -> None:
         client = anonymous.as_(token)
         expected = [comparable(await client.execute(text)) for text in operations]
         results = json.loads(
-            await asyncio.to_thread(run_node, "operations.mjs", server.url, token, given=json.dumps(operations))
+            await asyncio.to_thread(run_node, "operations.mjs", server.url, token, stdin=json.dumps(operations))
         )
         results["gql"] = await by_gql(server.url, token, operations)
     assert expected[1]["contacts"]["totalCount"] > 0

@@ -1,4 +1,4 @@
-"""What the pages name is there: links, paths, settings, commands, targets, names of the code."""
+"""Everything that the pages name exists: links, paths, settings, commands, targets, names of the code."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,13 @@ import typer
 
 from cli import cli
 from settings import table
-from tests.documents.pages import FENCE, ROOT, code, handbook, inline, pages, text_of, tracked, words
+from tests.documents.pages import FENCE, ROOT, code, handbook, inline, pages, text_of, tracked_files, words
 from tests.documents.recipes import recipes
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = r"[\w*-]+(?:\.[\w*-]+)*\.(?:py|sql|md|toml|graphql|lock|mako)"
 PATH = re.compile(rf"(?:[\w.*-]+/)*(?:{FILE}|[\w.*-]+/)")
-# Folders of vendors' addresses, of machines in production and of what is made at run time.
+# Folders in vendors' addresses, on machines in production and created at run time.
 ELSEWHERE = re.compile(r"^(application|text|multipart|releases|docs/schema/|node_modules|graphql/assets)")
 
 
@@ -43,13 +43,15 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", handbook())
 def test_paths_are_there(page: str) -> None:
     """Every path in backticks is a file or folder of the checkout, from the root or a folder named on the page."""
-    known = {*tracked(), *(str(parent) for name in tracked() for parent in Path(name).parents)}
+    existing = {*tracked_files(), *(str(parent) for name in tracked_files() for parent in Path(name).parents)}
     folders, missing = {Path(), Path("packages")}, []
     for token in inline(page):
         name = token.rstrip("/")
         if token in MADE_BY_RECIPES or not PATH.fullmatch(token) or ELSEWHERE.match(token) or token.startswith("."):
             continue
-        places = [folder for folder in folders if str(folder / name) in known or any(ROOT.glob(str(folder / name)))]
+        places = [
+            folder for folder in folders if str(folder / name) in existing or any(ROOT.glob(str(folder / name)))
+        ]
         if not places:
             missing.append(token)
         folders |= {folder / (name if token.endswith("/") else Path(name).parent) for folder in places}
@@ -59,11 +61,11 @@ def test_paths_are_there(page: str) -> None:
 @pytest.mark.parametrize("page", handbook())
 def test_settings_exist(page: str) -> None:
     """Every environment variable that a page names is one of ours."""
-    known = set(re.findall(r"`(NUDGE_\w+)`", table()))
-    text = FENCE.sub("", text_of(page)) if page == "CONTRIBUTING.md" else text_of(page)  # its vendor is made up
-    named = set(re.findall(r"\bNUDGE_[A-Z_]*[A-Z]\b", text))
+    documented = set(re.findall(r"`(NUDGE_\w+)`", table()))
+    text = FENCE.sub("", text_of(page)) if page == "CONTRIBUTING.md" else text_of(page)  # its vendor is fictitious
+    names = set(re.findall(r"\bNUDGE_[A-Z_]*[A-Z]\b", text))
     # `NUDGE_URL` and the like belong to the example programs for clients.
-    assert {name for name in named - known if "__" in name} == set()
+    assert {name for name in names - documented if "__" in name} == set()
 
 
 def command_at(path: list[str]) -> Any:  # noqa: ANN401 - a command of click, which Typer brings along
@@ -81,8 +83,8 @@ def test_commands_exist(page: str) -> None:
     for line in code(page):
         for names, options in re.findall(r"(?:^|[\s/$])nudge((?: [a-z][a-z-]*)+)((?: --[a-z-]+)*)", line):
             command = command_at(names.split())
-            known = {option for parameter in command.params for option in parameter.opts}
-            if hasattr(command, "commands") or not set(options.split()) <= known:
+            documented = {option for parameter in command.params for option in parameter.opts}
+            if hasattr(command, "commands") or not set(options.split()) <= documented:
                 wrong.append(f"nudge{names}{options}")
     assert wrong == []
 
@@ -91,8 +93,8 @@ def test_commands_exist(page: str) -> None:
 def test_targets_exist(page: str) -> None:
     """Every `make` target that a page shows is one of the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
-    named = {found for line in code(page) for found in re.findall(r"^(?:\$ )?make ([a-z]+)", line)}
-    assert named - targets - {"partitions"} == set()  # the name of a sweep
+    names = {target for line in code(page) for target in re.findall(r"^(?:\$ )?make ([a-z]+)", line)}
+    assert names - targets - {"partitions"} == set()  # the name of a sweep
 
 
 MADE_BY_RECIPES = {step.path for recipe in recipes() for step in recipe.steps if step.place == "new"}
@@ -114,11 +116,11 @@ FOREIGN = {
 
 @pytest.mark.parametrize("page", [page for page in handbook() if page != "docs/clients.md"])
 def test_names_are_of_the_code(page: str) -> None:
-    """Every name in backticks stands somewhere in the code, so that a renamed one is found on the pages too."""
+    """Every name in backticks occurs in the code, so that a rename is completed on the pages."""
     unknown = set()
     for token in inline(page):
         if re.search(r"[<>…]|://|\.\.\.|NUDGE_", token):
             continue
-        named = {word for word in re.findall(r"\w+", token) if re.search(r"[^_]_[^_]|[a-z][A-Z]", word)}
-        unknown |= named - words() - FOREIGN
+        names = {word for word in re.findall(r"\w+", token) if re.search(r"[^_]_[^_]|[a-z][A-Z]", word)}
+        unknown |= names - words() - FOREIGN
     assert unknown == set()

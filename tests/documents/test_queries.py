@@ -20,8 +20,8 @@ OWN_SCHEMA = "docs/execution.md"
 
 def blocks_of(language: str) -> list[ParameterSet]:
     """Every block of the language, with its page and its position there as its id."""
-    found = ((page, number, text) for page in handbook() for number, text in enumerate(blocks(page, language)))
-    return [pytest.param(text, id=f"{page}-{number}") for page, number, text in found if page != OWN_SCHEMA]
+    numbered = ((page, number, text) for page in handbook() for number, text in enumerate(blocks(page, language)))
+    return [pytest.param(text, id=f"{page}-{number}") for page, number, text in numbered if page != OWN_SCHEMA]
 
 
 @pytest.mark.parametrize("text", blocks_of("graphql"))

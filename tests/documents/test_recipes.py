@@ -14,8 +14,8 @@ from types import ModuleType
 import pytest
 
 from integrations import Mailer, MailWebhooks
-from tests.documents.pages import ROOT, tracked
-from tests.documents.recipes import Recipe, Step, applied, apply, recipes
+from tests.documents.pages import ROOT, tracked_files
+from tests.documents.recipes import Recipe, Step, apply, apply_step, recipes
 
 RECIPES = list(recipes())
 CODE = [step.code for recipe in RECIPES for step in recipe.steps]
@@ -44,13 +44,13 @@ def carried_out(recipe: Recipe) -> dict[str, str]:
     steps = [*(RECIPES[4].steps if recipe.title == "Add a sweep" else ()), *recipe.steps]
     texts = {step.path: text_at(step) for step in steps}
     for step in steps:
-        texts[step.path] = applied(step, texts[step.path])
+        texts[step.path] = apply_step(step, texts[step.path])
     return texts
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
 def test_its_names_are_there(recipe: Recipe) -> None:
-    """What its files import is in the modules, and what they use is defined: a renamed name is found here too."""
+    """The names that its files import and use exist, so that a rename is completed in the recipes."""
     texts = {path: text for path, text in carried_out(recipe).items() if path.endswith(".py")}
     missing = []
     for node in (node for text in texts.values() for node in ast.walk(ast.parse(text))):
@@ -79,7 +79,7 @@ def test_its_names_are_there(recipe: Recipe) -> None:
 @pytest.mark.differential
 def test_all_of_them_fit_together(tmp_path: Path) -> None:
     """Carried out one after the other in a copy of the checkout, they leave code that mypy takes."""
-    for name in tracked():
+    for name in tracked_files():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, tmp_path / name)
     for recipe in RECIPES:
@@ -111,8 +111,8 @@ def test_the_adapter_is_whole(name: str, protocol: type) -> None:
         node for module in modules for node in module.body if isinstance(node, ast.ClassDef) and node.name == name
     ]
     has = {node.name for node in adapter.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    stored = [node for node in ast.walk(adapter) if isinstance(getattr(node, "ctx", None), ast.Store)]
-    has |= {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in stored}
+    stores = [node for node in ast.walk(adapter) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    has |= {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in stores}
     assert {each for each in vars(protocol) if not each.startswith("_")} - has == set()
 
 
@@ -126,9 +126,9 @@ def text_at(step: Step) -> str:
 def test_a_step_without_its_place_is_found() -> None:
     """Where the code has changed, the step fails instead of going elsewhere."""
     with pytest.raises(ValueError, match="no line with 'nothing like this'"):
-        applied(Step("after", "core/ids.py", "nothing like this", "x\n"), "a\nb\n")
+        apply_step(Step("after", "core/ids.py", "nothing like this", "x\n"), "a\nb\n")
     with pytest.raises(ValueError, match="substring not found"):
-        applied(Step("swap", "core/ids.py", "nothing", "x\n"), "a\nb\n")
+        apply_step(Step("swap", "core/ids.py", "nothing", "x\n"), "a\nb\n")
 
 
 def test_where_code_goes() -> None:
@@ -141,11 +141,13 @@ def test_where_code_goes() -> None:
         b
         """
     )
-    places = {place: applied(Step(place, "", "a = (", "x\n"), text) for place in ("before", "after", "inside", "end")}
+    places = {
+        place: apply_step(Step(place, "", "a = (", "x\n"), text) for place in ("before", "after", "inside", "end")
+    }
     assert places == {
         "before": "\nx\na = (\n    1,\n)\nb\n",
         "after": "\na = (\n    1,\n)\nx\nb\n",
         "inside": "\na = (\nx\n    1,\n)\nb\n",
         "end": "\na = (\n    1,\n)\nb\nx\n",
     }
-    assert applied(Step("swap", "", "b", "c\n"), text) == "\na = (\n    1,\n)\nc\n"
+    assert apply_step(Step("swap", "", "b", "c\n"), text) == "\na = (\n    1,\n)\nc\n"

@@ -38,7 +38,7 @@ def test_the_committed_schema_is_this_versions(root: Path) -> None:
 
 
 def test_a_stale_export_fails(root: Path) -> None:
-    """A change that was not exported is found, and exporting fixes it."""
+    """A change that was not exported is reported, and exporting fixes it."""
     assert sdl.problems(root, ADDED) == [sdl.STALE]
     (root / sdl.SCHEMA).write_text(ADDED)
     assert sdl.problems(root, ADDED) == []
@@ -70,7 +70,7 @@ def test_only_what_passes_can_be_released(root: Path) -> None:
 
 
 def test_without_a_released_schema_nothing_passes(root: Path) -> None:
-    """Deleting what the check compares with is no way around it."""
+    """The check cannot be bypassed by deleting the file that it compares with."""
     (root / sdl.RELEASED).unlink()
     with pytest.raises(FileNotFoundError):
         sdl.problems(root, OLD)

@@ -14,11 +14,11 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def tour() -> list[str]:
-    """The lines of the tour by hand: commands behind `$ `, each followed by what it prints."""
+    """The lines of the manual tour: commands after `$ `, each followed by its output."""
     text = README.read_text()
-    found = re.search(r"The same API by hand.*?```\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    return found[1].splitlines()
+    match = re.search(r"The same API by hand.*?```\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    return match[1].splitlines()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's tour uses curl")

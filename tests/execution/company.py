@@ -1,4 +1,4 @@
-"""An organization with rows of every kind, and values that mean something to its API."""
+"""An organization with rows of every kind, and the arguments that its API accepts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,7 +51,7 @@ GREETING = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
 @dataclass(slots=True)
 class Outbox:
-    """Records what is sent after COMMIT, in order."""
+    """Records messages sent after COMMIT, in order."""
 
     sent: list[dict[str, object]] = field(default_factory=list)
 
@@ -113,7 +113,7 @@ class Company:
         )
 
     async def restore(self) -> None:
-        """Restore the rows, and clear what was sent, failed log-ins and cached sessions."""
+        """Restore the rows, and clear sent messages, failed log-ins and cached sessions."""
         await self.database.restore()
         self.outbox.sent.clear()
         self.mailer.sent.clear()
@@ -126,7 +126,7 @@ class Company:
         return [encode_global_id(kind, one) for one in self.ids[kind].values()]
 
 
-async def founded(runtime: Runtime, database: Database) -> Company:
+async def create_company(runtime: Runtime, database: Database) -> Company:
     """A new company in an empty database. Its jobs, events and mails are recorded, and sent nowhere."""
     outbox, mailer = Outbox(), RecordingMailer(refusing)
     recorded = replace(runtime, work=Work(runtime.engine, outbox, outbox), mailer=mailer)
@@ -226,9 +226,9 @@ async def add_templates(uow: UnitOfWork, company: Company) -> None:
 
 
 async def add_senders(uow: UnitOfWork, company: Company) -> None:
-    """One that is confirmed and the default, and two that were sent a token."""
-    asked = {"Asked": TOKENS["fresh"], "Other": TOKENS["other"]}
-    company.ids["Sender"] = {name: new_id() for name in ("News", *asked)}
+    """A confirmed default sender, and two senders that were sent a token."""
+    tokens = {"Asked": TOKENS["fresh"], "Other": TOKENS["other"]}
+    company.ids["Sender"] = {name: new_id() for name in ("News", *tokens)}
     own = {"organization_id": company.owner.organization_id}
     for name, sender_id in company.ids["Sender"].items():
         address = f"{name.lower()}@example.com"
@@ -240,7 +240,7 @@ async def add_senders(uow: UnitOfWork, company: Company) -> None:
             )
             .values(standing)
         )
-    for name, secret in asked.items():
+    for name, secret in tokens.items():
         token = {"fingerprint": fingerprint(secret), "expires_at": clock.now() + timedelta(days=3)}
         await uow.execute(insert(SenderConfirmation).values(**own, sender_id=company.ids["Sender"][name], **token))
 
@@ -251,7 +251,7 @@ CAMPAIGNS = ("Spring", "Summer", EMPTY, ARCHIVED, SCHEDULED, SENDING, PAUSED, SE
 
 
 async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
-    """Drafts to everybody, to some, and one to nobody, without content."""
+    """Drafts to all contacts, to some, and to none, without content."""
     own = {"organization_id": company.owner.organization_id}
     company.ids["Campaign"] = {name: new_id() for name in CAMPAIGNS}
     beta = company.ids["List"]["Beta"]
@@ -261,9 +261,9 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
     }
     for name, campaign_id in company.ids["Campaign"].items():
         texts = ("", "") if name == EMPTY else ("News for {{ contact.firstName }}", GREETING)
-        written = {"name": name, "subject": texts[0], "html_content": texts[1], "author_id": company.owner.user_id}
+        content = {"name": name, "subject": texts[0], "html_content": texts[1], "author_id": company.owner.user_id}
         archived = {"archived_at": clock.now() if name == ARCHIVED else None}
-        await uow.execute(insert(Campaign).values(**own, id=campaign_id, **written, **archived))
+        await uow.execute(insert(Campaign).values(**own, id=campaign_id, **content, **archived))
         await uow.execute(insert(CampaignStats).values(**own, campaign_id=campaign_id))
         for line in audiences.get(name, [{"kind": RecipientKind.ALL}]):
             await uow.execute(insert(CampaignRecipient).values(**own, id=new_id(), campaign_id=campaign_id, **line))
@@ -286,10 +286,10 @@ async def send_campaigns(company: Company) -> None:
         for name in (SENDING, SENT):
             mine = (EmailDelivery.campaign_id == campaigns[name]) & (EmailDelivery.status == DeliveryStatus.PENDING)
             few = mine & (EmailDelivery.contact_id == company.ids["Contact"]["ada"])
-            done = update(EmailDelivery).where(mine if name == SENT else few)
-            await uow.execute(done.values(status=DeliveryStatus.DELIVERED))
-            lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
-            company.ids["Delivery"][name] = await make_unknown(uow, company, name, "grace", lost)
+            statement = update(EmailDelivery).where(mine if name == SENT else few)
+            await uow.execute(statement.values(status=DeliveryStatus.DELIVERED))
+            values = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
+            company.ids["Delivery"][name] = await make_unknown(uow, company, name, "grace", values)
             await make_unknown(uow, company, name, "alan", {"status": DeliveryStatus.FAILED})
         await change_status(uow, campaigns[SENT], CampaignStatus.SENT)
 
@@ -297,7 +297,7 @@ async def send_campaigns(company: Company) -> None:
 async def make_unknown(
     uow: UnitOfWork, company: Company, campaign: str, contact: str, values: dict[str, object]
 ) -> UUID:
-    """Make a campaign's message to a contact unknown, so that a person must resolve it; its id."""
+    """Make a campaign's message to a contact unknown, so that a user must resolve it; returns its id."""
     theirs = (EmailDelivery.campaign_id == company.ids["Campaign"][campaign]) & (
         EmailDelivery.contact_id == company.ids["Contact"][contact]
     )
@@ -326,13 +326,15 @@ async def add_conversations(uow: UnitOfWork, company: Company) -> None:
     """An empty conversation, one with replies that ended in every way, and some with pending or running replies."""
     own = {"organization_id": company.owner.organization_id, "user_id": company.owner.user_id}
     conversations = company.ids["Conversation"] = {name: new_id() for name in ("silent", "ended", *OPEN.values())}
-    said = company.ids["MayaMessage"] = {}
+    replies = company.ids["MayaMessage"] = {}
     for name, conversation_id in conversations.items():
         await uow.execute(insert(Conversation).values(**own, id=conversation_id, title=name.title()))
     for name, (status, events) in REPLIES.items():
         conversation_id = conversations[OPEN.get(name, "ended")]
         question = {"role": MessageRole.USER, "status": MessageStatus.COMPLETED, "content": f"And {name}?"}
-        failed = {"error_code": ReplyFailure.TIMEOUT, "error_message": "Too long."} if name == "failed" else {}
+        failure_columns = (
+            {"error_code": ReplyFailure.TIMEOUT, "error_message": "Too long."} if name == "failed" else {}
+        )
         answer = {
             "role": MessageRole.ASSISTANT,
             "status": status,
@@ -341,10 +343,10 @@ async def add_conversations(uow: UnitOfWork, company: Company) -> None:
             "last_sequence": len(events) + (name not in OPEN),
             "completed_at": None if name in OPEN else clock.now(),
         }
-        said[f"asked {name}"], said[name] = new_id(), new_id()
+        replies[f"asked {name}"], replies[name] = new_id(), new_id()
         shared = {**own, "conversation_id": conversation_id}
-        await uow.execute(insert(MayaMessage).values(**shared, id=said[f"asked {name}"], **question))
-        await uow.execute(insert(MayaMessage).values(**shared, id=said[name], **answer, **failed))
+        await uow.execute(insert(MayaMessage).values(**shared, id=replies[f"asked {name}"], **question))
+        await uow.execute(insert(MayaMessage).values(**shared, id=replies[name], **answer, **failure_columns))
 
 
 async def write_logs(company: Company) -> None:

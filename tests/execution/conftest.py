@@ -7,7 +7,7 @@ import execution
 from core.database import scopes
 from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
-from tests.execution.company import Company, founded
+from tests.execution.company import Company, create_company
 from tests.execution.keeping import Database
 
 
@@ -24,16 +24,16 @@ async def founded_company(servers: Servers) -> AsyncIterator[Company]:
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
         async with running(settings_for(servers, database, redis_database=2)) as runtime:
-            yield await founded(runtime, Database(admin))
+            yield await create_company(runtime, Database(admin))
     finally:
         await admin.close()
 
 
 @pytest.fixture
 async def company(founded_company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
-    """The company as it was founded, whose operations send one read after the other.
+    """The company in its initial state, whose operations send one read after the other.
 
-    What is read concurrently comes in any order, and so does what is loaded with it: together in one statement, or in
+    Concurrent reads arrive in any order, and so do the rows that they load: together in one statement, or in
     two. The statements of two runs could not be compared.
     """
     monkeypatch.setattr(scopes, "MAX_CONCURRENT_READS", 1)

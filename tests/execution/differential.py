@@ -26,7 +26,7 @@ TIMES = 3  # the operation is compiled, then known, then executed by a copy of t
 # Of the tests that draw operations.
 MARKS = [
     pytest.mark.usefixtures("eager"),
-    # A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
+    # A task that is cancelled before it starts never awaits its coroutine; neither do those of graphql-core.
     pytest.mark.filterwarnings(
         "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
     ),
@@ -83,7 +83,7 @@ def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variable
 
 
 def visible(result: ExecutionResult) -> Any:
-    """A result as a client sees it, and the errors as the server sees them."""
+    """A result as sent to the client, and the errors as logged by the server."""
     errors = [
         (error.formatted, type(error.original_error).__name__, str(error.original_error))
         for error in result.errors or ()
@@ -91,18 +91,18 @@ def visible(result: ExecutionResult) -> Any:
     return {"data": result.data, "errors": errors}
 
 
-def encoded(value: Any) -> bytes:
-    """As bytes; what JSON can't represent (a scalar may return anything) by its type."""
+def encode(value: Any) -> bytes:
+    """As bytes; a value that JSON cannot represent (a scalar may return anything) as its type."""
     return orjson.dumps(value, default=lambda other: f"<{type(other).__name__}>", option=orjson.OPT_NON_STR_KEYS)
 
 
-async def observed(
+async def observe(
     way: Way, schema: GraphQLSchema, document: DocumentNode, stage: Any, kind: str = "query", **arguments: Any
 ) -> Observed:
     """The result (or the results of a subscription) and the events.
 
-    Without those of fields that take time under what an error has made null: they are cancelled, and whether one had
-    begun by then depends on one turn of the loop, which is not defined.
+    Without events of asynchronous fields below a value that an error has nulled: they are cancelled, and whether one
+    had started before depends on one iteration of the event loop, which is not specified.
     """
     results: list[ExecutionResult] = []
     with require_plans(way, results):
@@ -111,17 +111,19 @@ async def observed(
             result = await result
         if isinstance(result, ExecutionResult):
             results.append(result)
-            found: Any = visible(result)
+            output: Any = visible(result)
         else:
             results.extend([event async for event in result])
-            found = [visible(event) for event in results]
-    await settled()
-    lost = [path for result in results for path in nulled(result)]
-    return encoded(found), [event for event in stage.events if not lost or not is_late_under(event, lost)]
+            output = [visible(event) for event in results]
+    await settle()
+    null_fields = [path for result in results for path in null_paths(result)]
+    return encode(output), [
+        event for event in stage.events if not null_fields or not is_late_under(event, null_fields)
+    ]
 
 
-def nulled(result: ExecutionResult) -> Iterator[list[str | int]]:
-    """The paths that errors have made null."""
+def null_paths(result: ExecutionResult) -> Iterator[list[str | int]]:
+    """The paths of values that errors have nulled."""
     for error in result.errors or ():
         value: Any = result.data
         for depth, key in enumerate(error.path or ()):
@@ -146,8 +148,8 @@ def both(text: str, schema: GraphQLSchema, **arguments: Any) -> dict[str, Any]:
     return actual  # type: ignore[no-any-return]
 
 
-async def settled() -> None:
-    """Wait for what an error left running in the background."""
+async def settle() -> None:
+    """Wait for the tasks that an error left running in the background."""
     with warnings.catch_warnings():
         for _ in range(50):
             others = asyncio.all_tasks() - {asyncio.current_task()}

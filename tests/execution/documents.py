@@ -54,7 +54,7 @@ class Draft:
     shapes: dict[str, str] = field(default_factory=dict)
 
     def chance(self, of: float) -> bool:
-        """Whether something of that probability happens."""
+        """True with this probability."""
         return self.random.random() < of
 
 
@@ -111,9 +111,9 @@ def a_fragment(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
     if draft.chance(0.5) or type_.name.startswith("__"):
         on = f" on {condition.name}" if condition is not type_ or draft.chance(0.5) else ""
         return f"...{on}{directives(draft)} {selection_set(draft, condition, depth + 1)}"
-    known = [name for name in draft.fragments if name.endswith(f"On{condition.name}")]
-    if known and draft.chance(0.5):
-        return f"...{draft.random.choice(known)}{directives(draft)}"
+    fragments = [name for name in draft.fragments if name.endswith(f"On{condition.name}")]
+    if fragments and draft.chance(0.5):
+        return f"...{draft.random.choice(fragments)}{directives(draft)}"
     body = selection_set(draft, condition, depth + 1)
     name = f"F{len(draft.fragments)}On{condition.name}"
     draft.fragments[name] = f"fragment {name} on {condition.name} {body}"
@@ -148,47 +148,47 @@ def a_field(draft: Draft, type_: GraphQLNamedType, depth: int, *, plain: bool = 
     if isinstance(type_, GraphQLUnionType) or (draft.chance(0.1) and not plain):
         return "__typename" + ("" if plain else directives(draft))
     assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
-    asked = META if type_ is draft.schema.query_type and draft.left > 0 and draft.chance(0.04) else type_.fields
+    candidates = META if type_ is draft.schema.query_type and draft.left > 0 and draft.chance(0.04) else type_.fields
     without = draft.without | DEEP if type_.name == "__Type" and depth > 2 else draft.without
-    names = [name for name in asked if name not in without]
+    names = [name for name in candidates if name not in without]
     if draft.left <= 0 or depth > 5:
-        leaves = [name for name in names if not is_composite_type(get_named_type(asked[name].type))]
+        leaves = [name for name in names if not is_composite_type(get_named_type(candidates[name].type))]
         if not leaves:
             return "__typename"
         names = leaves
     name = draft.random.choice(names)
-    definition = asked[name]
+    definition = candidates[name]
     number = draft.random.randint(0, 2)
-    shown = response_name(draft, f"{name}_{number}" if number else name, type_, definition)
-    alias = "" if shown == name else f"{shown}: "
-    given = arguments(draft, type_.name, name, number, definition)
+    key = response_name(draft, f"{name}_{number}" if number else name, type_, definition)
+    alias = "" if key == name else f"{key}: "
+    argument_text = arguments(draft, type_.name, name, number, definition)
     below = get_named_type(definition.type)
     body = f" {selection_set(draft, below, depth + 1)}" if is_composite_type(below) else ""
-    return f"{alias}{name}{given}{'' if plain else directives(draft)}{body}"
+    return f"{alias}{name}{argument_text}{'' if plain else directives(draft)}{body}"
 
 
-def response_name(draft: Draft, wanted: str, type_: GraphQLNamedType, definition: GraphQLField) -> str:
-    """The wanted name, or one with the type's in it where the wanted one stands for another type of value already.
+def response_name(draft: Draft, key: str, type_: GraphQLNamedType, definition: GraphQLField) -> str:
+    """The requested name, or one that contains the type's name if the requested one already has another type.
 
     Fields of one response name must be of one type in all places that fragments may merge, even on types that
     never meet in a value (the specification's FieldsInSetCanMerge).
     """
     shape = str(definition.type)
-    if draft.shapes.setdefault(wanted, shape) == shape:
-        return wanted
-    return f"{type_.name}_{wanted}"
+    if draft.shapes.setdefault(key, shape) == shape:
+        return key
+    return f"{type_.name}_{key}"
 
 
 def arguments(draft: Draft, type_name: str, name: str, number: int, definition: GraphQLField) -> str:
     """The arguments; the same for the same response name, so that fields can be merged."""
     key = (type_name if definition.args else "", name, number)
     if key not in draft.arguments:
-        given = [
+        pairs = [
             f"{argument}: {value(draft, definition_.type, f'{name}.{argument}')}"
             for argument, definition_ in definition.args.items()
             if is_required_argument(definition_) or draft.chance(0.6)
         ]
-        draft.arguments[key] = f"({', '.join(given)})" if given else ""
+        draft.arguments[key] = f"({', '.join(pairs)})" if pairs else ""
     return draft.arguments[key]
 
 
@@ -244,5 +244,5 @@ def non_null_literal(draft: Draft, type_: Any, place: str, *, inline: bool) -> t
             "{" + ", ".join(f"{name}: {text}" for name, (text, _) in fields.items()) + "}",
             {name: plain for name, (_, plain) in fields.items()},
         )
-    known = (key for key in (place, place.partition(".")[2], type_.name) if key in draft.literals)
-    return draft.random.choice(draft.literals[next(known)])
+    keys = (key for key in (place, place.partition(".")[2], type_.name) if key in draft.literals)
+    return draft.random.choice(draft.literals[next(keys)])

@@ -87,7 +87,7 @@ async def decoded_soon(value: bytes) -> str:
 
 
 def moody(value: str) -> Any:
-    """Sometimes a text, sometimes a coroutine, and sometimes nothing."""
+    """Returns a text, a coroutine or None."""
     if value == "later":
         return soon(value)
     return None if value == "nothing" else value.upper()
@@ -177,33 +177,33 @@ def drawn_type(random: Random, depth: int = 0) -> GeneratedType:
         columns.append((f"f{index}_of", random.random() < 0.5, kind))
     if depth < 2 and random.random() < 0.3:
         columns.append(("many", False, None))
-    drawn = GeneratedType(made_type(columns, numbered=numbered, method=random.random() < 0.2), columns)
+    generated = GeneratedType(made_type(columns, numbered=numbered, method=random.random() < 0.2), columns)
     for _ in range(2 if random.random() < 0.2 else 1):
         fewer = random.random() < 0.1 and len(columns) > 1
         order = random.sample(columns, len(columns) - fewer)
-        drawn.rows.append(made_row(drawn.type_, order, lambda: random.random() < 0.3))
-    return drawn
+        generated.rows.append(made_row(generated.type_, order, lambda: random.random() < 0.3))
+    return generated
 
 
 def of_one_column(kind: Kind, *, nullable: bool) -> GeneratedType:
     """A type with this one field."""
     columns: list[tuple[str, bool, Any]] = [("f0_of", nullable, kind)]
-    drawn = GeneratedType(made_type(columns, numbered=False, method=False), columns)
-    drawn.rows.append(made_row(drawn.type_, columns, lambda: False))
-    return drawn
+    generated = GeneratedType(made_type(columns, numbered=False, method=False), columns)
+    generated.rows.append(made_row(generated.type_, columns, lambda: False))
+    return generated
 
 
 def made_type(columns: list[tuple[str, bool, Any]], *, numbered: bool, method: bool) -> type:
     """A Strawberry type with these fields."""
     annotations: dict[str, Any] = {}
     for name, nullable, kind in columns:
-        shown = list[int] if kind is None else kind.type_
-        annotations[name] = shown | None if nullable else shown
+        annotation = list[int] if kind is None else kind.type_
+        annotations[name] = annotation | None if nullable else annotation
     body: dict[str, Any] = {"__annotations__": annotations}
     if method:
         body["sized"] = strawberry.field(sized)
-    made: type = strawberry.type(type(f"Drawn{next(NUMBERS)}", (Numbered,) if numbered else (), body))
-    return made
+    type_: type = strawberry.type(type(f"Drawn{next(NUMBERS)}", (Numbered,) if numbered else (), body))
+    return type_
 
 
 def sized(self: Any) -> int:
@@ -224,13 +224,13 @@ def made_row(type_: type, order: list[tuple[str, bool, Any]], renames: Callable[
     return row
 
 
-def drawn_value(random: Random, drawn: GeneratedType, trouble: float) -> Any:
-    """A row; with some trouble an object of the type, a row of another class, or any value."""
+def drawn_value(random: Random, generated: GeneratedType, trouble: float) -> Any:
+    """A row, or, with the probability `trouble`, an object of the type, a row of another class, or any value."""
     if random.random() < trouble / 2:
-        cell = random.choice([*WRONG, lambda: drawn_object(random, drawn, trouble), Other(1, 2)])
+        cell = random.choice([*WRONG, lambda: drawn_object(random, generated, trouble), Other(1, 2)])
         return cell() if callable(cell) else cell
-    row = random.choice(drawn.rows) if random.random() < trouble else drawn.rows[0]
-    cells = {name: (nullable, kind) for name, nullable, kind in drawn.columns}
+    row = random.choice(generated.rows) if random.random() < trouble else generated.rows[0]
+    cells = {name: (nullable, kind) for name, nullable, kind in generated.columns}
     return row(*(drawn_cell(random, *cells[name.removesuffix("_column")], trouble) for name in row._fields))
 
 
@@ -245,10 +245,10 @@ def drawn_cell(random: Random, nullable: bool, kind: Any, trouble: float) -> Any
     return random.choice(kind.values) if isinstance(kind, Kind) else drawn_value(random, kind, trouble)
 
 
-def drawn_object(random: Random, drawn: GeneratedType, trouble: float) -> Any:
+def drawn_object(random: Random, generated: GeneratedType, trouble: float) -> Any:
     """An object of the type."""
-    return drawn.type_(
-        **{name: drawn_cell(random, nullable, kind, trouble) for name, nullable, kind in drawn.columns}
+    return generated.type_(
+        **{name: drawn_cell(random, nullable, kind, trouble) for name, nullable, kind in generated.columns}
     )
 
 
@@ -259,28 +259,28 @@ class Other(namedtuple("Other", ["f0_of", "number"])):  # noqa: PYI024 - as draw
 
 
 class Tables:
-    """The root: the same rows in several ways."""
+    """The root: the same rows in containers of several types."""
 
     def __init__(self, items: list[Any]) -> None:
-        self.listed = self.sure = items
+        self.items = self.sure = items
         self.tupled = tuple(items)
         self.nested = [items, items[:1]]
         self.one = items[0] if items else None
 
     @property
-    def given(self) -> Iterator[Any]:
-        """One after the other."""
-        return iter(self.listed)
+    def iterator(self) -> Iterator[Any]:
+        """The rows as an iterator."""
+        return iter(self.items)
 
 
-def schema_of(drawn: GeneratedType) -> Any:
+def schema_of(generated: GeneratedType) -> Any:
     """A schema with tables of the type, under the names of `Tables`."""
-    type_: Any = drawn.type_
+    type_: Any = generated.type_
     annotations = {
-        "listed": list[type_ | None] | None,
+        "items": list[type_ | None] | None,
         "sure": list[type_] | None,
         "tupled": list[type_ | None] | None,
-        "given": list[type_ | None] | None,
+        "iterator": list[type_ | None] | None,
         "nested": list[list[type_] | None] | None,
         "one": type_ | None,
     }

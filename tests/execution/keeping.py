@@ -25,9 +25,9 @@ class Database:
 
     async def save(self) -> None:
         """Copy all rows, for `restore`."""
-        await self.connection.execute("CREATE SCHEMA kept")
+        await self.connection.execute("CREATE SCHEMA backup")
         for table in metadata.tables:
-            await self.connection.execute(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
+            await self.connection.execute(f"CREATE TABLE backup.{table} AS TABLE public.{table}")
 
     async def restore(self) -> None:
         """Restore all rows, in one transaction."""
@@ -41,7 +41,7 @@ class Database:
 def restoring(table: str) -> str:
     """The statements that restore a table."""
     columns = ", ".join(column.name for column in metadata.tables[table].columns if column.computed is None)
-    return f"DELETE FROM public.{table}; INSERT INTO public.{table} ({columns}) SELECT {columns} FROM kept.{table};"  # noqa: S608 - names of our own tables
+    return f"DELETE FROM public.{table}; INSERT INTO public.{table} ({columns}) SELECT {columns} FROM backup.{table};"  # noqa: S608 - names of our own tables
 
 
 def reading(table: str) -> str:

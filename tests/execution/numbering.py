@@ -1,9 +1,9 @@
-"""Numbers instead of random values, so that responses which differ in nothing else become equal texts.
+"""Numbers instead of random values, so that responses that differ only in these become equal texts.
 
-Ids, times and secrets are numbered in the order in which they first occur. Values known before keep their name, and
+Ids, times and secrets are numbered in the order in which they first occur. Known values are unchanged, and
 the same value has the same number everywhere. So two texts become equal only if one turns into the other by
-exchanging new values one for one: an id in another's place, or a new time in an old one's, still shows. Of a speed
-only its presence shows.
+exchanging new values one for one: an id in another's place, or a new time in an old one's, is a difference. Of a rate
+only the presence is compared.
 """
 
 import re
@@ -23,14 +23,14 @@ HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
 REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{10}(?=\")"
 SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
 PACKED = r"(?P<packed>(?<=\")(?:[\w-]{40}|[A-Za-z0-9]{16,}={0,2})(?=\"))"
-# What a campaign's speed is worked out as goes by the time since its start, which differs from run to run.
+# A campaign's rate depends on the time since its start, which differs from run to run.
 SPEED = r"(?P<speed>(?:ratePerSecond|estimatedSecondsLeft)(?:_\d+)?\":\d[\d.e-]*)"
 RANDOM = re.compile(f"{ID}|{TIME}|{JWT}|{SECRET}|{PACKED}|{SPEED}", re.ASCII)
 DIGITS = str.maketrans("123456789", "000000000")
 
 
 @lru_cache(maxsize=1_000)
-def unpacked(text: str) -> str | None:
+def unpack(text: str) -> str | None:
     """The content of a global id or a cursor; None for any other text."""
     try:
         raw = b64decode(text, altchars=b"-_", validate=True)
@@ -52,11 +52,11 @@ def moment(text: str) -> str:
 @lru_cache
 def values(text: str) -> frozenset[str]:
     """All ids, times and secrets of a text."""
-    found: set[str] = set()
+    labels: set[str] = set()
     for match in RANDOM.finditer(text):
-        inside = unpacked(match[0]) if match.lastgroup == "packed" else None
-        found |= {moment(match[0]) if match.lastgroup == "time" else match[0]} if inside is None else values(inside)
-    return frozenset(found)
+        inside = unpack(match[0]) if match.lastgroup == "packed" else None
+        labels |= {moment(match[0]) if match.lastgroup == "time" else match[0]} if inside is None else values(inside)
+    return frozenset(labels)
 
 
 class Numbering:
@@ -71,18 +71,18 @@ class Numbering:
         return RANDOM.sub(self.number, text)
 
     def masked(self, text: str) -> str:
-        """The text with the kinds of new values alone, whichever of them are the same."""
-        return RANDOM.sub(lambda found: self.label(found, None), text)
+        """The text with only the kinds of new values, so that equal and different ones look the same."""
+        return RANDOM.sub(lambda match: self.label(match, None), text)
 
-    def number(self, found: re.Match[str]) -> str:
+    def number(self, match: re.Match[str]) -> str:
         """The number of a value, or the value if it was known."""
-        return self.label(found, self.numbers)
+        return self.label(match, self.numbers)
 
-    def label(self, found: re.Match[str], numbers: dict[str, dict[str, int]] | None) -> str:
+    def label(self, match: re.Match[str], numbers: dict[str, dict[str, int]] | None) -> str:
         """A new value's kind, with its number if there are numbers; a known value unchanged."""
-        kind, text = found.lastgroup or "", found[0]
+        kind, text = match.lastgroup or "", match[0]
         if kind == "packed":
-            inside = unpacked(text)
+            inside = unpack(text)
             again = self.masked if numbers is None else self.numbered
             return text if inside is None or again(inside) == inside else f"packed({again(inside)})"
         if kind == "speed":

@@ -15,7 +15,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from core.access.actor import Actor
 from resolvers import build_schema
 from tests.execution.company import Company
-from tests.execution.differential import TIMES, Way, by_core, compiled, encoded, require_plans, visible, was_copied
+from tests.execution.differential import TIMES, Way, by_core, compiled, encode, require_plans, visible, was_copied
 from tests.execution.documents import document
 from tests.execution.numbering import Numbering
 from tests.execution.words import literals
@@ -49,7 +49,7 @@ class Outcome:
     story: list[str] = field(default_factory=list)
 
 
-def drawn(company: Company, random: Random, kind: str, **options: Any) -> GeneratedOperation:
+def generate_operation(company: Company, random: Random, kind: str, **options: Any) -> GeneratedOperation:
     """A generated operation of the kind for the company."""
     text, variables = document(CORE, random, kind, literals=literals(company), without=MOVING, **options)
     parsed = parse(text)
@@ -59,50 +59,57 @@ def drawn(company: Company, random: Random, kind: str, **options: Any) -> Genera
     )
 
 
-async def compared(
-    run: Callable[[Company, Way, GeneratedOperation], Awaitable[Outcome]], company: Company, asked: GeneratedOperation
+async def run_and_compare(
+    run: Callable[[Company, Way, GeneratedOperation], Awaitable[Outcome]],
+    company: Company,
+    operation: GeneratedOperation,
 ) -> Outcome:
     """The outcome by graphql-core, after checking that it is the same compiled."""
-    expected = await run(company, BY_CORE, asked)
+    expected = await run(company, BY_CORE, operation)
     for _ in range(TIMES):
-        assert (await run(company, COMPILED, asked)).story == expected.story, asked
-    if asked.kind != "subscription" and expected.results[0].data is not None:  # else nothing may have been executed
-        assert was_copied(COMPILED, CORE, asked.document, asked.variables), asked
+        assert (await run(company, COMPILED, operation)).story == expected.story, operation
+    # Without data, nothing may have been executed.
+    if operation.kind != "subscription" and expected.results[0].data is not None:
+        assert was_copied(COMPILED, CORE, operation.document, operation.variables), operation
     return expected
 
 
-async def started(company: Company, way: Way, asked: GeneratedOperation, **options: Any) -> Any:
+async def start_operation(company: Company, way: Way, operation: GeneratedOperation, **options: Any) -> Any:
     """The result, or a subscription's stream."""
-    made = way.call(asked.kind)(
+    result = way.call(operation.kind)(
         CORE,
-        asked.document,
-        context_value=company.context(asked.actor),
-        variable_values=asked.variables,
+        operation.document,
+        context_value=company.context(operation.actor),
+        variable_values=operation.variables,
         **options,
     )
-    return await made if inspect.isawaitable(made) else made
+    return await result if inspect.isawaitable(result) else result
 
 
-async def ran(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
-    """The outcome of a query or mutation: its answer, its statements, and what it sent after they were committed.
+async def run_operation(company: Company, way: Way, operation: GeneratedOperation) -> Outcome:
+    """The outcome of a query or mutation: its response, its statements, and the messages sent after the commit.
 
-    Without the statements where there are errors, as those of siblings are cancelled sooner or later. Those of a
-    query in no order: siblings send them at the same time, and which is a turn of the loop earlier is not defined.
+    Without the statements if there are errors, as siblings are cancelled at any time. The statements of a
+    query have no order: siblings send them concurrently, and their order in the event loop is not specified.
     """
     outcome = Outcome()
     with require_plans(way, outcome.results), statements(company.runtime) as sent:
-        outcome.results.append(await started(company, way, asked, is_awaitable=is_awaitable))
+        outcome.results.append(await start_operation(company, way, operation, is_awaitable=is_awaitable))
     answer = outcome.results[0]
-    done = [recorded_text(statement) for statement in ([] if answer.errors else sent)]
-    if asked.kind == "query":
-        done.sort()
-    outcome.story = [as_text(answer), *done, *map(recorded_text, [*company.outbox.sent, *company.mailer.sent])]
+    statement_texts = [recorded_text(statement) for statement in ([] if answer.errors else sent)]
+    if operation.kind == "query":
+        statement_texts.sort()
+    outcome.story = [
+        as_text(answer),
+        *statement_texts,
+        *map(recorded_text, [*company.outbox.sent, *company.mailer.sent]),
+    ]
     return outcome
 
 
 def as_text(result: ExecutionResult) -> str:
     """A result as text."""
-    return encoded(visible(result)).decode()
+    return encode(visible(result)).decode()
 
 
 def recorded_text(value: Any) -> str:
@@ -110,6 +117,6 @@ def recorded_text(value: Any) -> str:
     return json.dumps(value, default=lambda other: f"\\x{other.hex()}" if isinstance(other, bytes) else str(other))
 
 
-def numbering(company: Company, asked: GeneratedOperation) -> Numbering:
-    """Numbers for values that neither the company nor the caller knew before."""
-    return Numbering(company.before, asked.text, recorded_text(asked.variables))
+def numbering(company: Company, operation: GeneratedOperation) -> Numbering:
+    """Numbers for values that are new to the company and the caller."""
+    return Numbering(company.before, operation.text, recorded_text(operation.variables))

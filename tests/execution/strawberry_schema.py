@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 @dataclass
 class Context:
-    """What happened in an execution."""
+    """The events of an execution."""
 
     events: list[str] = field(default_factory=list)
     loader: DataLoader[int, list[str]] | None = None
@@ -51,7 +51,7 @@ class Shout(FieldExtension):
     """Makes strings upper-case."""
 
     def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
-        """Resolve, then shout."""
+        """Resolve, then convert to upper case."""
         return str(next_(source, info, **kwargs)).upper()
 
 
@@ -69,7 +69,7 @@ class Forbidden(BasePermission):
     message = "Forbidden."
 
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
-        """Never, which is recorded as an event."""
+        """Always denies; the check is recorded as an event."""
         info.context.events.append("refused")
         return False
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from execution import Column, rows
 from execution.plans import plan_cache
-from tests.execution.differential import by_core, compiled, observed
+from tests.execution.differential import by_core, compiled, observe
 from tests.execution.documents import document
 from tests.execution.drawn_rows import (
     KINDS,
@@ -41,7 +41,7 @@ from tests.execution.strawberry_schema import Context
 from tests.properties import examples
 
 pytestmark = pytest.mark.usefixtures("eager")
-# Where null is not allowed, an error leaves what was to be awaited beside it; so it does in graphql-core.
+# Where null is not allowed, an error leaves sibling coroutines without an await; so does graphql-core.
 dropped = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -126,7 +126,7 @@ def place(**columns: Any) -> PlaceRow:
 
 def bulks(schema: Any, text: str) -> list[Any]:
     """The bulk functions of the text's plan."""
-    (operation,) = [kept for kept in plan_cache(schema).operations.values() if kept.document == parse(text)]
+    (operation,) = [cached for cached in plan_cache(schema).operations.values() if cached.document == parse(text)]
     (plan,) = operation.plans.values()
     assert not isinstance(plan, str)
     return [plan.compilation.namespace[name] for name in re.findall(r"def (\w+_bulk)\(", plan.source)]
@@ -136,7 +136,7 @@ async def converted(text: str, items: list[Any]) -> int:
     """How many labels the plan converts for the table; the response equals graphql-core's."""
     await same(SCHEMA, parse(text), items)
     del conversions[:]
-    await observed(COMPILED, SCHEMA, parse(text), Context(), root_value=Tables(items))
+    await observe(COMPILED, SCHEMA, parse(text), Context(), root_value=Tables(items))
     return len(conversions)
 
 
@@ -192,15 +192,15 @@ async def test_an_unexpected_value_is_left_to_the_general_function(unexpected: A
     assert one_by_one >= 4
     (bulk,) = bulks(SCHEMA, TEXT)
     try:
-        done = bulk([ADA, unexpected])
+        result = bulk([ADA, unexpected])
     except (TypeError, AttributeError):
-        done = None
-    assert done is None
+        result = None
+    assert result is None
 
 
 async def test_null_does_not_bail_out_where_it_is_allowed() -> None:
     """Null for a row, for a nested row, and for a value."""
-    text = "{ listed { name mood place { since } } }"
+    text = "{ items { name mood place { since } } }"
     items = [None, ADA, guest(place=None, mood=None), guest(place=PlaceRow("Ulm", None))]
     assert await completed(text, items) == (1, 0)
     (bulk,) = bulks(SCHEMA, text)
@@ -212,7 +212,7 @@ async def test_null_does_not_bail_out_where_it_is_allowed() -> None:
     ]
 
 
-@pytest.mark.parametrize("field", ["tupled", "given"])
+@pytest.mark.parametrize("field", ["tupled", "iterator"])
 async def test_only_lists_are_completed_by_bulk_functions(field: str) -> None:
     """A tuple is completed by the general function, and so is an iterator."""
     assert await completed(f"{{ {field} {{ name }} }}", [ADA, ADA]) == (0, 2)
@@ -230,12 +230,12 @@ async def test_nested_lists_are_completed_by_bulk_functions() -> None:
 
 async def test_fields_may_share_a_selection() -> None:
     """Two lists with one fragment as selection have bulk functions, and each fails by itself."""
-    text = "{ listed { ...F } sure { ...F } one { ...F } } fragment F on Guest { name home { ...P } place { ...P } }"
+    text = "{ items { ...F } sure { ...F } one { ...F } } fragment F on Guest { name home { ...P } place { ...P } }"
     text += " fragment P on Place { town }"
     assert await completed(text, [ADA, ADA]) == (2, 3)
     assert len(bulks(SCHEMA, text)) == 2
     answer = await same(SCHEMA, parse(text), [ADA, guest(place=None)])
-    assert b'"path":["listed",1,"home"]' in answer
+    assert b'"path":["items",1,"home"]' in answer
     assert b'"path":["sure",1,"home"]' in answer
 
 
@@ -268,11 +268,11 @@ async def test_the_bulk_function_reads_the_first_row_class() -> None:
 @pytest.mark.parametrize("items", [[guest(label=lambda: soon("Eve"))], [ADA, guest(label=lambda: soon(7))]])
 async def test_coroutines_of_conversions_are_awaited(items: list[Any]) -> None:
     """Bailing out after an asynchronous conversion leaves no coroutine that is never awaited."""
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
-        answer = await same(SCHEMA, parse("{ listed { name mood } }"), items)
+        answer = await same(SCHEMA, parse("{ items { name mood } }"), items)
         gc.collect()
-    assert [str(warning.message) for warning in caught] == []
+    assert [str(warning.message) for warning in caught_warnings] == []
     assert b'"name":"Eve"' in answer or b'"name":"7"' in answer
 
 
@@ -281,10 +281,10 @@ async def test_coroutines_of_conversions_are_awaited(items: list[Any]) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=[f"{kind.type_.__name__}{number}" for number, kind in enumerate(KINDS)])
 async def test_every_value_in_every_column(kind: Kind, nullable: bool) -> None:
     """A column gives graphql-core's response for any value, before a valid row and after one."""
-    drawn = of_one_column(kind, nullable=nullable)
-    schema = schema_of(drawn)
-    parsed = parse("{ sure { f0Of __typename } listed { f0Of } }")
-    (row,) = drawn.rows
+    generated = of_one_column(kind, nullable=nullable)
+    schema = schema_of(generated)
+    parsed = parse("{ sure { f0Of __typename } items { f0Of } }")
+    (row,) = generated.rows
     right = row(kind.values[0])
     for value in (*kind.values, *WRONG):
         await same(schema, parsed, [right, row(value), right])
@@ -292,24 +292,24 @@ async def test_every_value_in_every_column(kind: Kind, nullable: bool) -> None:
 
 async def same(schema: Any, document: Any, items: list[Any], **arguments: Any) -> bytes:
     """The response for the table, after checking that a plan makes it and that it equals graphql-core's."""
-    given: dict[str, Any] = {"root_value": Tables(items), **arguments}
-    actual = await observed(COMPILED, schema, document, Context(), **given)
-    expected = await observed(BY_CORE, schema, document, Context(), **given)
+    options: dict[str, Any] = {"root_value": Tables(items), **arguments}
+    actual = await observe(COMPILED, schema, document, Context(), **options)
+    expected = await observe(BY_CORE, schema, document, Context(), **options)
     assert actual[0] == expected[0], print_ast(document)
     return actual[0]
 
 
 def compare(random: Random, trouble: float) -> None:
     """Generate a type, a document and two tables; run them by graphql-core and compiled, and compare."""
-    drawn = drawn_type(random)
-    schema = schema_of(drawn)
+    generated = drawn_type(random)
+    schema = schema_of(generated)
     text, variables = document(schema, random, "query", size=20)
     parsed = parse(text)
     assert validate(schema, parsed) == [], text
 
     async def both() -> None:
         for worse in (trouble, trouble, 0.0):
-            items = [drawn_value(random, drawn, worse) for _ in range(random.randint(0, 5))]
+            items = [drawn_value(random, generated, worse) for _ in range(random.randint(0, 5))]
             await same(schema, parsed, items, variable_values=variables)
 
     asyncio.run(both())

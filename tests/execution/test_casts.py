@@ -42,7 +42,7 @@ class Statue:
 
 rows.register(Kitten, KittenRow, name=rows.Column("name", str.upper))
 CREATURES = (Kitten, Dog, Statue)
-shown: list[Any] = []
+current_values: list[Any] = []
 
 
 @strawberry.type
@@ -50,32 +50,32 @@ class Shelter:
     @strawberry.field
     def kitten(self) -> Kitten | None:
         """The first value."""
-        return shown[0]  # type: ignore[no-any-return]
+        return current_values[0]  # type: ignore[no-any-return]
 
     @strawberry.field
     def statue(self) -> Statue | None:
         """The first value."""
-        return shown[0]  # type: ignore[no-any-return]
+        return current_values[0]  # type: ignore[no-any-return]
 
     @strawberry.field
     def kittens(self) -> list[Kitten | None]:
         """All values."""
-        return shown
+        return current_values
 
     @strawberry.field
     def statues(self) -> list[Statue | None]:
         """All values."""
-        return shown
+        return current_values
 
     @strawberry.field
     def animals(self) -> list[Animal | None]:
         """All values."""
-        return shown
+        return current_values
 
     @strawberry.field
     def creatures(self) -> list[Annotated[Kitten | Dog | Statue, strawberry.union("Creature")] | None]:
         """All values."""
-        return shown
+        return current_values
 
 
 SHELTER = strawberry.Schema(query=Shelter, types=[Dog], config=StrawberryConfig(default_resolver=rows.read))._schema
@@ -99,14 +99,14 @@ def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
     values = [make() if make is UnknownObject else make(name="Eve") for _ in range(2)]
     if type_ is not None:
         strawberry.cast(type_, values[0])
-    shown[:] = values if first else values[::-1]
+    current_values[:] = values if first else values[::-1]
     for _ in range(2):
         both(SHELTERED, SHELTER)
 
 
 def test_an_object_cast_to_a_type_with_rows_has_that_type() -> None:
     """An object cast to a kitten is one, in fields, lists, interfaces and unions."""
-    shown[:] = [strawberry.cast(Kitten, UnknownObject())]
+    current_values[:] = [strawberry.cast(Kitten, UnknownObject())]
     for _ in range(2):
         answer = both("{ kitten { name } kittens { name } animals { __typename } creatures { __typename } }", SHELTER)
         assert answer == {
@@ -143,7 +143,7 @@ class Square(Shape):
 
 
 class Either(Round, Square):
-    """What is of both types."""
+    """An object of both types."""
 
 
 @strawberry.interface
@@ -165,7 +165,7 @@ class Shelf:
 
     @strawberry.field
     def boxes(self) -> list[Holder]:
-        """Values of one class that are of two types by what they hold."""
+        """Values of one class whose type depends on their content."""
         return [Box(name="a", content=1), Box(name="b", content="x"), Box(name="c", content=2)]
 
     numbers: list[Box[int]] = strawberry.field(default_factory=list)

@@ -28,25 +28,27 @@ from execution.compiling import Plan
 from execution.completing import execute_by_graphql_core
 from execution.plans import plan_cache
 from tests.execution import torture
-from tests.execution.differential import encoded, settled, visible
+from tests.execution.differential import encode, settle, visible
 
 pytestmark = pytest.mark.usefixtures("eager")
 
 
-async def answered(call: Callable[..., Any], schema: GraphQLSchema, text: str, root: Any, **arguments: Any) -> Any:
+async def encoded_result(
+    call: Callable[..., Any], schema: GraphQLSchema, text: str, root: Any, **arguments: Any
+) -> Any:
     """The result of a call, encoded."""
     result = call(schema, parse(text), root() if callable(root) else root, **arguments)
-    found = await result if asyncio.iscoroutine(result) else result
-    await settled()
-    return encoded(visible(found))
+    value = await result if asyncio.iscoroutine(result) else result
+    await settle()
+    return encode(visible(value))
 
 
 async def same(schema: GraphQLSchema, text: str, root: Any = None, **arguments: Any) -> Any:
     """The response, after checking that a plan made it and that it equals graphql-core's."""
     before = execution.statistics()["executed"]
-    compiled = await answered(execution.execute, schema, text, root, **arguments)
+    compiled = await encoded_result(execution.execute, schema, text, root, **arguments)
     assert execution.statistics()["executed"] == before + 1
-    assert compiled == await answered(execute, schema, text, root, **arguments)
+    assert compiled == await encoded_result(execute, schema, text, root, **arguments)
     return compiled
 
 
@@ -82,32 +84,32 @@ async def test_values_of_another_type_are_refused(answer: bool, late: bool) -> N
     fields = {"a": GraphQLField(GraphQLInt), "b": GraphQLField(GraphQLInt, resolve=lambda *_: soon(2))}
     thing = GraphQLObjectType("Thing", fields, is_type_of=lambda *_: soon(answer) if late else answer)
     schema = query(thing=GraphQLField(thing), things=GraphQLField(GraphQLList(GraphQLNonNull(thing))))
-    found = await same(schema, "{ thing { a } things { a b } }", {"thing": {"a": 1}, "things": [{"a": 1}, {"a": 2}]})
-    assert (b"Expected value of type" in found) is not answer
+    output = await same(schema, "{ thing { a } things { a b } }", {"thing": {"a": 1}, "things": [{"a": 1}, {"a": 2}]})
+    assert (b"Expected value of type" in output) is not answer
 
 
 async def test_streams_that_fail_are_closed() -> None:
     """An asynchronous iterator may fail while items are pending; it is closed, and closing may fail, too."""
-    closed: list[str] = []
+    closings: list[str] = []
 
     class Stream:
         """Yields two items, then fails."""
 
         def __init__(self) -> None:
-            self.given = 0
+            self.count = 0
 
         def __aiter__(self) -> AsyncIterator[Any]:
             return self
 
         async def __anext__(self) -> Any:
-            self.given += 1
-            if self.given > 2:
+            self.count += 1
+            if self.count > 2:
                 raise ValueError("broken")
-            return soon(self.given) if self.given == 1 else ValueError("an item")
+            return soon(self.count) if self.count == 1 else ValueError("an item")
 
         async def aclose(self) -> None:
             """Fail to close."""
-            closed.append("closed")
+            closings.append("closed")
             raise KeyError("closing")
 
     schema = query(
@@ -116,7 +118,7 @@ async def test_streams_that_fail_are_closed() -> None:
     )
     assert b"broken" in await same(schema, "{ some }")
     assert b"an item" in await same(schema, "{ all some }")
-    assert len(closed) == 6
+    assert len(closings) == 6
 
 
 async def test_invalid_arguments_are_errors_of_the_field() -> None:
@@ -186,7 +188,7 @@ async def test_large_and_deep_plans_continue_in_graphql_core() -> None:
     assert b"x199" in await same(schema, f"{{ {wide} }}", root)
     deep = "{ b " * 80 + "{ a }" + " }" * 80
     assert b'"a":1' in await same(schema, deep, root)
-    plans = [plan for kept in plan_cache(schema).operations.values() for plan in kept.plans.values()]
+    plans = [plan for cached in plan_cache(schema).operations.values() for plan in cached.plans.values()]
     assert all(isinstance(plan, Plan) and plan.compilation.field_count <= 250 for plan in plans)
 
 
@@ -221,7 +223,7 @@ async def test_a_large_object_within_the_limits_is_executed_by_the_plan() -> Non
     """No part of a plan of 201 fields is left to graphql-core."""
     schema = build_schema("type Query { a: Int b: Query }")
     await same(schema, f"{{ b {{ {' '.join(f'x{number}: a' for number in range(200))} }} }}", {"b": {"a": 1}})
-    ((plan,),) = [kept.plans.values() for kept in plan_cache(schema).operations.values()]
+    ((plan,),) = [cached.plans.values() for cached in plan_cache(schema).operations.values()]
     assert isinstance(plan, Plan)
     names = {getattr(value, "__qualname__", "") for value in plan.compilation.namespace.values()}
     assert [name for name in names if name.startswith(execute_by_graphql_core.__name__)] == []
@@ -272,9 +274,9 @@ def test_execute_sync_refuses_awaitables() -> None:
     assert visible(one) == visible(other)
 
 
-@pytest.mark.parametrize("given", [{}, {"n": None}, {"n": 4}])
+@pytest.mark.parametrize("variables", [{}, {"n": None}, {"n": 4}])
 @pytest.mark.parametrize("declared", ["Int", "Int = 2"])
-async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[str, Any]) -> None:
+async def test_variables_in_arguments_are_looked_up(declared: str, variables: dict[str, Any]) -> None:
     """For an omitted variable the argument's default applies; null and a missing one may be an error."""
 
     def show(_source: Any, _info: Any, **arguments: Any) -> str:
@@ -294,8 +296,8 @@ async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[s
         must=GraphQLField(GraphQLString, args={"n": GraphQLArgument(GraphQLNonNull(GraphQLInt))}, resolve=show),
     )
     fields = "f(plain: $n usual: $n must: $n) two: f(usual: $n) three: f(plain: null) four: f(many: [$n]) must(n: $n)"
-    found = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=given)
-    assert b"'renamed'" in found
+    output = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=variables)
+    assert b"'renamed'" in output
 
 
 async def test_introspection_is_compiled() -> None:
@@ -304,7 +306,7 @@ async def test_introspection_is_compiled() -> None:
         input_value_deprecation=True, directive_is_repeatable=True, schema_description=True
     )
     assert b"isOneOf" in await same(torture.SCHEMA, text.replace("kind\n", "kind isOneOf\n", 1))
-    asked = "query($name: String!) { __typename __type(name: $name) { name fields { name isDeprecated } } }"
-    assert b'"Query"' in await same(torture.SCHEMA, asked, variable_values={"name": "Query"})
-    assert b'"__type":null' in await same(torture.SCHEMA, asked, variable_values={"name": "Nobody"})
+    document = "query($name: String!) { __typename __type(name: $name) { name fields { name isDeprecated } } }"
+    assert b'"Query"' in await same(torture.SCHEMA, document, variable_values={"name": "Query"})
+    assert b'"__type":null' in await same(torture.SCHEMA, document, variable_values={"name": "Nobody"})
     assert b'"description":null' in await same(torture.SCHEMA, "{ __schema { description } }")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import execution
 from tests.execution import torture
-from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
+from tests.execution.differential import MARKS, TIMES, by_core, compiled, observe, was_copied
 from tests.execution.documents import document
 from tests.properties import examples
 
@@ -26,9 +26,9 @@ def compare(kind: str, random: Random, seed: int, trouble: float) -> None:
 
     async def both() -> None:
         arguments: dict[str, Any] = {"kind": kind, "variable_values": variables, "root_value": {}}
-        expected = await observed(BY_CORE, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+        expected = await observe(BY_CORE, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
         for _ in range(TIMES):
-            actual = await observed(COMPILED, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+            actual = await observe(COMPILED, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
             assert actual[0] == expected[0], text
             assert actual[1] == expected[1], text
         assert kind == "subscription" or was_copied(COMPILED, torture.SCHEMA, parsed, variables)

@@ -1,4 +1,4 @@
-"""The code that docs/execution.md shows is what the compiler generates."""
+"""The code in docs/execution.md equals the output of the compiler."""
 
 import re
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What is compiled and cached, what is left to graphql-core, and how much it costs."""
+"""Which operations are compiled and cached, which are left to graphql-core, and their costs."""
 
 import gc
 import pickle
@@ -57,19 +57,19 @@ def run(schema: GraphQLSchema, text: str, **arguments: Any) -> Any:
     return execution.execute(schema, parse(text), Source(), **arguments)
 
 
-def counted(key: str) -> int:
+def statistic(key: str) -> int:
     """A number of the statistics: `compiled`, `executed` or a reason."""
-    found = execution.statistics()
-    return int(found[key] if key in found else found["fallen_back"].get(key, 0))
+    statistics = execution.statistics()
+    return int(statistics[key] if key in statistics else statistics["fallen_back"].get(key, 0))
 
 
 def test_the_second_use_compiles(schema: GraphQLSchema) -> None:
     """graphql-core executes the first time, the plan from then on; the responses are the same."""
-    compiled, executed = counted("compiled"), counted("executed")
+    compiled, executed = statistic("compiled"), statistic("executed")
     answers = [run(schema, "{ a b { a } }") for _ in range(4)]
     assert all(answer == answers[0] for answer in answers)
-    assert counted("compiled") == compiled + 1
-    assert counted("executed") == executed + 3
+    assert statistic("compiled") == compiled + 1
+    assert statistic("executed") == executed + 3
 
 
 @pytest.mark.differential
@@ -81,28 +81,28 @@ def test_many_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: e
         document = parse(f"{{ x{number}: a }}")
         for _ in range(2):
             execution.execute(schema, document, Source())
-    kept = plans.plan_cache(schema)
-    assert len(kept.operations) <= limits.max_operations
-    assert len(kept.by_identity) <= limits.max_operations * plans.MAX_ALIASES
-    assert len(kept.seen) <= limits.max_seen
+    cache = plans.plan_cache(schema)
+    assert len(cache.operations) <= limits.max_operations
+    assert len(cache.by_identity) <= limits.max_operations * plans.MAX_ALIASES
+    assert len(cache.seen) <= limits.max_seen
 
 
 def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
     """A text that is parsed for each request is compiled once, and only the last parsed documents are aliases."""
-    compiled = counted("compiled")
+    compiled = statistic("compiled")
     documents = [parse("{ a }") for _ in range(100)]
     for document in documents:
         execution.execute(schema, document, Source())
-    assert counted("compiled") == compiled + 1
+    assert statistic("compiled") == compiled + 1
     assert len(plans.plan_cache(schema).by_identity) <= plans.MAX_ALIASES
 
 
 def test_unique_documents_are_not_compiled(schema: GraphQLSchema) -> None:
     """A stream of unique documents costs no compiling at all."""
-    compiled = counted("compiled")
+    compiled = statistic("compiled")
     for number in range(500):
         run(schema, f"{{ unique{number}: a }}")
-    assert counted("compiled") == compiled
+    assert statistic("compiled") == compiled
     assert len(plans.plan_cache(schema).operations) == 0
 
 
@@ -110,12 +110,12 @@ def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits)
     """Even documents used twice get no more than their share of the time, and one plan that exceeds it."""
     limits.time_share = 0.0
     plans.compile_time_limit.seconds = 1e-9
-    before, compiled = counted("compile time limit"), counted("compiled")
+    before, compiled = statistic("compile time limit"), statistic("compiled")
     for number in range(200):
         text = f"{{ budgeted{number}: a b {{ a b {{ a b {{ a }} }} }} }}"
         assert run(schema, text) == run(schema, text)
-    assert counted("compile time limit") == before + 199
-    assert counted("compiled") == compiled + 1
+    assert statistic("compile time limit") == before + 199
+    assert statistic("compiled") == compiled + 1
 
 
 def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits: execution.Limits) -> None:
@@ -124,26 +124,26 @@ def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits
     text = (
         "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
     )
-    before = counted("too many variants")
+    before = statistic("too many variants")
     for number in range(8):
         values = {"p": bool(number & 1), "q": bool(number & 2), "r": bool(number & 4)}
         expected = {"a": not values["p"], "x": values["q"], "y": not values["r"]}
         answer = run(schema, text, variable_values=values)
         assert set(answer.data) == {key for key, there in expected.items() if there}
-    assert counted("too many variants") == before + 4
+    assert statistic("too many variants") == before + 4
 
 
 def test_equal_texts_with_other_nodes_have_their_own_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """A document made of another with the same source text gets a plan of its own."""
+    """A document built from another with the same source text gets a separate plan."""
     limits.min_uses = 1
     document = parse("{ a b { a } }")
     assert run(schema, "{ a b { a } }").data == {"a": 1, "b": {"a": 1}}
     operation: Any = document.definitions[0]
     half = type(operation.selection_set)(selections=operation.selection_set.selections[:1])
-    changed = type(document)(
+    document_copy = type(document)(
         definitions=(type(operation)(operation=operation.operation, selection_set=half),), loc=document.loc
     )
-    assert execution.execute(schema, changed, Source()).data == {"a": 1}  # type: ignore[union-attr]
+    assert execution.execute(schema, document_copy, Source()).data == {"a": 1}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_unsupported_executions_are_left_to_graphql_core(
 ) -> None:
     """Each reason is counted, and graphql-core gives the response."""
     limits.min_uses = 1
-    before, executed = counted(reason), counted("executed")
+    before, executed = statistic(reason), statistic("executed")
     answer = run(schema, text, **arguments)
     assert answer.data is not None or reason == "no such root type"
-    assert counted(reason) == before + 1
-    assert counted("executed") == executed
+    assert statistic(reason) == before + 1
+    assert statistic("executed") == executed
 
 
 def test_an_error_of_the_compiler_is_one_reason(schema: GraphQLSchema, limits: execution.Limits) -> None:
@@ -188,13 +188,13 @@ def test_an_error_of_the_compiler_is_one_reason(schema: GraphQLSchema, limits: e
     schema.type_map["Query"].is_type_of = NotReadable()  # type: ignore[attr-defined]
     fallbacks: list[execution.Fallback] = []
     execution.on_fallback(fallbacks.append)
-    before = counted("compiler failed")
+    before = statistic("compiler failed")
     try:
         assert run(schema, "{ a }").data == {"a": 1}
     finally:
         plans.listeners.remove(fallbacks.append)
     assert [fallback.reason for fallback in fallbacks] == ["compiler failed: RuntimeError: no by_class for anybody"]
-    assert counted("compiler failed") == before + 1
+    assert statistic("compiler failed") == before + 1
     assert not any("RuntimeError" in reason for reason in execution.statistics()["fallen_back"])
 
 
@@ -254,14 +254,14 @@ def test_lists_in_arguments_are_new_in_each_call(limits: execution.Limits) -> No
 
 
 def test_names_cannot_become_code(limits: execution.Limits) -> None:
-    """A document made by hand with invalid names is refused; nothing of it is in the generated text."""
+    """A hand-written syntax tree with invalid names is refused; none of its text is in the generated code."""
     limits.min_uses = 1
     document = parse("{ a }")
     node: Any = document.definitions[0]
     field = node.selection_set.selections[0]
     odd = type(field)(name=field.name, alias=type(field.name)(value="x': boom, 'y"))
     operation = type(node)(operation=node.operation, selection_set=type(node.selection_set)(selections=(odd,)))
-    before = counted("invalid names")
+    before = statistic("invalid names")
     answer = execution.execute(build_schema(SDL), type(document)(definitions=(operation,)), Source())
     assert answer.data == {"x': boom, 'y": 1}  # type: ignore[union-attr]
-    assert counted("invalid names") == before + 1
+    assert statistic("invalid names") == before + 1

@@ -11,7 +11,16 @@ from core.database.scopes import MAX_CONCURRENT_READS
 from core.ids import encode_global_id
 from tests.execution.company import SENDING, Company
 from tests.execution.differential import MARKS
-from tests.execution.product import BY_CORE, CASES, COMPILED, CORE, GeneratedOperation, compared, drawn, ran
+from tests.execution.product import (
+    BY_CORE,
+    CASES,
+    COMPILED,
+    CORE,
+    GeneratedOperation,
+    generate_operation,
+    run_and_compare,
+    run_operation,
+)
 from tests.properties import examples
 
 pytestmark = MARKS
@@ -19,13 +28,15 @@ pytestmark = MARKS
 
 async def compare(company: Company, random: Random) -> None:
     """Generate a query, run it both ways, compare; and once as in production, with concurrent reads."""
-    asked = drawn(company, random, "query", size=25)
-    await ran(company, BY_CORE, asked)  # columns that are selected for the first time are read among all others
-    expected = await compared(ran, company, asked)
+    operation = generate_operation(company, random, "query", size=25)
+    await run_operation(
+        company, BY_CORE, operation
+    )  # columns that are selected for the first time are read among all others
+    expected = await run_and_compare(run_operation, company, operation)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scopes, "MAX_CONCURRENT_READS", MAX_CONCURRENT_READS)
-        concurrent = await ran(company, COMPILED, asked)
-    assert concurrent.story[0] == expected.story[0], asked
+        concurrent = await run_operation(company, COMPILED, operation)
+    assert concurrent.story[0] == expected.story[0], operation
 
 
 @examples(long=2_000, shrink=False)
@@ -51,10 +62,10 @@ async def pages(company: Company, kind: str, name: str, arguments: list[str]) ->
     """The values of an object's field for several arguments, all requested in one operation."""
     object_id = encode_global_id(kind, company.ids[kind][WITH_ROWS[kind, name]])
     selection = "{ totalCount nodes { id } pageInfo { endCursor hasNextPage hasPreviousPage } }"
-    fields = " ".join(f"x{number}: {name}{given} {selection}" for number, given in enumerate(arguments))
+    fields = " ".join(f"x{number}: {name}{argument} {selection}" for number, argument in enumerate(arguments))
     text = f'{{ node(id: "{object_id}") {{ ... on {kind} {{ {fields} }} }} }}'
-    asked = GeneratedOperation(kind="query", text=text, document=parse(text), variables={}, actor=company.owner)
-    (answer,) = (await compared(ran, company, asked)).results
+    operation = GeneratedOperation(kind="query", text=text, document=parse(text), variables={}, actor=company.owner)
+    (answer,) = (await run_and_compare(run_operation, company, operation)).results
     assert (answer.errors, answer.data is None) == (None, False)
     return list(answer.data["node"].values()) if answer.data else []
 
@@ -66,8 +77,8 @@ async def test_a_field_requested_twice_uses_the_arguments_of_each(company: Compa
     cursor = first["pageInfo"]["endCursor"]
     values = {"first": "1", "last": "1", "filter": "{state: {eq: FAILED}}"}
     values |= dict.fromkeys(("after", "before"), f'"{cursor}"')
-    taken = cast("GraphQLObjectType", CORE.type_map[kind]).fields[name].args
-    arguments = ["", *(f"({argument}: {values[argument]})" for argument in taken)]
-    alone = [page for given in arguments for page in await pages(company, kind, name, [given])]
+    definitions = cast("GraphQLObjectType", CORE.type_map[kind]).fields[name].args
+    arguments = ["", *(f"({argument}: {values[argument]})" for argument in definitions)]
+    alone = [page for one_argument in arguments for page in await pages(company, kind, name, [one_argument])]
     assert all(page not in alone[:number] for number, page in enumerate(alone))
     assert await pages(company, kind, name, arguments) == alone

@@ -7,7 +7,16 @@ import pytest
 
 from tests.execution.company import Company
 from tests.execution.differential import MARKS, Way
-from tests.execution.product import CASES, CORE, GeneratedOperation, Outcome, compared, drawn, numbering, ran
+from tests.execution.product import (
+    CASES,
+    CORE,
+    GeneratedOperation,
+    Outcome,
+    generate_operation,
+    numbering,
+    run_and_compare,
+    run_operation,
+)
 from tests.properties import examples, is_long
 
 pytestmark = MARKS
@@ -15,11 +24,11 @@ OF_A_SOCKET = {"renewConnection"}  # over HTTP refused
 REFUSALS = {"userErrors": "{ code field message suggestion }"}
 
 
-async def changed(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
+async def run_mutations(company: Company, way: Way, operation: GeneratedOperation) -> Outcome:
     """The outcome of mutations on the restored company, and all rows afterwards, in the order of writing."""
     await company.restore()
-    outcome = await ran(company, way, asked)
-    numbers = numbering(company, asked)
+    outcome = await run_operation(company, way, operation)
+    numbers = numbering(company, operation)
     rows = await company.database.written()
     rows.sort(key=lambda row: (row.transaction, row.statement, numbers.masked(row.text)))
     outcome.story = [numbers.numbered(text) for text in [*outcome.story, *(row.text for row in rows)]]
@@ -28,22 +37,24 @@ async def changed(company: Company, way: Way, asked: GeneratedOperation) -> Outc
 
 async def compare(company: Company, random: Random) -> list[str]:
     """Generate mutations, compare their outcomes on equal rows; returns which of them succeeded."""
-    expected = await compared(changed, company, drawn(company, random, "mutation", always=REFUSALS, each=10))
-    answered = expected.results[0].data or {}
-    payloads = {key: payload for key, payload in answered.items() if isinstance(payload, dict)}
+    expected = await run_and_compare(
+        run_mutations, company, generate_operation(company, random, "mutation", always=REFUSALS, each=10)
+    )
+    data = expected.results[0].data or {}
+    payloads = {key: payload for key, payload in data.items() if isinstance(payload, dict)}
     return [key.partition("_")[0] for key, payload in payloads.items() if not payload["userErrors"]]
 
 
 @pytest.fixture
 def succeeded() -> Iterator[set[str]]:
     """The mutations that succeeded; in the end they must be all, or in the quick form eight."""
-    found: set[str] = set()
-    yield found
+    mutations: set[str] = set()
+    yield mutations
     if is_long():
         assert CORE.mutation_type is not None
-        assert found == set(CORE.mutation_type.fields) - OF_A_SOCKET
+        assert mutations == set(CORE.mutation_type.fields) - OF_A_SOCKET
     else:
-        assert len(found) >= 8
+        assert len(mutations) >= 8
 
 
 @examples(20, long=2_000, shrink=False)

@@ -13,7 +13,16 @@ from models.campaigns import CampaignStats, CampaignStatus
 from services.campaigns.lifecycle import change_status
 from tests.execution.company import SENDING, SENT, Company
 from tests.execution.differential import MARKS, Way, require_plans
-from tests.execution.product import CASES, GeneratedOperation, Outcome, as_text, compared, drawn, numbering, started
+from tests.execution.product import (
+    CASES,
+    GeneratedOperation,
+    Outcome,
+    as_text,
+    generate_operation,
+    numbering,
+    run_and_compare,
+    start_operation,
+)
 from tests.properties import examples
 
 if TYPE_CHECKING:
@@ -23,32 +32,32 @@ pytestmark = MARKS
 MAX_SECONDS = 60.0
 
 
-async def watched(company: Company, way: Way, asked: GeneratedOperation) -> Outcome:
+async def run_subscription(company: Company, way: Way, operation: GeneratedOperation) -> Outcome:
     """The events of a stream up to its end, or up to the change of campaigns that follows the first one."""
     await company.restore()
     outcome = Outcome()
     with require_plans(way, outcome.results):
         async with asyncio.timeout(MAX_SECONDS):
-            end = await follow(company, way, asked, outcome.results)
-    numbers = numbering(company, asked)
+            end = await follow(company, way, operation, outcome.results)
+    numbers = numbering(company, operation)
     outcome.story = [numbers.numbered(text) for text in [*map(as_text, outcome.results), end]]
     return outcome
 
 
-async def follow(company: Company, way: Way, asked: GeneratedOperation, results: list[ExecutionResult]) -> str:
+async def follow(company: Company, way: Way, operation: GeneratedOperation, results: list[ExecutionResult]) -> str:
     """Collect the results; returns how the stream ended."""
-    stream = await started(company, way, asked)
+    stream = await start_operation(company, way, operation)
     if isinstance(stream, ExecutionResult):
         return f"refused: {as_text(stream)}"
     async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as events:
         try:
             async for event in events:
                 results.append(event)
-                if "campaignProgress" in asked.text and len(results) == 2:
+                if "campaignProgress" in operation.text and len(results) == 2:
                     return "left"
-                if "campaignProgress" in asked.text:
+                if "campaignProgress" in operation.text:
                     await change_campaigns(company)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+        except Exception as error:  # noqa: BLE001 - any exception must be the same
             return repr(error)
     return "ended"
 
@@ -72,4 +81,4 @@ async def change_campaigns(company: Company) -> None:
 @CASES
 async def test_subscriptions_have_the_same_events(company: Company, random: Random) -> None:
     """For any selection of the events."""
-    await compared(watched, company, drawn(company, random, "subscription", size=25))
+    await run_and_compare(run_subscription, company, generate_operation(company, random, "subscription", size=25))

@@ -60,7 +60,7 @@ SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver
 
 def plan_of(schema: GraphQLSchema, text: str) -> Plan:
     """The plan of the text."""
-    (operation,) = [kept for kept in plan_cache(schema).operations.values() if kept.document == parse(text)]
+    (operation,) = [cached for cached in plan_cache(schema).operations.values() if cached.document == parse(text)]
     (plan,) = operation.plans.values()
     assert isinstance(plan, Plan)
     return plan

@@ -29,18 +29,18 @@ fragment Common on Node { id other { total } }
 
 def selections(call: Any, **variables: Any) -> list[Selection]:
     """The selections that the resolver of `page` gets in each of its calls."""
-    found: list[Selection] = []
+    selections_seen: list[Selection] = []
 
     class Root:
         def page(self, info: Any, first: int | None = None) -> dict[str, Any]:
             """Record the selection."""
             assert first in {None, 1}
-            found.append(selected_fields(info))
+            selections_seen.append(selected_fields(info))
             return {"total": 1, "nodes": []}
 
     result = call(SCHEMA, parse(TEXT), Root(), variable_values=variables)
     assert result.errors is None
-    return found
+    return selections_seen
 
 
 def shape(selection: Selection) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import execution
 from execution import rows
 from execution.strawberry_calls import _unless_converted
 from execution.strawberry_fields import AttributeField, MethodField, ResolverField, strawberry_field
-from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
+from tests.execution.differential import MARKS, TIMES, by_core, compiled, observe, was_copied
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
 from tests.properties import examples
@@ -51,9 +51,9 @@ def compare(kind: str, random: Random) -> None:
         arguments: dict[str, Any] = {"kind": kind, "variable_values": variables}
         if kind != "subscription":
             arguments["is_awaitable"] = optimized_is_awaitable
-        expected = await observed(BY_CORE, PLAIN_CORE, parsed, Context(), **arguments)
+        expected = await observe(BY_CORE, PLAIN_CORE, parsed, Context(), **arguments)
         for way in COMPILED * TIMES:
-            actual = await observed(way, CORE, parsed, Context(), **arguments)
+            actual = await observe(way, CORE, parsed, Context(), **arguments)
             assert actual[0] == expected[0], text
             assert actual[1] == expected[1], text
         assert kind == "subscription" or all(was_copied(way, CORE, parsed, variables) for way in COMPILED)
@@ -108,11 +108,11 @@ def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
     """A resolver with such an argument is called directly where it is omitted or null."""
     assert isinstance(strawberry_field(fields_of("Query")["people"], CORE, rows.read), ResolverField)
 
-    def directly(*_: Any, **given: Any) -> Any:
-        return given
+    def directly(*_: Any, **values: Any) -> Any:
+        return values
 
-    def by_strawberry(*_: Any, **given: Any) -> Any:
-        return f"converts {given['wanted']}"
+    def by_strawberry(*_: Any, **values: Any) -> Any:
+        return f"converts {values['wanted']}"
 
     call = _unless_converted(frozenset({"wanted"}), directly, by_strawberry, is_async=False)
     assert call(None, None, other=1) == {"other": 1}
@@ -121,7 +121,7 @@ def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "passed"),
+    ("text", "expected"),
     [
         ("{ people { number } }", None),
         ("{ people(wanted: null) { number } }", None),
@@ -130,13 +130,13 @@ def test_optional_arguments_with_a_value_are_converted_by_strawberry() -> None:
         ("{ people(wanted: { count: 4 }) { number } }", Wanted(count=4)),
     ],
 )
-async def test_optional_arguments_change_no_response(text: str, passed: Wanted | None) -> None:
-    """Omitted, null, a literal or a variable: the resolver and the client get what they get without plans."""
+async def test_optional_arguments_change_no_response(text: str, expected: Wanted | None) -> None:
+    """Omitted, null, a literal or a variable: the resolver and the client get the same values as without plans."""
     for schema in (SCHEMA, PLAIN):
         context = Context()
         answer = await schema.execute(text, context_value=context)
         assert (answer.data, answer.errors) == ({"people": [{"number": number} for number in range(4)]}, None)
-        assert context.events == [f"people {passed}"]
+        assert context.events == [f"people {expected}"]
 
 
 class CalledTwice(StrawberryResolver[Any]):
@@ -156,15 +156,15 @@ def test_resolvers_of_another_class_are_called_by_strawberry() -> None:
             return "a"
 
         @strawberry.field
-        def text(self, info: strawberry.Info, given: str = "b") -> str:
-            return given
+        def text(self, info: strawberry.Info, value: str = "b") -> str:
+            return value
 
     for definition in get_object_definition(Root, strict=True).fields:
         definition.base_resolver = CalledTwice(definition.base_resolver.wrapped_func)  # type: ignore[union-attr]
     schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
     for field in schema._schema.query_type.fields.values():  # type: ignore[union-attr]
         assert strawberry_field(field, schema._schema, rows.read) is None
-    answer = schema.execute_sync('{ name text other: text(given: "c") }')
+    answer = schema.execute_sync('{ name text other: text(value: "c") }')
     assert (answer.data, answer.errors) == ({"name": "aa", "text": "bb", "other": "cc"}, None)
 
 
@@ -187,8 +187,8 @@ def test_arguments_may_have_the_names_of_our_parameters() -> None:
             return source
 
         @strawberry.field(extensions=[Passes()])  # type: ignore[untyped-decorator]
-        def inside(self, given: Annotated[str, strawberry.argument(name="source")]) -> str:
-            return given
+        def inside(self, value: Annotated[str, strawberry.argument(name="source")]) -> str:
+            return value
 
     schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
     for name in ("atOnce", "later", "inside"):

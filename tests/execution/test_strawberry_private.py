@@ -54,7 +54,7 @@ class Handled:
 
 class Handle(ExceptionHandler[KeyError, Failed]):
     def handle(self, exception: KeyError, *, field: Any, info: Any) -> Failed:
-        """Say what was wrong."""
+        """Raise the error."""
         return Failed(message=str(exception))
 
 
@@ -66,24 +66,24 @@ def handling() -> strawberry.Schema:
 
 def executors() -> tuple[Any, Any]:
     """The executors that Strawberry makes for `execute` and for `execute_sync`."""
-    made: list[Any] = []
+    instances: list[Any] = []
 
     class Listening(StrawberryExecutor):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            made.append(self)
+            instances.append(self)
 
     schema = strawberry.Schema(query=Handled, execution_context_class=Listening)
     asyncio.run(schema.execute("{ __typename }"))
     schema.execute_sync("{ __typename }")
-    return made[0], made[1]
+    return instances[0], instances[1]
 
 
 def determined_by_class() -> bool:
     """Whether the class determines the type, for types with an interface and for registered rows."""
     types = [CORE.type_map["Person"], CORE.type_map["Robot"]]
-    made: Any = types[0]
-    return checks_class_only(made.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
+    first: Any = types[0]
+    return checks_class_only(first.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
 
 
 def marked() -> bool:
@@ -91,7 +91,7 @@ def marked() -> bool:
     return vars(strawberry.cast(Robot, UnknownObject())) == {CAST: Robot}
 
 
-# Each is said as Strawberry has it; `execution/strawberry_private.py` relies on it.
+# Each is an assumption about Strawberry that `execution/strawberry_private.py` relies on.
 TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
     "a plain field is resolved by the converter's `_get_basic_result`": lambda: (
         resolver_kind(PERSON["name"]) == "attribute"
@@ -159,12 +159,12 @@ def test_one_module_uses_strawberrys_private_interface() -> None:
     assert len(modules) > 10
     private = r"\b_raw_info|\b_field\b|_strawberry_schema|strawberry-definition|import \w*GraphQLCore|wrapped_cls"
     inside = r"strawberry\.(?:schema\.(?!config)|execution|types\.cast|extensions\.|schema_)"
-    found = {
+    uses = {
         f"{path.name}: {word}"
         for path in modules
         for word in re.findall(f"{private}|{inside}", path.read_text(encoding="utf-8"))
     }
-    assert found == set()
+    assert uses == set()
 
 
 def test_exception_handlers_need_strawberrys_resolver() -> None:

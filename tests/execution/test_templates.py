@@ -1,4 +1,4 @@
-"""Executors copied from a template; neither templates nor plans keep anything of the request that made them."""
+"""Executors copied from a template; neither templates nor plans retain anything of the first request."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ import execution
 from execution.compiling import Compilation
 from execution.executors import ExecutorTemplate
 from execution.plans import CachedOperation, counters, plan_cache
-from tests.execution.differential import settled
+from tests.execution.differential import settle
 
 
 @strawberry.interface
@@ -71,12 +71,12 @@ class Query:
 pytestmark = pytest.mark.usefixtures("eager")
 
 
-def made(executor: type[Any] = execution.CompiledStrawberryExecutor) -> strawberry.Schema:
+def new_schema(executor: type[Any] = execution.CompiledStrawberryExecutor) -> strawberry.Schema:
     """A schema of its own, without plans."""
     return strawberry.Schema(Query, types=[Person], execution_context_class=executor)
 
 
-def asked(schema: strawberry.Schema, document: DocumentNode, context: object, **variables: object) -> Any:
+def execute_document(schema: strawberry.Schema, document: DocumentNode, context: object, **variables: object) -> Any:
     """The result for a caller."""
     core = schema._schema
     return execution.execute(
@@ -90,47 +90,47 @@ def asked(schema: strawberry.Schema, document: DocumentNode, context: object, **
 
 def operation(schema: strawberry.Schema) -> CachedOperation:
     """The only cached operation."""
-    (found,) = plan_cache(schema._schema).operations.values()
-    return found
+    (cached,) = plan_cache(schema._schema).operations.values()
+    return cached
 
 
 def test_each_request_has_its_own_context_errors_and_variables() -> None:
     """Executors copied from a template share nothing of a request."""
-    schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
+    schema, document = new_schema(), parse("query ($mark: String!) { caller(mark: $mark) }")
     for turn in range(3):
-        assert asked(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
-        failed = asked(schema, document, None, mark="x")
-        assert failed.data is None
-        assert [error.message for error in failed.errors] == ["no caller"]
-        assert asked(schema, document, "bob", mark="!").errors is None
+        assert execute_document(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
+        result = execute_document(schema, document, None, mark="x")
+        assert result.data is None
+        assert [error.message for error in result.errors] == ["no caller"]
+        assert execute_document(schema, document, "bob", mark="!").errors is None
     assert list(operation(schema).templates) == [execution.CompiledStrawberryExecutor]
 
 
 def test_templates_and_plans_keep_nothing_of_a_request() -> None:
     """Neither the context nor a variable is in them."""
-    schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
+    schema, document = new_schema(), parse("query ($mark: String!) { caller(mark: $mark) }")
     for _ in range(2):
-        asked(schema, document, "a context", mark="a secret")
-    kept = operation(schema)
-    (template,) = kept.templates.values()
+        execute_document(schema, document, "a context", mark="a secret")
+    cached = operation(schema)
+    (template,) = cached.templates.values()
     assert isinstance(template, ExecutorTemplate)
     assert "a context" not in repr(template.state)
     assert "a secret" not in repr(template.state)
-    (plan,) = kept.plans.values()
+    (plan,) = cached.plans.values()
     assert plan.compilation.variable_values.coerced == {}  # type: ignore[union-attr]
 
 
 def test_copies_share_no_more_than_executors_do() -> None:
     """State that graphql-core creates for each executor is new in each copy."""
-    schema, document = made(), parse("{ caller }")
+    schema, document = new_schema(), parse("{ caller }")
     for _ in range(2):
-        asked(schema, document, "ada")
-    kept = operation(schema)
-    template = kept.templates[execution.CompiledStrawberryExecutor]
+        execute_document(schema, document, "ada")
+    cached = operation(schema)
+    template = cached.templates[execution.CompiledStrawberryExecutor]
     one, other = (vars(template.copy(None, None, VariableValues({}, {}))) for _ in range(2))
-    built: Any = [vars(Executor.build(schema._schema, document)) for _ in range(2)]
-    own = {name for name, value in built[0].items() if value is not built[1][name]}
-    # What belongs to the operation is found out once; helpers are made when they are asked for.
+    variables: Any = [vars(Executor.build(schema._schema, document)) for _ in range(2)]
+    own = {name for name, value in variables[0].items() if value is not variables[1][name]}
+    # Properties of the operation are computed once; helpers are created on demand.
     own -= {"fragments", "fragment_definitions", "variable_values", "async_helpers"}
     assert one["async_work_finished_hook_task"] is None
     assert own >= {"background_futures", "collected_errors", "_stream_usages"}
@@ -160,20 +160,20 @@ class Caller:
 )
 async def test_errors_keep_no_request(text: str) -> None:
     """A resolver's arguments are freed with the result, though the traceback of its error refers to them."""
-    schema, document = made(), parse(text)
+    schema, document = new_schema(), parse(text)
     gc.collect()
     gc.disable()
     try:
         for turn in range(3):
             caller = Caller()
             reference = ref(caller)
-            result = asked(schema, document, caller)
+            result = execute_document(schema, document, caller)
             if inspect.isawaitable(result):
                 result = await result
             traceback = result.errors[0].original_error.__traceback__
             assert any(frame.f_code.co_name in {"caller", "later"} for frame, _ in walk_tb(traceback))
             del caller, result, traceback
-            await settled()
+            await settle()
             for _ in range(10):  # the loop itself holds on for a few turns
                 await asyncio.sleep(0)
             assert turn == 0 or reference() is None
@@ -198,16 +198,16 @@ class RecordingExecutor(execution.CompiledStrawberryExecutor):
 
 def test_methods_of_a_subclass_are_called_each_time() -> None:
     """Its `__init__` and its methods run for every request, with a plan or without."""
-    schema, document = made(RecordingExecutor), parse("{ caller }")
+    schema, document = new_schema(RecordingExecutor), parse("{ caller }")
     RecordingExecutor.users.clear()
     for user in ("ada", "bob", "eve"):
-        assert asked(schema, document, user).data == {"caller": user}
+        assert execute_document(schema, document, user).data == {"caller": user}
     assert RecordingExecutor.users == ["ada", "bob", "eve"]
 
 
 def test_an_error_below_an_interface_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphql-core executes the concrete type then, each time, and the error is counted."""
-    schema, document = made(), parse("{ named { name ... on Person { age } } }")
+    schema, document = new_schema(), parse("{ named { name ... on Person { age } } }")
     before = counters.fallen_back["compiler failed"]
     original = Compilation.object_function
 
@@ -218,18 +218,18 @@ def test_an_error_below_an_interface_falls_back(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Compilation, "object_function", failing)
     for _ in range(3):
-        result = asked(schema, document, None)
+        result = execute_document(schema, document, None)
         assert (result.data, result.errors) == ({"named": {"name": "Ada", "age": 36}}, None)
     assert counters.fallen_back["compiler failed"] == before + 1
 
 
 def test_concrete_types_count_in_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their fields count as those of the plan do, and without time graphql-core executes them."""
-    schema, document = made(), parse("{ named { name ... on Person { age } } }")
-    asked(schema, document, None)
+    schema, document = new_schema(), parse("{ named { name ... on Person { age } } }")
+    execute_document(schema, document, None)
     assert plan_cache(schema._schema).field_count == 3
-    other = made()
+    other = new_schema()
     monkeypatch.setattr("execution.plans.OperationMonitor.has_time", lambda _: False)
     for _ in range(2):
-        assert asked(other, document, None).data == {"named": {"name": "Ada", "age": 36}}
+        assert execute_document(other, document, None).data == {"named": {"name": "Ada", "age": 36}}
     assert plan_cache(other._schema).field_count == 1

@@ -124,11 +124,11 @@ def test_threads_with_their_own_event_loops_share_a_template() -> None:
         for turn in range(40):
             marks = [f"{turn}", f"{turn}!", f"{turn}?"]
             for mark, result in zip(marks, await asyncio.gather(*(ask(who, mark) for mark in marks)), strict=True):
-                said = f"{who} said {mark}"
-                failed = mark.endswith("!")
-                expected = None if failed else said
+                message = f"{who} said {mark}"
+                fails = mark.endswith("!")
+                expected = None if fails else message
                 assert result.data == {"caller": expected, "shapes": shapes, "again": expected}
-                assert [error.message for error in result.errors or ()] == [said, said] * failed
+                assert [error.message for error in result.errors or ()] == [message, message] * fails
 
     def live(number: int) -> None:
         barrier.wait()
@@ -145,7 +145,7 @@ def test_threads_with_their_own_event_loops_share_a_template() -> None:
 
 @pytest.mark.usefixtures("small_limits")
 def test_threads_share_few_templates() -> None:
-    """An operation that is executed by many classes at once keeps few templates, and all get responses."""
+    """An operation that is executed by many classes concurrently has few templates, and all get responses."""
     shared = schema()._schema
     document = parse("{ number(plus: 1) }")
     classes = [type(f"Own{number}", (execution.CompiledStrawberryExecutor,), {}) for number in range(30)]

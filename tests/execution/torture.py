@@ -1,7 +1,7 @@
-"""A schema with every feature, whose resolvers misbehave in every way, in the same way for the same seed.
+"""A schema with every feature, whose resolvers fail in every way, in the same way for the same seed.
 
-What a resolver does depends on the seed and its path alone, so two executors that run the same operation get the
-same values, exceptions and delays. Delays are turns of the event loop, so that the order of events is the same, too.
+The behavior of a resolver depends only on the seed and its path, so two executors that run the same operation get the
+same values, exceptions and delays. Delays are iterations of the event loop, so the order of events is the same.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any
 
 
 async def later(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
-    """The same, after some turns."""
+    """The same, after some iterations of the event loop."""
     await turns(random.randrange(4))
     log(info, "late")
     return outcome(stage, info, random)
@@ -119,9 +119,9 @@ def loaded(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
     if not stage.waiting:
         asyncio.get_running_loop().call_soon(load, stage)
     stage.waiting[f"{len(stage.waiting)}"] = future
-    chosen = outcome_or_error(stage, info, random)
+    outcome = outcome_or_error(stage, info, random)
     future.add_done_callback(lambda _: None)
-    future.chosen = chosen  # type: ignore[attr-defined]
+    future.chosen = outcome  # type: ignore[attr-defined]
     return future
 
 
@@ -132,15 +132,15 @@ def load(stage: Stage) -> None:
     stage.waiting.clear()
     for future in futures:
         if not future.cancelled():
-            chosen = future.chosen  # type: ignore[attr-defined]
-            if isinstance(chosen, Failure):
-                future.set_exception(chosen)
+            outcome = future.chosen  # type: ignore[attr-defined]
+            if isinstance(outcome, Failure):
+                future.set_exception(outcome)
             else:
-                future.set_result(chosen)
+                future.set_result(outcome)
 
 
 class Failure(Exception):
-    """What resolvers raise."""
+    """The exception that resolvers raise."""
 
 
 def outcome_or_error(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
@@ -163,27 +163,29 @@ def outcome(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
                 return None
             case _:
                 return random.choice([42, "wrong", {}, [None], object])
-    return made(stage, info, info.return_type, random, 0)
+    return generate_value(stage, info, info.return_type, random, 0)
 
 
-def made(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLOutputType, random: Random, depth: int) -> Any:
-    """A value of the type, mostly."""
+def generate_value(
+    stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLOutputType, random: Random, depth: int
+) -> Any:
+    """A value of the type, or an invalid one."""
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
     elif random.random() < 0.1:
         return None
     if isinstance(type_, GraphQLList):
         return many(stage, info, type_, random, depth)
-    named = get_named_type(type_)
-    if named.name in LEAVES:
-        values = LEAVES[named.name]
+    named_type = get_named_type(type_)
+    if named_type.name in LEAVES:
+        values = LEAVES[named_type.name]
         return random.choice(values) if random.random() < stage.trouble else values[0]
-    return thing(stage, info, named.name, random, depth)
+    return thing(stage, info, named_type.name, random, depth)
 
 
 def many(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLList[Any], random: Random, depth: int) -> Any:
     """A list, or another iterable; its items may be awaitable."""
-    items = [made(stage, info, type_.of_type, random, depth) for _ in range(random.randrange(4))]
+    items = [generate_value(stage, info, type_.of_type, random, depth) for _ in range(random.randrange(4))]
     if random.random() < stage.trouble / 2:
         items.append(Failure("an item"))
     match random.randrange(9):
@@ -245,7 +247,7 @@ def thing(stage: Stage, info: GraphQLResolveInfo[Any], name: str, random: Random
     for field, definition in type_.fields.items():
         leaf = get_named_type(definition.type).name in LEAVES
         if definition.resolve is None and (leaf or depth < 2) and random.random() < 0.9:
-            value = made(stage, info, definition.type, random, depth + 1)
+            value = generate_value(stage, info, definition.type, random, depth + 1)
             fields[field] = called(value) if random.random() < 0.1 else value
     return fields if kind < 3 else Odd(fields)
 
@@ -357,11 +359,11 @@ async def events(_source: Any, info: GraphQLResolveInfo[Any], **_arguments: Any)
     stage = log(info, "subscribe")
     for number in range(3):
         stage.events.append(f"event {number}")
-        yield {"changed": made(stage, info, ITEM, stage.random("event", number), 0)}
+        yield {"changed": generate_value(stage, info, ITEM, stage.random("event", number), 0)}
 
 
 def mutation_fields() -> dict[str, GraphQLField]:
-    """Mutations, whose order shows in the events."""
+    """Mutations, whose order is recorded in the events."""
     return {
         "change": GraphQLField(ITEM, args={"number": GraphQLArgument(GraphQLInt)}, resolve=resolve),
         "changeRequired": GraphQLField(required(ITEM), resolve=resolve),

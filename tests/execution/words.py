@@ -19,9 +19,9 @@ def plain(*values: object) -> list[tuple[str, Any]]:
 def literals(company: Company) -> Literals:
     """The values that operations use: mostly valid ones that exist or are taken, and some invalid ones."""
     ids = {kind: company.global_ids_of(kind) for kind in company.ids}
-    said = dict(zip(company.ids["MayaMessage"], ids["MayaMessage"], strict=True))
+    messages = dict(zip(company.ids["MayaMessage"], ids["MayaMessage"], strict=True))
     campaigns = dict(zip(company.ids["Campaign"], ids["Campaign"], strict=True))
-    ended = [said[name] for name in REPLIES if name not in OPEN]
+    ended_ids = [messages[name] for name in REPLIES if name not in OPEN]
     nowhere = [encode_global_id("Campaign", new_id()), "nonsense"]
     soon = (clock.now() + timedelta(days=30)).replace(microsecond=0).isoformat()
     moments = (soon, "2025-11-24T09:30:00Z", "2020-02-29T00:00:00+05:30", "2090-01-01T00:00:00Z")
@@ -68,6 +68,6 @@ def literals(company: Company) -> Literals:
         "after": plain(*[""] * 4, "nonsense"),
         "before": plain(*[""] * 4, "nonsense"),
         "mayaReply.after": plain(0, 0, 0, 1, 2, 4, 5, 99, -1),
-        "mayaReply.messageId": plain(*ended, said["asked failed"], *nowhere),
+        "mayaReply.messageId": plain(*ended_ids, messages["asked failed"], *nowhere),
         "scheduledAt": [*plain(soon, soon, soon, *moments), (f'"{soon}"', "never")],
     }

@@ -84,19 +84,19 @@ class FaultEnvironment:
     async def summary(self) -> dict[str, Any]:
         """The counts of messages that the sandbox accepted."""
         async with self.http.get(f"{self.sandbox_url}/sandbox/ledger/summary") as response:
-            found: dict[str, Any] = await response.json()
-            return found
+            counts: dict[str, Any] = await response.json()
+            return counts
 
     async def recipients(self) -> list[str]:
         """The recipient of every message in the sandbox's ledger, duplicates included."""
-        found: list[str] = []
+        mailboxes: list[str] = []
         while True:
-            query = f"limit=1000&offset={len(found)}"
+            query = f"limit=1000&offset={len(mailboxes)}"
             async with self.http.get(f"{self.sandbox_url}/sandbox/ledger?{query}") as response:
                 page = await response.json()
-            found += [mailbox for message in page["messages"] for mailbox in message["recipients"]]
-            if len(found) >= page["total"]:
-                return found
+            mailboxes += [mailbox for message in page["messages"] for mailbox in message["recipients"]]
+            if len(mailboxes) >= page["total"]:
+                return mailboxes
 
     async def statuses(self, actor: Actor, campaign_id: UUID) -> dict[str, int]:
         """How many deliveries of the campaign are in each status."""
@@ -283,7 +283,7 @@ def settings_from(environment: dict[str, str]) -> Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCampaign:
-    """A campaign that is ready to be sent, and the one suppressed address in its audience."""
+    """A campaign in `sending`, and the only suppressed address in its audience."""
 
     actor: Actor
     campaign_id: UUID
@@ -319,11 +319,13 @@ async def prepare_campaign(env: FaultEnvironment, *, recipients: int) -> Prepare
 
 async def assert_exact(env: FaultEnvironment, campaign: PreparedCampaign) -> None:
     """Check that each delivery has a final status, and the provider one message to each address not suppressed."""
-    found = await env.statuses(campaign.actor, campaign.campaign_id)
-    assert sum(found.values()) == campaign.audience
-    assert set(found) <= {"accepted", "delivered", "bounced", "complained", "rejected", "skipped", "failed"}, found
-    assert found.get("skipped") == 1
-    assert await env.status(campaign.actor, campaign.campaign_id) == CampaignStatus.SENT, found
+    statuses = await env.statuses(campaign.actor, campaign.campaign_id)
+    assert sum(statuses.values()) == campaign.audience
+    assert set(statuses) <= {"accepted", "delivered", "bounced", "complained", "rejected", "skipped", "failed"}, (
+        statuses
+    )
+    assert statuses.get("skipped") == 1
+    assert await env.status(campaign.actor, campaign.campaign_id) == CampaignStatus.SENT, statuses
     mailboxes = await env.recipients()
     assert len(mailboxes) == len(set(mailboxes)) == campaign.audience - 1
     assert campaign.suppressed not in mailboxes

@@ -29,19 +29,19 @@ pytestmark = pytest.mark.faults
 async def until_status(env: FaultEnvironment, campaign: PreparedCampaign, status: str) -> None:
     """Wait until a delivery of the campaign is in the status."""
 
-    async def found() -> bool:
+    async def condition() -> bool:
         return bool((await env.statuses(campaign.actor, campaign.campaign_id)).get(status))
 
-    await env.until(f"a delivery is {status}", found)
+    await env.until(f"a delivery is {status}", condition)
 
 
 async def until_accepted(env: FaultEnvironment, how_many: int) -> None:
     """Wait until the sandbox has accepted so many messages."""
 
-    async def found() -> bool:
+    async def condition() -> bool:
         return bool((await env.summary())["accepted"] >= how_many)
 
-    await env.until(f"{how_many} messages are accepted", found)
+    await env.until(f"{how_many} messages are accepted", condition)
 
 
 async def finish_and_check(env: FaultEnvironment, campaign: PreparedCampaign) -> None:
@@ -176,15 +176,15 @@ async def test_worker_suspended_past_its_lease(tmp_path: Path) -> None:
     async with fault_environment(tmp_path, LONGER_TIMES) as env:
         campaign = await prepare_campaign(env, recipients=200)
         await env.set_faults(stall_before_accept={"seconds": 4, "count": 4})
-        stopped = env.start_worker()
+        suspended = env.start_worker()
         await until_status(env, campaign, "submitting")
-        os.kill(stopped.pid, signal.SIGSTOP)
+        os.kill(suspended.pid, signal.SIGSTOP)
         try:
             await env.set_faults()
             env.start_worker()
             await env.until_finished(campaign.actor, campaign.campaign_id)
         finally:
-            os.kill(stopped.pid, signal.SIGCONT)
+            os.kill(suspended.pid, signal.SIGCONT)
         await asyncio.sleep(2)
         await assert_exact(env, campaign)
 

@@ -37,10 +37,10 @@ async def statuses(env: FaultEnvironment, actor: Actor) -> Counter[str]:
 async def until_status(env: FaultEnvironment, actor: Actor, status: str, how_many: int = 1) -> None:
     """Wait until so many messages are in the status."""
 
-    async def found() -> bool:
+    async def condition() -> bool:
         return (await statuses(env, actor))[status] >= how_many
 
-    await env.until(f"{how_many} messages are {status}", found)
+    await env.until(f"{how_many} messages are {status}", condition)
 
 
 async def finish_and_check(env: FaultEnvironment, actor: Actor) -> None:

@@ -15,7 +15,7 @@ from resolvers.fields import Requires
 from runtime import Runtime
 from services.features import Feature
 from tests import factories
-from tests.campaigns.calls import CREATE, VALIDATE, ask, caller, command, gid
+from tests.campaigns.calls import CREATE, VALIDATE, caller, command, gid, mutation_payload
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.deliveries.worker import go
@@ -61,8 +61,8 @@ async def test_nothing_is_sent_without_a_mail_provider(no_mail: tuple[Runtime, A
 
 async def read_status(api: ApiClient, campaign_id: str) -> object:
     """The status and the version of a campaign."""
-    found = await api.execute("query($id: ID!) { campaign(id: $id) { status version } }", {"id": campaign_id})
-    return found["campaign"]
+    data = await api.execute("query($id: ID!) { campaign(id: $id) { status version } }", {"id": campaign_id})
+    return data["campaign"]
 
 
 def test_every_sending_mutation_is_listed() -> None:
@@ -88,18 +88,20 @@ async def test_drafts_can_be_written_and_live_campaigns_stopped(no_mail: tuple[R
     runtime, api = no_mail
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
-    made = await ask(mine, CREATE, name="Spring", subject="Hi", htmlContent="<p>Hi</p>", audience={"all": True})
-    assert made["userErrors"] == []
-    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
-    assert "FEATURE_UNAVAILABLE" in [error["code"] for error in found["errors"]]
+    payload = await mutation_payload(
+        mine, CREATE, name="Spring", subject="Hi", htmlContent="<p>Hi</p>", audience={"all": True}
+    )
+    assert payload["userErrors"] == []
+    validation = (await mine.execute(VALIDATE, {"id": payload["campaign"]["id"]}))["validateCampaign"]
+    assert "FEATURE_UNAVAILABLE" in [error["code"] for error in validation["errors"]]
     live = await factories.campaign(runtime, owner)
     for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING):
         await go(runtime, owner, live, status)
     for name in ("pause", "cancel"):
-        assert (await ask(mine, command(name), campaignId=gid(live)))["userErrors"] == []
+        assert (await mutation_payload(mine, command(name), campaignId=gid(live)))["userErrors"] == []
     due = await factories.campaign(runtime, owner)
     await go(runtime, owner, due, CampaignStatus.SCHEDULED)
-    assert (await ask(mine, command("unschedule"), campaignId=gid(due)))["userErrors"] == []
+    assert (await mutation_payload(mine, command("unschedule"), campaignId=gid(due)))["userErrors"] == []
 
 
 async def test_a_delivery_in_doubt_is_not_sent_again(no_mail: tuple[Runtime, ApiClient]) -> None:

@@ -34,13 +34,13 @@ async def test_a_process_logs_at_its_start_which_feature_is_off(
 
 async def test_an_incomplete_vendor_prevents_the_start(runtime: Runtime) -> None:
     """The missing settings are named, and nothing is served."""
-    given = {
+    variables = {
         "NUDGE_ENVIRONMENT": "production",
         "NUDGE_API__PUBLIC_URL": "https://mail.example.org",
         "NUDGE_POSTMARK__SENDER": "news@example.org",
         "NUDGE_POSTMARK__SERVER_TOKEN": "",
     }
-    line = await first_line(runtime, "api", "Missing", **given)
+    line = await first_line(runtime, "api", "Missing", **variables)
     assert line.startswith(
         "nudge: Missing: NUDGE_POSTMARK__SERVER_TOKEN. Set it, or leave out NUDGE_POSTMARK__BASE_URL"
     )

@@ -17,9 +17,9 @@ PRODUCTION = {"environment": Environment.PRODUCTION}
 
 def production(servers: Servers, **groups: object) -> Settings:
     """Settings of a production, with some groups replaced."""
-    found = settings_for(servers, "any")
-    api = found.api.model_copy(update={"public_url": "https://mail.example.org"})
-    return found.model_copy(update={**PRODUCTION, "api": api, **groups})
+    settings = settings_for(servers, "any")
+    api = settings.api.model_copy(update={"public_url": "https://mail.example.org"})
+    return settings.model_copy(update={**PRODUCTION, "api": api, **groups})
 
 
 @pytest.mark.parametrize("feature", Feature)
@@ -66,10 +66,10 @@ def test_an_incomplete_vendor_is_an_error(servers: Servers, groups: dict[str, ob
 
 def test_required_settings_of_every_process(servers: Servers) -> None:
     """Database, Redis, signing keys and the public URL are required."""
-    found = production(servers)
+    settings = production(servers)
     for group, name in (("database", "url"), ("redis", "url"), ("auth", "signing_key"), ("security", "secret_key")):
-        changed = found.model_copy(update={group: getattr(found, group).model_copy(update={name: None})})
+        incomplete = settings.model_copy(update={group: getattr(settings, group).model_copy(update={name: None})})
         with pytest.raises(InvalidSettings, match=f"NUDGE_{group.upper()}__{name.upper()}"):
-            require(changed)
+            require(incomplete)
     with pytest.raises(InvalidSettings, match="NUDGE_API__PUBLIC_URL"):
-        require(found.model_copy(update={"api": found.api.model_copy(update={"public_url": None})}))
+        require(settings.model_copy(update={"api": settings.api.model_copy(update={"public_url": None})}))

@@ -17,16 +17,16 @@ needs_node = pytest.mark.skipif(
 )
 
 
-def run_node(script: str, *arguments: str, given: str | None = None) -> str:
+def run_node(script: str, *arguments: str, stdin: str | None = None) -> str:
     """The output of a script of tests/node, with a text on its standard input."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["node", script, *arguments],
         cwd=FOLDER,
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout

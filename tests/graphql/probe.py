@@ -159,8 +159,8 @@ class Subscription:
         """An event stream: whether the caller may read the audit log, and how many audit events its reads see."""
         reads = info.context.reads
         while True:
-            seen = await reads.rows(select(AuditEvent.id))
-            yield [int(info.context.caller.may(Permission.AUDIT_READ)), len(seen)]
+            rows = await reads.rows(select(AuditEvent.id))
+            yield [int(info.context.caller.may(Permission.AUDIT_READ)), len(rows)]
             await asyncio.sleep(pause)
 
     @subscription(Requires(Permission.AUDIT_READ), state=True)

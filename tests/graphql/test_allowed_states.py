@@ -38,13 +38,13 @@ CALLS: dict[str, dict[str, object]] = {
 }
 
 
-async def refusals(client: ApiClient, mutation: str, given: Mapping[str, object]) -> list[dict[str, Any]]:
+async def refusals(client: ApiClient, mutation: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
     """The user errors of a call."""
     query = f"""mutation ($input: {mutation[0].upper()}{mutation[1:]}Input!) {{
       {mutation}(input: $input) {{ userErrors {{ __typename code ... on InvalidStateError {{ state allowed }} }} }}
     }}"""
-    found: list[dict[str, Any]] = (await client.execute(query, {"input": given}))[mutation]["userErrors"]
-    return found
+    errors: list[dict[str, Any]] = (await client.execute(query, {"input": values}))[mutation]["userErrors"]
+    return errors
 
 
 async def put_into(runtime: Runtime, actor: Actor, campaign: UUID, status: CampaignStatus) -> None:
@@ -61,18 +61,18 @@ async def test_calls_to_a_campaign_succeed_in_the_states_that_refusals_list(
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 1)
     client = api.as_(factories.token(runtime, actor))
-    accepted, listed = set(), set()
+    accepted, allowed_states = set(), set()
     for status in CampaignStatus:
         campaign = await factories.campaign(runtime, actor)
         await put_into(runtime, actor, campaign, status)
-        given = {"campaignId": encode_global_id("Campaign", campaign), **CALLS[mutation]}
-        errors = await refusals(client, mutation, given)
+        values = {"campaignId": encode_global_id("Campaign", campaign), **CALLS[mutation]}
+        errors = await refusals(client, mutation, values)
         if not errors:
             accepted.add(status.name)
             continue
         assert [(error["code"], error["state"]) for error in errors] == [("INVALID_STATE", status.name)]
-        listed.add(tuple(errors[0]["allowed"]))
-    assert [set(allowed) for allowed in listed] == [accepted]
+        allowed_states.add(tuple(errors[0]["allowed"]))
+    assert [set(states) for states in allowed_states] == [accepted]
 
 
 @pytest.mark.parametrize("resolution", DeliveryResolution)
@@ -82,37 +82,37 @@ async def test_deliveries_are_resolved_in_the_states_that_refusals_list(
     """For each decision, in each state of a delivery."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
-    accepted, listed = set(), set()
+    accepted, allowed_states = set(), set()
     for status in DeliveryStatus:
         campaign = await factories.campaign(runtime, actor)
         (contact,) = await factories.contacts(runtime, actor, 1)
         delivery = await factories.delivery(runtime, actor, campaign, contact, status)
         await put_into(runtime, actor, campaign, CampaignStatus.SENDING)
-        given = {"deliveryId": encode_global_id("Delivery", delivery), "as": resolution.name}
-        errors = await refusals(client, "resolveDelivery", given)
+        values = {"deliveryId": encode_global_id("Delivery", delivery), "as": resolution.name}
+        errors = await refusals(client, "resolveDelivery", values)
         if not errors:
             accepted.add(status.name)
             continue
         assert [(error["code"], error["state"]) for error in errors] == [("INVALID_STATE", status.name)]
-        listed.add(tuple(errors[0]["allowed"]))
-    assert [set(allowed) for allowed in listed] == [accepted]
+        allowed_states.add(tuple(errors[0]["allowed"]))
+    assert [set(states) for states in allowed_states] == [accepted]
 
 
 async def test_a_delivery_is_sent_again_in_the_states_that_refusals_list(runtime: Runtime, api: ApiClient) -> None:
     """In each state of a campaign that may have a delivery in doubt."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
-    accepted, listed = set(), set()
+    accepted, allowed_states = set(), set()
     for status in IN_DOUBT:
         campaign = await factories.campaign(runtime, actor)
         (contact,) = await factories.contacts(runtime, actor, 1)
         delivery = await factories.delivery(runtime, actor, campaign, contact, DeliveryStatus.FAILED)
         await put_into(runtime, actor, campaign, status)
-        given = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SEND_AGAIN"}
-        errors = await refusals(client, "resolveDelivery", given)
+        values = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SEND_AGAIN"}
+        errors = await refusals(client, "resolveDelivery", values)
         if not errors:
             accepted.add(status.name)
             continue
         assert [error["state"] for error in errors] == [status.name]
-        listed.add(tuple(errors[0]["allowed"]))
-    assert [set(allowed) for allowed in listed] == [accepted]
+        allowed_states.add(tuple(errors[0]["allowed"]))
+    assert [set(states) for states in allowed_states] == [accepted]

@@ -38,23 +38,23 @@ async def read_until_closed(server: Served, *sent: bytes) -> bytes:
         writer.close()
 
 
-def split_responses(received: bytes) -> list[bytes]:
+def split_responses(data: bytes) -> list[bytes]:
     """The single responses, without the parts that differ from one to the next."""
-    return CHANGING.sub(rb"\1\2", received).split(b"HTTP/1.1 ")[1:]
+    return CHANGING.sub(rb"\1\2", data).split(b"HTTP/1.1 ")[1:]
 
 
 @pytest.fixture
 def asgi_messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that go through uvicorn's `send` from now on."""
-    seen: list[str] = []
+    message_types: list[str] = []
     send = RequestResponseCycle.send
 
     async def recorded(cycle: RequestResponseCycle, message: dict[str, object]) -> None:
-        seen.append(str(message["type"]))
+        message_types.append(str(message["type"]))
         await send(cycle, message)  # type: ignore[arg-type]
 
     monkeypatch.setattr(RequestResponseCycle, "send", recorded)
-    return seen
+    return message_types
 
 
 async def test_a_response_has_the_bytes_that_uvicorn_would_write(
@@ -76,10 +76,10 @@ async def test_a_response_has_the_bytes_that_uvicorn_would_write(
 async def test_an_error_response_is_written_at_once(api_server: Served, asgi_messages: list[str]) -> None:
     """A status other than 200; the connection serves the next request."""
     wrong = request().replace(b"application/json", b"application/wrong")
-    refused, right, _ = split_responses(
+    unsupported, right, _ = split_responses(
         await read_until_closed(api_server, wrong, request(), request("connection: close"))
     )
-    assert refused.startswith(b"415 Unsupported Media Type\r\n")
+    assert unsupported.startswith(b"415 Unsupported Media Type\r\n")
     assert right.startswith(b"200 OK\r\n")
     assert len(asgi_messages) == 2
 
@@ -104,10 +104,10 @@ async def test_responses_wait_for_a_slow_reader(api_server: Served, asgi_message
         async with asyncio.timeout(WAIT_SECONDS):
             while not asgi_messages:  # noqa: ASYNC110 - the server is here, and has no event for it
                 await asyncio.sleep(0.01)
-            received = await reader.read(-1)
+            data = await reader.read(-1)
     finally:
         writer.close()
-    answers = split_responses(received)
+    answers = split_responses(data)
     assert len(answers) == many + 1
     assert len(set(answers[:-1])) == 1
     assert b'"data"' in answers[0]

@@ -1,4 +1,4 @@
-"""The actual cost of a response never exceeds its requested cost, in whatever form the client writes sizes."""
+"""The actual cost of a response never exceeds its requested cost, with sizes in any notation."""
 
 from typing import Any
 
@@ -173,8 +173,8 @@ def test_a_list_of_scalars_costs_once_whatever_its_length(query: str, requested:
     (operation,) = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
     nodes = cost_analysis.analyze(schema._schema, operation, {}, max_nodes=100)
-    found = schema.execute_sync(query, root_value=CostlyQuery())
-    assert (costs.requested(nodes, {}), costs.actual(nodes, found.data)) == (requested, actual)
+    result = schema.execute_sync(query, root_value=CostlyQuery())
+    assert (costs.requested(nodes, {}), costs.actual(nodes, result.data)) == (requested, actual)
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,13 @@ class GrammarParser:
 
     def fraction(self) -> str:
         """The digits of `time-secfrac`, which is optional."""
-        found = ""
+        digits = ""
         if self.rest.startswith("."):
             self.one_of(".")
-            found = self.one_of(DIGITS)
+            digits = self.one_of(DIGITS)
             while self.rest and self.rest[0] in DIGITS:
-                found += self.one_of(DIGITS)
-        return found
+                digits += self.one_of(DIGITS)
+        return digits
 
     def offset(self) -> int:
         """Minutes east of UTC."""
@@ -107,7 +107,7 @@ def ends_a_month(minutes: int) -> bool:
 
 
 def parsed_by_scalar(text: str) -> int | None:
-    """What the scalar makes of a text, in the same unit; None when it refuses the text."""
+    """The value that the scalar parses, in the same unit; None when it refuses the text."""
     try:
         moment = scalar.parse_value(text)
     except GraphQLError:
@@ -167,12 +167,12 @@ def test_the_scalar_agrees_with_the_grammar(text: str) -> None:
 def test_the_scalar_agrees_with_the_grammar_about_changed_texts(moment: datetime, other: str, place: int) -> None:
     """Some characters of a valid text are replaced, which mostly makes it invalid."""
     text = moment.isoformat()
-    changed = text[:place] + other + text[place + len(other) :]
-    assert parsed_by_scalar(changed) == parsed_by_grammar(changed)
+    mutated = text[:place] + other + text[place + len(other) :]
+    assert parsed_by_scalar(mutated) == parsed_by_grammar(mutated)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("1985-04-12T23:20:50.52Z", "1985-04-12T23:20:50.520000+00:00"),
         ("1996-12-19T16:39:57-08:00", "1996-12-20T00:39:57+00:00"),
@@ -185,9 +185,9 @@ def test_the_scalar_agrees_with_the_grammar_about_changed_texts(moment: datetime
         ("2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.250000+00:00"),
     ],
 )
-def test_examples_of_the_rfc(text: str, meant: str) -> None:
+def test_examples_of_the_rfc(text: str, expected: str) -> None:
     """Those of section 5.8, and its notes on letters, unknown offsets and fractions."""
-    assert scalar.serialize(scalar.parse_value(text)) == meant
+    assert scalar.serialize(scalar.parse_value(text)) == expected
 
 
 ACCEPTED = [
@@ -296,7 +296,7 @@ def test_invalid_texts_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("2026-11-24T09:30:00", "needs an offset"),
         ("2026-11-24 09:30:00Z", "`T` must separate"),
@@ -309,25 +309,25 @@ def test_invalid_texts_are_refused(text: str) -> None:
         ("2026-W48-2T09:30:00Z", "Example: 2026-11-24T09:30:00Z"),
     ],
 )
-def test_errors_name_the_mistake(text: str, said: str) -> None:
+def test_errors_name_the_mistake(text: str, expected: str) -> None:
     """Each error names the mistake and gives an example."""
-    with pytest.raises(GraphQLError) as refused:
+    with pytest.raises(GraphQLError) as excinfo:
         scalar.parse_value(text)
-    assert said in refused.value.message
-    assert "Example" in refused.value.message
+    assert expected in excinfo.value.message
+    assert "Example" in excinfo.value.message
 
 
-@pytest.mark.parametrize("written", ['"2026-11-24T09:30:00Z"', '"""2026-11-24T09:30:00Z"""'])
-def test_literals_are_parsed_like_variables(written: str) -> None:
+@pytest.mark.parametrize("literal", ['"2026-11-24T09:30:00Z"', '"""2026-11-24T09:30:00Z"""'])
+def test_literals_are_parsed_like_variables(literal: str) -> None:
     """A string of either form in the document."""
-    assert scalar.parse_literal(parse_value(written)) == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    assert scalar.parse_literal(parse_value(literal)) == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("written", ["20261124", "1.5", "true", "NOW", "[]", "{}", '"2026-11-24"'])
-def test_other_literals_are_refused(written: str) -> None:
+@pytest.mark.parametrize("literal", ["20261124", "1.5", "true", "NOW", "[]", "{}", '"2026-11-24"'])
+def test_other_literals_are_refused(literal: str) -> None:
     """Numbers of seconds among them."""
     with pytest.raises(GraphQLError):
-        scalar.parse_literal(parse_value(written))
+        scalar.parse_literal(parse_value(literal))
 
 
 @given(st.datetimes(timezones=st.timezones() | st.just(timezone(timedelta(minutes=-25, seconds=-21)))))
@@ -364,18 +364,18 @@ async def test_literals_variables_and_responses_of_the_api(runtime: Runtime, api
     variable = f"query ($at: DateTime) {{ campaigns(filter: {{createdAt: {{gte: $at}}}}) {{ {fields} }} }}"
     before, after = (now() + timedelta(hours=hours) for hours in (-1, 1))
     for moment, total in ((before, 1), (after, 0)):
-        written = moment.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
-        literal = f'{{ campaigns(filter: {{createdAt: {{gte: "{written}"}}}}) {{ {fields} }} }}'
+        timestamp = moment.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
+        literal = f'{{ campaigns(filter: {{createdAt: {{gte: "{timestamp}"}}}}) {{ {fields} }} }}'
         answers = [
             await caller.execute(literal),
-            *[await caller.execute(variable, {"at": written}) for _ in range(3)],
+            *[await caller.execute(variable, {"at": timestamp}) for _ in range(3)],
         ]
         assert [answer["campaigns"]["totalCount"] for answer in answers] == [total] * 4
         for node in [node for answer in answers for node in answer["campaigns"]["nodes"]]:
             for text in (node["createdAt"], node["updatedAt"], node["progress"]["occurredAt"]):
                 assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", text)
-    refused = await caller.send(variable, {"at": "2026-W48-2T09:30:00Z"})
-    assert refused.codes == ["BAD_USER_INPUT"]
-    refused = await caller.send('{ campaigns(filter: {createdAt: {lt: "2026-11-24T09:30:00"}}) { totalCount } }')
-    assert refused.codes == ["BAD_USER_INPUT"]
-    assert "offset" in refused.body["errors"][0]["message"]
+    reply = await caller.send(variable, {"at": "2026-W48-2T09:30:00Z"})
+    assert reply.codes == ["BAD_USER_INPUT"]
+    reply = await caller.send('{ campaigns(filter: {createdAt: {lt: "2026-11-24T09:30:00"}}) { totalCount } }')
+    assert reply.codes == ["BAD_USER_INPUT"]
+    assert "offset" in reply.body["errors"][0]["message"]

@@ -76,7 +76,7 @@ ENDED = (
 
 def remaining_objects() -> set[int]:
     """The objects of connections and of their operations that exist."""
-    return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
+    return {id(each) for each in gc.get_objects() if isinstance(each, ENDED)}
 
 
 async def is_silent(socket: Socket) -> None:
@@ -99,7 +99,7 @@ async def completes(socket: Socket, query: str) -> None:
 
 
 async def sends_invalid(socket: Socket, text: str) -> None:
-    """Is closed because of what it sends."""
+    """Is closed because it sends an invalid message."""
     await socket.raw.send_str(text)
     await socket.closed()
 

@@ -51,8 +51,8 @@ async def colleague(runtime: Runtime, actor: Actor, role: Role) -> str:
 async def board(socket: Socket, query: str = BOARD, identifier: str = "1", **payload: object) -> str:
     """Subscribe to a board; returns the number of the execution that serves it."""
     await socket.subscribe(query, identifier, **payload)
-    shown = (await socket.next())["payload"]["data"]
-    return str(next(iter(shown.values()))).partition(" ")[0]
+    data = (await socket.next())["payload"]["data"]
+    return str(next(iter(data.values()))).partition(" ")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +74,18 @@ async def test_callers_with_the_same_rights_share_an_execution(probe_server: Ser
         "another organization": factories.token(runtime, await factories.organization(runtime)),
     }
     async with AsyncExitStack() as stack:
-        found = {}
+        results = {}
         for name, each in tokens.items():
             socket = await stack.enter_async_context(connected(probe_server))
             await socket.ready(each)
-            found[name] = await board(socket)
+            results[name] = await board(socket)
         socket = await stack.enter_async_context(connected(probe_server))
         await socket.ready(token)
-        found["variables"] = await board(socket, identifier="2", variables={"to": 1})
-        found["document"] = await board(socket, f"{BOARD} ", identifier="3")
-        found["operation"] = await board(socket, BOARD.replace("(", "Named (", 1), "4", operationName="Named")
-        assert found.pop("another owner") == found["owner"]
-        assert len(set(found.values())) == len(found) == 6
+        results["variables"] = await board(socket, identifier="2", variables={"to": 1})
+        results["document"] = await board(socket, f"{BOARD} ", identifier="3")
+        results["operation"] = await board(socket, BOARD.replace("(", "Named (", 1), "4", operationName="Named")
+        assert results.pop("another owner") == results["owner"]
+        assert len(set(results.values())) == len(results) == 6
         assert fanout_of(probe_server).statistics().groups == 6
 
 
@@ -97,14 +97,14 @@ async def test_one_role_with_different_rights_shares_no_execution(
     full = RIGHTS[Role.EDITOR]
     fewer = replace(full, permissions=full.permissions - {Permission.CONTACT_READ})
     async with AsyncExitStack() as stack:
-        found = []
+        results = []
         for rights in (full, fewer, replace(fewer), replace(full)):
             monkeypatch.setitem(RIGHTS, Role.EDITOR, rights)
             socket = await stack.enter_async_context(connected(probe_server))
             await socket.ready(await colleague(runtime, owner, Role.EDITOR))
-            found.append(await board(socket))
-        assert (found[0], found[1]) == (found[3], found[2])
-        assert found[0] != found[1]
+            results.append(await board(socket))
+        assert (results[0], results[1]) == (results[3], results[2])
+        assert results[0] != results[1]
         assert fanout_of(probe_server).statistics().groups == 2
 
 
@@ -127,7 +127,7 @@ async def test_frames_are_written_directly_to_the_transport(probe_server: Served
                 numbers[message["id"]].append(int(message["payload"]["data"]["board"].split()[1]))
                 if numbers[message["id"]][-1] == 19:
                     break
-    assert all(seen == sorted(set(seen)) for seen in numbers.values())
+    assert all(of_one == sorted(set(of_one)) for of_one in numbers.values())
     assert numbers["1"] == list(range(20))
     after = fanout.statistics()
     assert after.written - before.written >= 0.75 * sum(map(len, numbers.values()))
@@ -152,12 +152,12 @@ async def test_a_late_subscriber_gets_the_newest_state_at_once(api_server: Serve
     owner = await factories.organization(runtime)
     campaign_id = await sending_campaign(runtime, owner, 6)
     token = factories.token(runtime, owner)
-    seen: list[list[dict[str, Any]]] = []
+    received_states: list[list[dict[str, Any]]] = []
 
     async def read(place: int) -> dict[str, Any]:
         message = await sockets[place].next()
         progress: dict[str, Any] = message["payload"]["data"]["campaignProgress"]
-        seen[place].append(progress)
+        received_states[place].append(progress)
         return progress
 
     async with AsyncExitStack() as stack:
@@ -166,17 +166,17 @@ async def test_a_late_subscriber_gets_the_newest_state_at_once(api_server: Serve
             socket = await stack.enter_async_context(connected(api_server))
             await socket.ready(token)
             sockets.append(socket)
-            seen.append([])
+            received_states.append([])
             await socket.subscribe(WATCH, variables={"id": gid(campaign_id)})
             assert (await read(place))["accepted"] == place
             await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
             for reader in range(place + 1):
                 assert (await read(reader))["accepted"] == place + 1
         assert fanout_of(api_server).statistics().groups == 1
-    for messages in seen:
+    for messages in received_states:
         sequences = [message["sequence"] for message in messages]
         assert sequences == sorted(set(sequences))
-    assert seen[0][-3:] == seen[2][-3:] or seen[0][-2:] == seen[2][-2:]
+    assert received_states[0][-3:] == received_states[2][-3:] or received_states[0][-2:] == received_states[2][-2:]
 
 
 async def test_completion_reaches_every_subscriber(probe_server: Served, runtime: Runtime) -> None:
@@ -220,16 +220,16 @@ async def test_a_refused_subscription_ends_with_an_error(probe_server: Served, r
     async with connected(probe_server) as socket:
         await socket.ready(await colleague(runtime, owner, Role.EDITOR))
         await socket.subscribe("subscription { ledger }")
-        refused = await socket.next()
+        invalid = await socket.next()
         await socket.subscribe(BOARD, variables={"to": "many"})
         unfit = await socket.next()
-    assert [message["type"] for message in (refused, unfit)] == ["error", "error"]
-    codes = [message["payload"][0]["extensions"]["code"] for message in (refused, unfit)]
+    assert [message["type"] for message in (invalid, unfit)] == ["error", "error"]
+    codes = [message["payload"][0]["extensions"]["code"] for message in (invalid, unfit)]
     assert codes == ["FORBIDDEN", "BAD_USER_INPUT"]
 
 
 async def test_nothing_follows_a_clients_complete(probe_server: Served, runtime: Runtime) -> None:
-    """The id can be used again at once, and no message of the old stream follows under it."""
+    """The id can be reused immediately, and no message of the old stream follows under it."""
     token = factories.token(runtime, await factories.organization(runtime))
     query = "subscription { board(to: 100000, pause: 0.001) }"
     async with connected(probe_server) as stays, connected(probe_server) as leaves:
@@ -269,11 +269,11 @@ async def test_a_slow_subscriber_delays_no_other_and_is_closed(runtime: Runtime)
         fanout = fanout_of(server)
         while not fanout.statistics().waited:
             await quick.next()
-        received = 0
+        received_count = 0
         while fanout.statistics().subscribers == 2:
             await quick.next()
-            received += 1
-        assert received > 2  # each after the other, had they waited for the slow one
+            received_count += 1
+        assert received_count > 2  # if they waited for the slow one, each would get them in turn
         reading.resume_reading()
         assert (await slow.closed())[0] == 1013
 
@@ -331,12 +331,12 @@ async def test_a_shared_execution_sees_no_persons_rows(
     """Rows of one user are not returned, not even to that user: policies of users' rows do not match."""
     token = factories.token(runtime, await factories.organization(runtime))
     await api.as_(token).execute("mutation { startConversation(input: {}) { conversation { id } } }")
-    found = await api.as_(token).execute("{ conversations { totalCount } }")
+    data = await api.as_(token).execute("{ conversations { totalCount } }")
     async with connected(probe_server) as socket:
         await socket.ready(token)
         await socket.subscribe("subscription { talks }")
         assert (await socket.next())["payload"]["data"] == {"talks": 0}
-    assert found == {"conversations": {"totalCount": 1}}
+    assert data == {"conversations": {"totalCount": 1}}
 
 
 async def nothing(keys: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Null and empty objects inside filters: refused, wherever they are, because they would match everything.
 
-The filters are made from the schema, so that a new field cannot be missing here.
+The filters are generated from the schema, so that a new field is always included.
 """
 
 from typing import Any
@@ -17,47 +17,50 @@ from tests.client import ApiClient, ApiResponse
 from tests.graphql.test_nulls import FILTERS, ROOT, WITHOUT_NULLS, schema
 
 
-def filters_of(name: str, seen: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+def filters_of(name: str, parent_names: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
     """The path to each nullable field of a filter, and a filter in which only that field is null."""
     kind = schema.type_map[name]
     assert isinstance(kind, GraphQLInputObjectType)
-    found: list[tuple[tuple[str, ...], Any]] = []
+    filters: list[tuple[tuple[str, ...], Any]] = []
     for field, definition in kind.fields.items():
         assert not isinstance(definition.type, GraphQLNonNull)
-        found.append(((field,), {field: None}))
+        filters.append(((field,), {field: None}))
         inner = get_named_type(definition.type)
-        if isinstance(inner, GraphQLInputObjectType) and inner.name not in (name, *seen):
-            found += [((field, *path), {field: given}) for path, given in filters_of(inner.name, (*seen, name))]
-    return found
+        if isinstance(inner, GraphQLInputObjectType) and inner.name not in (name, *parent_names):
+            filters += [
+                ((field, *path), {field: inner_filter})
+                for path, inner_filter in filters_of(inner.name, (*parent_names, name))
+            ]
+    return filters
 
 
-def empties_of(name: str, seen: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str, Any]]:
+def empties_of(name: str, parent_names: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str, Any]]:
     """The path to each input inside a filter, its type, and a filter where it is empty; in lists, beside another."""
     kind = schema.type_map[name]
     assert isinstance(kind, GraphQLInputObjectType)
-    found: list[tuple[tuple[str, ...], str, Any]] = []
+    filters: list[tuple[tuple[str, ...], str, Any]] = []
     for field, definition in kind.fields.items():
         inner = get_named_type(definition.type)
         if not isinstance(inner, GraphQLInputObjectType):
             continue
-        inside = [] if inner.name in seen else empties_of(inner.name, (*seen, name))
-        for path, type_, given in [((), inner.name, {}), *inside]:
-            value = [{"status": {"in": []}}, given] if is_list_type(definition.type) else given
-            found.append(((field, *path), type_, {field: value}))
-    return found
+        inside = [] if inner.name in parent_names else empties_of(inner.name, (*parent_names, name))
+        for path, type_, inner_filter in [((), inner.name, {}), *inside]:
+            value = [{"status": {"in": []}}, inner_filter] if is_list_type(definition.type) else inner_filter
+            filters.append(((field, *path), type_, {field: value}))
+    return filters
 
 
-async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, given: object) -> ApiResponse:
+async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, filter_input: object) -> ApiResponse:
     """The list at a place, filtered."""
     if place == "Campaign.deliveries":
         campaign = encode_global_id("Campaign", await factories.campaign(runtime, actor))
         query = """query ($id: ID!, $filter: DeliveryFilter) {
           campaign(id: $id) { deliveries(filter: $filter) { nodes { id } } }
         }"""
-        return await client.send(query, {"id": campaign, "filter": given})
+        return await client.send(query, {"id": campaign, "filter": filter_input})
     kind = get_named_type(ROOT[place].args["filter"].type).name
     return await client.send(
-        f"query ($filter: {kind}) {{ {place}(filter: $filter) {{ nodes {{ id }} }} }}", {"filter": given}
+        f"query ($filter: {kind}) {{ {place}(filter: $filter) {{ nodes {{ id }} }} }}", {"filter": filter_input}
     )
 
 
@@ -69,8 +72,8 @@ async def test_a_null_in_a_filter_is_refused(runtime: Runtime, api: ApiClient, p
     """Anywhere in the filter; no filter, null for the whole filter, and an empty one select all rows."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
-    for path, given in filters_of(name):
-        reply = await ask(client, actor, runtime, place, given)
+    for path, filter_input in filters_of(name):
+        reply = await ask(client, actor, runtime, place, filter_input)
         [error] = reply.body["errors"]
         assert error["extensions"]["reason"] == "REQUIRED", path
         assert error["extensions"]["field"] == ["filter", *path]
@@ -87,8 +90,8 @@ async def test_an_empty_input_in_a_filter_is_refused(runtime: Runtime, api: ApiC
     """Such as a comparison whose variable was omitted: it would match everything. The error names what to set."""
     actor = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, actor))
-    for path, type_, given in empties_of(name):
-        [error] = (await ask(client, actor, runtime, place, given)).body["errors"]
+    for path, type_, filter_input in empties_of(name):
+        [error] = (await ask(client, actor, runtime, place, filter_input)).body["errors"]
         assert error["message"] == f"`{path[-1]}` has a filter without any field.", path
         assert (error["extensions"]["code"], error["extensions"]["reason"]) == ("BAD_USER_INPUT", "REQUIRED")
         assert error["extensions"]["field"] == ["filter", *path]
@@ -115,15 +118,15 @@ async def test_empty_lists_in_a_filter_are_conditions(runtime: Runtime, api: Api
     await factories.campaign(runtime, actor)
     client = api.as_(factories.token(runtime, actor))
     query = "query ($filter: CampaignFilter) { campaigns(filter: $filter) { nodes { name } } }"
-    for given, found in (({"and": []}, 1), ({"or": []}, 0), ({"status": {"in": []}}, 0)):
-        assert len((await client.execute(query, {"filter": given}))["campaigns"]["nodes"]) == found
+    for filter_input, expected in (({"and": []}, 1), ({"or": []}, 0), ({"status": {"in": []}}, 0)):
+        assert len((await client.execute(query, {"filter": filter_input}))["campaigns"]["nodes"]) == expected
 
 
 def test_every_nullable_filter_field_is_tested() -> None:
     """The filters above contain all nullable fields of all filters; the description of each type covers null."""
     names = ("ContactFilter", "CampaignFilter", "DeliveryFilter")
-    asked = {path[-1] for name in names for path, _ in filters_of(name)}
-    assert asked == {place.partition(".")[2] for place in FILTERS}
+    tested = {path[-1] for name in names for path, _ in filters_of(name)}
+    assert tested == {place.partition(".")[2] for place in FILTERS}
     kinds = {place.partition(".")[0] for place in FILTERS}
     assert kinds <= WITHOUT_NULLS
     assert {type_ for name in names for _, type_, _ in empties_of(name)} == kinds - {"DeliveryFilter"}

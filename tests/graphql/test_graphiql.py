@@ -93,19 +93,19 @@ async def test_only_development_fills_in_the_demo_account(runtime: Runtime) -> N
 
 
 def run_page_script(*arguments: str, demo: bool = True) -> dict[str, Any]:
-    """What the page's script does in a browser."""
-    found: dict[str, Any] = json.loads(
-        run_node("graphiql.mjs", *arguments, given=graphiql.render("nonce", demo=demo))
+    """The actions of the page's script in a browser."""
+    result: dict[str, Any] = json.loads(
+        run_node("graphiql.mjs", *arguments, stdin=graphiql.render("nonce", demo=demo))
     )
-    return found
+    return result
 
 
 @needs_node
 def test_the_page_starts_graphiql() -> None:
     """Its query is valid for the schema, and a changed token opens another connection."""
-    found = run_page_script("nothing")
-    assert (found["rendered"], found["notice"], found["terminated"]) == (True, "", 2)
-    assert found["params"] == {"authorization": "b"}
+    page = run_page_script("nothing")
+    assert (page["rendered"], page["notice"], page["terminated"]) == (True, "", 2)
+    assert page["params"] == {"authorization": "b"}
     schema = build_schema()._schema
     for demo in (True, False):
         assert validate(schema, parse(run_page_script("nothing", demo=demo)["query"])) == []
@@ -115,12 +115,12 @@ def test_the_page_starts_graphiql() -> None:
 @pytest.mark.parametrize("scripts", [["graphqlWs"], ["GraphiQL"], ["React", "ReactDOM", "graphqlWs", "GraphiQL"]])
 def test_the_page_names_missing_files(scripts: list[str]) -> None:
     """With what to do about it, instead of showing the loading text for ever."""
-    found = run_page_script("missing", *scripts)
-    assert not found["rendered"]
+    page = run_page_script("missing", *scripts)
+    assert not page["rendered"]
     for name in scripts:
         package = {"graphqlWs": "graphql-ws", "ReactDOM": "react-dom"}.get(name, name.lower())
-        assert package in found["notice"]
-    assert "npm ci" in found["notice"]
+        assert package in page["notice"]
+    assert "npm ci" in page["notice"]
 
 
 @needs_node
@@ -136,6 +136,6 @@ def test_the_page_names_missing_files(scripts: list[str]) -> None:
 )
 def test_the_page_shows_why_a_subscription_ended(code: str, reason: str, message: str, *, retries: bool) -> None:
     """And does not reconnect with an expired token."""
-    found = run_page_script("closed", code, reason)
-    assert (message in found["notice"], bool(found["notice"])) == (True, bool(message))
-    assert found["retries"] is retries
+    page = run_page_script("closed", code, reason)
+    assert (message in page["notice"], bool(page["notice"])) == (True, bool(message))
+    assert page["retries"] is retries

@@ -34,9 +34,9 @@ async def caller(runtime: Runtime, server: Served) -> ApiClient:
 def budget(reply: ApiResponse) -> tuple[int, int]:
     """The remaining points, and the seconds until the budget is reset, of a response with both headers."""
     assert reply.headers["ratelimit-policy"] == POLICY
-    found = re.fullmatch(r'"cost";r=(\d+);t=(\d+)', reply.headers["ratelimit"])
-    assert found
-    return int(found[1]), int(found[2])
+    match = re.fullmatch(r'"cost";r=(\d+);t=(\d+)', reply.headers["ratelimit"])
+    assert match
+    return int(match[1]), int(match[2])
 
 
 async def test_responses_have_the_budget_of_their_cost_extension(runtime: Runtime, small: Served) -> None:
@@ -81,7 +81,7 @@ async def test_a_spent_budget_has_retry_after(runtime: Runtime, small: Served) -
         assert (reply.status, reply.codes) == (status, ["RATE_LIMITED"])
         left, seconds = budget(reply)
         assert left < 101
-        # The refusal may be a second before the headers. Whoever waits so long is not refused again.
+        # The refusal may be a second before the headers. After that delay the next request is accepted.
         assert int(reply.headers["retry-after"]) - seconds in {0, 1}
 
 
@@ -122,8 +122,8 @@ async def test_every_response_has_one_request_id(
         aiohttp.ClientSession() as session,
         session.request(method, api_server.base + path, headers=headers, allow_redirects=False) as response,
     ):
-        (found,) = response.headers.getall("x-request-id")
-        assert re.fullmatch(r"[0-9a-f]{32}", found)
+        (request_id,) = response.headers.getall("x-request-id")
+        assert re.fullmatch(r"[0-9a-f]{32}", request_id)
 
 
 def samples(counts: ClientCounts) -> dict[tuple[str, str], float]:
@@ -143,14 +143,14 @@ async def test_requests_are_counted_by_client(runtime: Runtime) -> None:
         await client.as_(None).send("{ __typename }", headers={"graphql-client-name": "web"})
         async with aiohttp.ClientSession() as session, session.get(f"{server.base}/metrics") as response:
             text = await response.text()
-    found = dict(re.findall(r'nudge_graphql_client_requests_total\{client="(.*?",version=".*?)"\} (\S+)', text))
-    assert found == {'web",version="1.2.3': "2.0", 'ios",version="': "1.0", 'other",version="': "1.0"}
+    counts = dict(re.findall(r'nudge_graphql_client_requests_total\{client="(.*?",version=".*?)"\} (\S+)', text))
+    assert counts == {'web",version="1.2.3': "2.0", 'ios",version="': "1.0", 'other",version="': "1.0"}
 
 
 def headers_of(name: str, version: str = "") -> dict[bytes, bytes]:
     """The headers of a client's request."""
-    found = {b"graphql-client-name": name.encode("latin-1")}
-    return found | ({b"graphql-client-version": version.encode("latin-1")} if version else {})
+    headers = {b"graphql-client-name": name.encode("latin-1")}
+    return headers | ({b"graphql-client-version": version.encode("latin-1")} if version else {})
 
 
 def test_labels_are_bounded() -> None:

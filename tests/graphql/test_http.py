@@ -25,7 +25,7 @@ GRAPHQL = "application/graphql-response+json"
 
 
 @pytest.mark.parametrize(
-    ("accept", "answered"),
+    ("accept", "media_type"),
     [
         (GRAPHQL, GRAPHQL),
         (JSON, JSON),
@@ -37,11 +37,11 @@ GRAPHQL = "application/graphql-response+json"
         ("text/html, */*;q=0.5", JSON),
     ],
 )
-async def test_the_client_chooses_the_media_type(api: ApiClient, accept: str, answered: str) -> None:
+async def test_the_client_chooses_the_media_type(api: ApiClient, accept: str, media_type: str) -> None:
     """The response has the client's preferred media type, in UTF-8."""
     reply = await api.post(TYPENAME, {"accept": accept})
     assert reply.status == 200
-    assert reply.headers["content-type"] == f"{answered}; charset=utf-8"
+    assert reply.headers["content-type"] == f"{media_type}; charset=utf-8"
 
 
 async def test_a_client_that_accepts_no_media_type_of_ours_gets_406(api: ApiClient) -> None:
@@ -60,7 +60,7 @@ async def test_only_json_bodies(api: ApiClient, content_type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (b"{", "not valid JSON"),
         (b"", "not valid JSON"),
@@ -76,13 +76,13 @@ async def test_only_json_bodies(api: ApiClient, content_type: str) -> None:
         (b'{"query": "{ __typename }", "extensions": 1}', "`extensions`"),
     ],
 )
-async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, body: bytes, said: str) -> None:
+async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, body: bytes, expected: str) -> None:
     """The single error has a message, a code and the request id."""
     for accept in (JSON, GRAPHQL):
         reply = await api.post(body, {"accept": accept})
         assert reply.status == 400
         (error,) = reply.body["errors"]
-        assert said in error["message"]
+        assert expected in error["message"]
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["extensions"]["requestId"] == reply.headers["x-request-id"]
 
@@ -240,14 +240,14 @@ async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:
 
 async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiClient) -> None:
     """A preflight is allowed for any origin in development, and in production for the listed ones alone."""
-    wanted = {"origin": "https://app.example", "access-control-request-method": "POST"}
-    assert (await api.request("OPTIONS", headers=wanted)).status == 200
+    headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    assert (await api.request("OPTIONS", headers=headers)).status == 200
     strict = with_settings(runtime, api={"cors_origins": ["https://app.example"]})
     async with served(strict, probe_schema) as server:
         client = ApiClient(server.url)
-        listed = await client.request("OPTIONS", headers=wanted)
-        other = await client.request("OPTIONS", headers={**wanted, "origin": "https://evil.example"})
-    assert listed.headers["access-control-allow-origin"] == "https://app.example"
+        response = await client.request("OPTIONS", headers=headers)
+        other = await client.request("OPTIONS", headers={**headers, "origin": "https://evil.example"})
+    assert response.headers["access-control-allow-origin"] == "https://app.example"
     assert other.status == 400
 
 
@@ -290,13 +290,13 @@ async def test_web_pages_may_send_the_common_headers(runtime: Runtime, origins: 
     """Headers of clients and tracers pass the preflight of an allowed origin, and of no other; never with cookies."""
     async with served(with_settings(runtime, api={"cors_origins": origins}), probe_schema) as server:
         client = ApiClient(server.url)
-        wanted = {"access-control-request-method": "POST", "access-control-request-headers": ",".join(USUAL_HEADERS)}
-        mine = await client.request("OPTIONS", headers={**wanted, "origin": "https://app.example"})
-        other = await client.request("OPTIONS", headers={**wanted, "origin": "https://evil.example"})
+        headers = {"access-control-request-method": "POST", "access-control-request-headers": ",".join(USUAL_HEADERS)}
+        mine = await client.request("OPTIONS", headers={**headers, "origin": "https://app.example"})
+        other = await client.request("OPTIONS", headers={**headers, "origin": "https://evil.example"})
         answer = await client.send("{ __typename }", headers={"origin": "https://app.example"})
-    allowed = {name.strip().lower() for name in mine.headers["access-control-allow-headers"].split(",")}
+    allowed_headers = {name.strip().lower() for name in mine.headers["access-control-allow-headers"].split(",")}
     assert mine.status == 200
-    assert set(USUAL_HEADERS) <= allowed
+    assert set(USUAL_HEADERS) <= allowed_headers
     assert (other.headers.get("access-control-allow-origin") == "*") is (origins == ["*"])
     for reply in (mine, other, answer):
         assert "access-control-allow-credentials" not in reply.headers
@@ -356,7 +356,7 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
 
 def contexts() -> set[int]:
     """The request contexts that are still referenced."""
-    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext | GraphQLRequest)}
+    return {id(each) for each in gc.get_objects() if isinstance(each, RequestContext | GraphQLRequest)}
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:

@@ -48,7 +48,7 @@ TREBLING = "fragment F9 on User { id } " + " ".join(
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "expected"),
     [
         (nested(20), "selections deep; the limit is 12"),
         ("{" + " ".join(f"a{n}: __typename" for n in range(31)) + "}", "aliases; the limit is 30"),
@@ -69,13 +69,13 @@ TREBLING = "fragment F9 on User { id } " + " ".join(
         ),
     ],
 )
-async def test_documents_above_a_limit(api: ApiClient, query: str, said: str) -> None:
+async def test_documents_above_a_limit(api: ApiClient, query: str, expected: str) -> None:
     """Each is refused after little work, with the limit in the message; the server runs in this process."""
     with count_calls() as effort:
         reply = await api.send(query)
     assert effort.calls < 500_000
     assert reply.status == 400
-    assert said.lower() in reply.body["errors"][0]["message"].lower()
+    assert expected.lower() in reply.body["errors"][0]["message"].lower()
     assert set(reply.codes) == {"BAD_USER_INPUT"}
 
 
@@ -226,7 +226,7 @@ async def test_a_budget_is_counted_in_the_process_during_a_redis_outage(
                 with capture_logs() as logged:
                     one.charge(budget_key, 60)
                     await settles(lambda: len(logged) > 1)
-                refused = one.charge(budget_key, 41)
+                is_refused = one.charge(budget_key, 41)
                 one.redis = runtime.cache
                 await settles(lambda: one.usages[budget_key].unsynced == 0 if budget_key in one.usages else True)
             finally:
@@ -234,12 +234,12 @@ async def test_a_budget_is_counted_in_the_process_during_a_redis_outage(
                 await asyncio.gather(keeping, return_exceptions=True)
             other.charge(budget_key, 30)
             await other._exchange()
-            kept = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{budget_key}")
-            return refused, other.balance(budget_key).remaining, kept
+            seconds = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{budget_key}")
+            return is_refused, other.balance(budget_key).remaining, seconds
 
-    refused, remaining, kept = await within_a_minute(spend)
-    assert (refused, remaining) == (False, 10)
-    assert 60 < kept <= 120
+    is_refused, remaining, seconds = await within_a_minute(spend)
+    assert (is_refused, remaining) == (False, 10)
+    assert 60 < seconds <= 120
 
 
 async def test_charges_during_an_exchange_count(runtime: Runtime) -> None:
@@ -269,9 +269,9 @@ async def test_the_document_cache_is_bounded(runtime: Runtime, monkeypatch: pyte
     assert len(documents.entries) == 50
     assert documents.characters == sum(map(len, documents.entries))
     assert documents.operation("{ __typename }", None) is not first
-    kept = list(documents.entries)
+    entries = list(documents.entries)
     documents.operation("{ __typename }" + " " * MAX_CACHED_LENGTH, None)
-    assert list(documents.entries) == kept
+    assert list(documents.entries) == entries
 
 
 def unauthenticated_context(runtime: Runtime) -> RequestContext:
@@ -295,8 +295,8 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     The quick form has a tenth of the documents, and a tenth of each limit.
     """
     scale = 1 if is_long() else 10
-    plans, fields, seen = 200 // scale, 150 // scale, 500 // scale
-    for name, most in {"max_operations": plans, "max_fields": fields, "max_seen": seen}.items():
+    plans, fields, max_seen = 200 // scale, 150 // scale, 500 // scale
+    for name, most in {"max_operations": plans, "max_fields": fields, "max_seen": max_seen}.items():
         monkeypatch.setattr(execution.limits, name, most)
     documents, characters = MAX_DOCUMENTS // scale, MAX_CHARACTERS // scale
     monkeypatch.setattr(cache, "MAX_DOCUMENTS", documents)
@@ -305,7 +305,7 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     context = unauthenticated_context(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
     ticks = count()
-    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1_000)  # whatever it is asked for takes a millisecond
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1_000)  # each command takes a millisecond
     monkeypatch.setattr("execution.plans.time", clock)
     monkeypatch.setattr("execution.compiling.time", clock)
     monkeypatch.setattr(compile_time_limit, "at", clock.perf_counter())
@@ -316,11 +316,11 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
             await run_document(executor, context, number)
     assert len(executor.documents.entries) <= documents
     assert sum(map(len, executor.documents.entries)) == executor.documents.characters <= characters
-    kept = plan_cache(schema._schema)
-    assert 0 < len(kept.operations) <= plans
-    assert len(kept.by_identity) <= plans * MAX_ALIASES
-    assert len(kept.seen) <= seen
-    assert kept.field_count == sum(operation.field_count for operation in kept.operations.values()) <= fields
+    cached = plan_cache(schema._schema)
+    assert 0 < len(cached.operations) <= plans
+    assert len(cached.by_identity) <= plans * MAX_ALIASES
+    assert len(cached.seen) <= max_seen
+    assert cached.field_count == sum(operation.field_count for operation in cached.operations.values()) <= fields
     after = execution.statistics()
     assert after["compiled"] - before["compiled"] < 10_000 // scale
     share = BURST_SECONDS + 0.1 * next(ticks) / 1_000

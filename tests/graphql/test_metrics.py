@@ -1,4 +1,4 @@
-"""`GET /metrics`: what is counted, who may read it, and that it identifies no tenant."""
+"""`GET /metrics`: the counters, who may read them, and that they identify no tenant."""
 
 import re
 from collections.abc import AsyncIterator
@@ -42,14 +42,14 @@ class Scrape:
 
     def value(self, name: str, **labels: str) -> float:
         """A sample's value, by Prometheus's own parser; 0 when there is none with these labels."""
-        found = [
+        values = [
             sample.value
             for family in text_string_to_metric_families(self.text)
             for sample in family.samples
             if sample.name == name and sample.labels == labels
         ]
-        assert found or labels, f"{name} is missing"
-        return sum(found)
+        assert values or labels, f"{name} is missing"
+        return sum(values)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ async def scrape(server: Served, authorization: str | None = None) -> Scrape:
         session.get(f"{server.base}/metrics", headers=headers) as response,
     ):
         assert response.headers["cache-control"] == "no-store"
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return Scrape(status=response.status, headers=found, text=await response.text())
+        response_headers = {name.lower(): value for name, value in response.headers.items()}
+        return Scrape(status=response.status, headers=response_headers, text=await response.text())
 
 
 def in_production(runtime: Runtime) -> Runtime:
@@ -97,10 +97,10 @@ async def test_metrics_of_the_compiler(api_server: Served, api: ApiClient, monke
 
 async def test_fallbacks_are_counted_by_reason(api_server: Served, api: ApiClient) -> None:
     """A condition without a value is never compiled: each execution after the first use is counted."""
-    query = "query Counted($wanted: Boolean = true) { __typename @include(if: $wanted) }"
-    await api.send(query, {"wanted": None})
+    query = "query Counted($included: Boolean = true) { __typename @include(if: $included) }"
+    await api.send(query, {"included": None})
     before = await scrape(api_server)
-    assert (await api.send(query, {"wanted": None})).codes == ["BAD_USER_INPUT"]
+    assert (await api.send(query, {"included": None})).codes == ["BAD_USER_INPUT"]
     name, reason = "nudge_graphql_operations_fallen_back_total", "condition without a value"
     after = await scrape(api_server)
     assert after.value(name, reason=reason) - before.value(name, reason=reason) == 1
@@ -119,18 +119,20 @@ async def test_metrics_of_sockets_and_reads_identify_no_tenant(runtime: Runtime)
         await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
         await socket.next()
         await settles(lambda: runtime.hub.connected)
-        found = await scrape(server)
+        metrics = await scrape(server)
     for name in ("nudge_websockets_open", "nudge_websockets_authenticated", "nudge_websocket_operations"):
-        assert found.value(name) == 1
-    assert (found.value("nudge_fanout_groups"), found.value("nudge_fanout_viewers")) == (1, 1)
-    assert found.value("nudge_fanout_frames_written_total") + found.value("nudge_fanout_messages_waited_total") >= 2
-    assert (found.value("nudge_pubsub_connected"), found.value("nudge_pubsub_topics") >= 1) == (1, True)
-    assert found.value("nudge_read_connections_free") >= 1
-    assert found.value("nudge_reads_waiting") == 0
-    assert found.labels == {"reason", "client", "version"}
-    assert data["viewer"]["organization"]["name"] not in found.text
-    assert UUIDS.search(found.text) is None
-    assert "@" not in found.text
+        assert metrics.value(name) == 1
+    assert (metrics.value("nudge_fanout_groups"), metrics.value("nudge_fanout_viewers")) == (1, 1)
+    assert (
+        metrics.value("nudge_fanout_frames_written_total") + metrics.value("nudge_fanout_messages_waited_total") >= 2
+    )
+    assert (metrics.value("nudge_pubsub_connected"), metrics.value("nudge_pubsub_topics") >= 1) == (1, True)
+    assert metrics.value("nudge_read_connections_free") >= 1
+    assert metrics.value("nudge_reads_waiting") == 0
+    assert metrics.labels == {"reason", "client", "version"}
+    assert data["viewer"]["organization"]["name"] not in metrics.text
+    assert UUIDS.search(metrics.text) is None
+    assert "@" not in metrics.text
 
 
 @pytest.mark.parametrize(
@@ -147,17 +149,17 @@ async def test_metrics_of_sockets_and_reads_identify_no_tenant(runtime: Runtime)
 )
 async def test_the_token_is_required_when_set(guarded: Served, authorization: str | None, status: int) -> None:
     """The right bearer token is accepted, in production too; any other, or none, is refused."""
-    found = await scrape(guarded, authorization)
-    assert found.status == status
-    assert ("nudge_" in found.text) == (status == 200)
-    assert ("www-authenticate" in found.headers) == (status == 401)
+    metrics = await scrape(guarded, authorization)
+    assert metrics.status == status
+    assert ("nudge_" in metrics.text) == (status == 200)
+    assert ("www-authenticate" in metrics.headers) == (status == 401)
 
 
 async def test_production_without_a_token_has_no_metrics(runtime: Runtime) -> None:
-    """Without the setting the page does not exist, whatever token is sent."""
+    """Without the setting the page does not exist, with any token."""
     async with served(in_production(runtime)) as server:
         answers = [await scrape(server), await scrape(server, f"Bearer {TOKEN}")]
-    assert [(found.status, found.text) for found in answers] == [(404, "Not Found")] * 2
+    assert [(metrics.status, metrics.text) for metrics in answers] == [(404, "Not Found")] * 2
 
 
 def test_duplicate_metric_names_are_an_error() -> None:

@@ -99,11 +99,11 @@ class DelayedSessionCache(SessionCache):
         self.go_on = asyncio.Event()
 
     async def reread_role(self, claimed: VerifiedClaims) -> Role | None:
-        """The role as it was before the wait."""
-        found = await super().reread_role(claimed)
+        """The role that was read before the wait."""
+        role = await super().reread_role(claimed)
         self.come.set()
         await self.go_on.wait()
-        return found
+        return role
 
 
 class RecordingConnection(FakeConnection):
@@ -177,9 +177,9 @@ async def test_a_renewal_that_hangs_times_out(runtime: Runtime) -> None:
         token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
-        with pytest.raises(Conflict) as refused:
+        with pytest.raises(Conflict) as excinfo:
             await monitor.renew(token)
-        assert refused.value.error_code is ErrorCode.CONFLICT
+        assert excinfo.value.error_code is ErrorCode.CONFLICT
         # The renewal cannot end during this wait, however short or long it takes.
         monitor.limits = monitor.limits.model_copy(update={"init_timeout_seconds": 0.01})
         monitor.expires_at = since_boot()
@@ -217,7 +217,7 @@ async def test_a_recheck_older_than_a_renewal_closes_nothing(runtime: Runtime) -
 async def test_other_rights_of_the_same_role_close_the_connection(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller's rights count, whatever their role is called."""
+    """The caller's rights count, not the name of their role."""
     async with manual_monitor(runtime) as (monitor, _, sessions, actor):
         sessions.go_on.set()
         assert await monitor.close_reason() is None
@@ -248,13 +248,13 @@ async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
     """Not one, as docs/clients.md documents; a client that replies stays connected."""
     async with manual_monitor(runtime) as (monitor, connection, _, __):
         monitor.recheck_at = math.inf
-        ended = []
+        results = []
         for answers in (False, True, False, False):
             monitor.ping_at = 0.0
-            ended.append(await monitor.run_due_checks())
+            results.append(await monitor.run_due_checks())
             if answers:
                 monitor.missed_pongs = 0
-        assert (ended, connection.closed) == ([False] * 4, [])
+        assert (results, connection.closed) == ([False] * 4, [])
         monitor.ping_at = 0.0
         assert await monitor.run_due_checks() is True
         assert connection.closed == [(4499, "No pong")]

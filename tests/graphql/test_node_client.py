@@ -14,14 +14,14 @@ from tests.serving import Served
 
 @needs_node
 async def test_the_official_client_subscribes(probe_server: Served, runtime: Runtime) -> None:
-    """Streams, an early end, a query, a refusal and ten streams at once on one connection."""
+    """Streams, an early end, a query, a refusal and ten concurrent streams on one connection."""
     token = factories.token(runtime, await factories.organization(runtime))
-    found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, token))
-    assert found["stream"] == [{"count": number} for number in range(4)]
-    assert found["dropped"] == [{"count": 0}, {"count": 1}]
-    assert found["query"] == [{"viewer": {"role": "OWNER"}}]
-    assert found["refused"] == [{"failed": "BAD_USER_INPUT"}]
-    assert found["together"] == [[{"count": 0}, {"count": 1}, {"count": 2}]] * 10
+    results = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, token))
+    assert results["stream"] == [{"count": number} for number in range(4)]
+    assert results["dropped"] == [{"count": 0}, {"count": 1}]
+    assert results["query"] == [{"viewer": {"role": "OWNER"}}]
+    assert results["refused"] == [{"failed": "BAD_USER_INPUT"}]
+    assert results["together"] == [[{"count": 0}, {"count": 1}, {"count": 2}]] * 10
     endpoint = probe_server.application.endpoint
     assert endpoint is not None
     await settles(lambda: endpoint.connections.statistics().open == 0)
@@ -30,8 +30,8 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
 @needs_node
 async def test_the_official_client_gets_the_reason_for_a_refusal(probe_server: Served) -> None:
     """An invalid token closes the connection with 4401, which the client passes on."""
-    found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, "nonsense"))
-    assert found["stream"] == [{"closed": 4401}]
+    results = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, "nonsense"))
+    assert results["stream"] == [{"closed": 4401}]
 
 
 @needs_node
@@ -39,9 +39,11 @@ async def test_clients_report_an_invalid_token_and_stop(probe_server: Served, ru
     """graphql-ws, Apollo and urql, by default, try once and pass code and reason to the subscription."""
     actor = await factories.organization(runtime)
     for token, reason in (("nonsense", "not valid"), (token_of(runtime, actor, -60), "expired")):
-        found = json.loads(await asyncio.to_thread(run_node, "invalid_token.mjs", probe_server.websocket_url, token))
-        assert set(found) == {"graphql-ws", "apollo", "urql"}
-        for found_by_client in found.values():
+        results = json.loads(
+            await asyncio.to_thread(run_node, "invalid_token.mjs", probe_server.websocket_url, token)
+        )
+        assert set(results) == {"graphql-ws", "apollo", "urql"}
+        for found_by_client in results.values():
             assert found_by_client["closings"] == [4401]
             assert "4401" in found_by_client["message"]
             assert reason in found_by_client["message"]
@@ -51,12 +53,12 @@ async def test_clients_report_an_invalid_token_and_stop(probe_server: Served, ru
 async def test_a_client_reconnects_when_its_token_expires(probe_server: Served, runtime: Runtime) -> None:
     """The official client, by default, asks for parameters again and subscribes again."""
     actor = await factories.organization(runtime)
-    lasting, found = factories.token(runtime, actor), dict[str, Any]()
+    lasting, results = factories.token(runtime, actor), dict[str, Any]()
     for seconds in (3, 15, 60):  # a busy machine may need longer to get as far as the first event
         ending = token_of(runtime, actor, seconds)
-        said = await asyncio.to_thread(run_node, "reconnect.mjs", probe_server.websocket_url, ending, lasting)
-        found = json.loads(said)
-        if found["closings"][0][0] != 4401:
+        output = await asyncio.to_thread(run_node, "reconnect.mjs", probe_server.websocket_url, ending, lasting)
+        results = json.loads(output)
+        if results["closings"][0][0] != 4401:
             break
-    assert found["closings"][0] == [4403, "The access token has expired"]
-    assert found["counts"][-3:] == [0, 1, 2]
+    assert results["closings"][0] == [4403, "The access token has expired"]
+    assert results["counts"][-3:] == [0, 1, 2]

@@ -65,24 +65,24 @@ PERSON: dict[str, Any] = {
 async def draft(client: ApiClient, **more: Any) -> str:  # noqa: ANN401 - an input of any shape
     """The id of a campaign with a value in each text and setting."""
     query = "mutation ($input: CreateCampaignInput!) { createCampaign(input: $input) { campaign { id } } }"
-    made: str = (await client.execute(query, {"input": DRAFT | more}))["createCampaign"]["campaign"]["id"]
-    return made
+    campaign_id: str = (await client.execute(query, {"input": DRAFT | more}))["createCampaign"]["campaign"]["id"]
+    return campaign_id
 
 
 async def person(client: ApiClient) -> str:
     """The id of a contact with a value in each field."""
     query = "mutation ($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }"
-    given = PERSON | {"email": f"{new_id().hex}@example.com"}
-    made: str = (await client.execute(query, {"input": given}))["createContact"]["contact"]["id"]
-    return made
+    values = PERSON | {"email": f"{new_id().hex}@example.com"}
+    contact_id: str = (await client.execute(query, {"input": values}))["createContact"]["contact"]["id"]
+    return contact_id
 
 
 async def template(client: ApiClient) -> str:
     """The id of a template with each kind of text."""
     query = "mutation ($input: CreateTemplateInput!) { createTemplate(input: $input) { template { id } } }"
-    given = {name: DRAFT[name] for name in TEXTS.split()} | {"name": new_id().hex}
-    made: str = (await client.execute(query, {"input": given}))["createTemplate"]["template"]["id"]
-    return made
+    values = {name: DRAFT[name] for name in TEXTS.split()} | {"name": new_id().hex}
+    template_id: str = (await client.execute(query, {"input": values}))["createTemplate"]["template"]["id"]
+    return template_id
 
 
 async def address(client: ApiClient) -> str:
@@ -101,12 +101,12 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Call(NamedTuple):
-    """A mutation or query, its minimal input, what is created for each call, and the place of a field in it."""
+    """A mutation or query, its minimal input, functions that create values, and the path of its fields."""
 
     operation: str
     selected: str
     least: Mapping[str, Any] = NOTHING
-    made: Mapping[str, Callable[[ApiClient], Awaitable[str]]] = NOTHING
+    creators: Mapping[str, Callable[[ApiClient], Awaitable[str]]] = NOTHING
     at: tuple[str, ...] = ()
 
 
@@ -115,44 +115,44 @@ CALLS = {
     "CreateCampaignInput": Call("createCampaign", CAMPAIGN, NAMED),
     "AudienceInput": Call("createCampaign", CAMPAIGN, NAMED | {"audience": {"all": True}}, at=("audience",)),
     "CampaignSettingsInput": Call("updateCampaign", CAMPAIGN, {"settings": {}}, {"campaignId": draft}, ("settings",)),
-    "UpdateCampaignInput": Call("updateCampaign", CAMPAIGN, made={"campaignId": draft}),
-    "ArchiveCampaignInput": Call("archiveCampaign", CAMPAIGN, made={"campaignId": draft}),
-    "SendCampaignInput": Call("sendCampaign", "campaign { name }", made={"campaignId": draft}),
+    "UpdateCampaignInput": Call("updateCampaign", CAMPAIGN, creators={"campaignId": draft}),
+    "ArchiveCampaignInput": Call("archiveCampaign", CAMPAIGN, creators={"campaignId": draft}),
+    "SendCampaignInput": Call("sendCampaign", "campaign { name }", creators={"campaignId": draft}),
     "SendTestEmailInput": Call("sendTestEmail", "sentTo", {"to": []}, {"campaignId": draft}),
-    "CreateContactInput": Call("createContact", CONTACT, made={"email": address}),
-    "UpdateContactInput": Call("updateContact", CONTACT, made={"contactId": person}),
-    "CreateTemplateInput": Call("createTemplate", f"template {{ {TEXTS} }}", made={"name": name}),
-    "UpdateTemplateInput": Call("updateTemplate", f"template {{ {TEXTS} }}", made={"templateId": template}),
-    "CreateListInput": Call("createList", "list { description }", made={"name": name}),
+    "CreateContactInput": Call("createContact", CONTACT, creators={"email": address}),
+    "UpdateContactInput": Call("updateContact", CONTACT, creators={"contactId": person}),
+    "CreateTemplateInput": Call("createTemplate", f"template {{ {TEXTS} }}", creators={"name": name}),
+    "UpdateTemplateInput": Call("updateTemplate", f"template {{ {TEXTS} }}", creators={"templateId": template}),
+    "CreateListInput": Call("createList", "list { description }", creators={"name": name}),
     "StartConversationInput": Call("startConversation", "conversation { title }"),
     "LogOutInput": Call("logOut", "ended"),
     "RenderPreviewInput": Call("renderPreview", "subject", {"subject": "{{ contact.firstName }}"}),
 }
 
 
-async def upsert(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - values of any kind
+async def upsert(client: ApiClient, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - values of any kind
     """A contact with a value in each field, after an upsert of a row with these fields."""
     contact = await person(client)
     email = (await client.execute(f'{{ contact(id: "{contact}") {{ email }} }}'))["contact"]["email"]
     query = f"""mutation ($input: UpsertContactsInput!) {{
       upsertContacts(input: $input) {{ results {{ {CONTACT} }} }}
     }}"""
-    rows = {"contacts": [{"email": email, **given}]}
-    found: dict[str, Any] = (await client.execute(query, {"input": rows}))["upsertContacts"]["results"][0]
-    return found
+    rows = {"contacts": [{"email": email, **values}]}
+    result: dict[str, Any] = (await client.execute(query, {"input": rows}))["upsertContacts"]["results"][0]
+    return result
 
 
-async def run(client: ApiClient, place: str, *given: None) -> dict[str, Any]:
+async def run(client: ApiClient, place: str, *nulls: None) -> dict[str, Any]:
     """The payload of a call with a field omitted, or with null."""
     kind, _, field = place.partition(".")
     if kind == "UpsertContactInput":
-        return await upsert(client, **{field: None} if given else {})
+        return await upsert(client, **{field: None} if nulls else {})
     call = CALLS[kind]
-    values = deepcopy(dict(call.least)) | {key: await make(client) for key, make in call.made.items()}
+    values = deepcopy(dict(call.least)) | {key: await create(client) for key, create in call.creators.items()}
     at = values
     for step in call.at:
         at = at[step]
-    if given:
+    if nulls:
         at[field] = None
     root = "query" if call.operation == "renderPreview" else "mutation"
     query = f"""{root} ($input: {call.operation[0].upper()}{call.operation[1:]}Input!) {{
@@ -190,7 +190,7 @@ async def test_null_is_refused(client: ApiClient, place: str) -> None:
     assert {"code": "REQUIRED", "field": path} not in (await run(client, place))["userErrors"]
 
 
-# What is there when the field is left out, and when it is null.
+# The value when the field is omitted, and when it is null.
 MEANINGS: dict[str, tuple[object, object]] = {
     "CampaignSettingsInput.onDoubt": ("HOLD", "RECONCILE_THEN_RETRY"),
     "CreateCampaignInput.subject": ("", ""),
@@ -234,11 +234,11 @@ def test_every_other_nullable_field_is_in_the_table() -> None:
 async def test_null_has_a_meaning_of_its_own(client: ApiClient, place: str) -> None:
     """The result is the one in the table, for an omitted field and for null."""
     field = ANOTHER_NAME.get(place.partition(".")[2], place.partition(".")[2])
-    for expected, given in zip(MEANINGS[place], ((), (None,)), strict=True):
-        payload = await run(client, place, *given)
+    for expected, nulls in zip(MEANINGS[place], ((), (None,)), strict=True):
+        payload = await run(client, place, *nulls)
         assert not payload.get("userErrors")
-        shown = next(value for name, value in payload.items() if name != "userErrors")[field]
-        assert (shown["all"] if field == "audience" else shown) == expected
+        field_value = next(value for name, value in payload.items() if name != "userErrors")[field]
+        assert (field_value["all"] if field == "audience" else field_value) == expected
 
 
 async def test_null_instead_of_a_text_overrides_the_template(client: ApiClient) -> None:
@@ -246,8 +246,8 @@ async def test_null_instead_of_a_text_overrides_the_template(client: ApiClient) 
     query = f"""mutation ($input: CreateCampaignInput!) {{
       createCampaign(input: $input) {{ campaign {{ {TEXTS} }} }}
     }}"""
-    given = {"name": "From a template", "templateId": await template(client), "subject": None}
-    campaign = (await client.execute(query, {"input": given}))["createCampaign"]["campaign"]
+    values = {"name": "From a template", "templateId": await template(client), "subject": None}
+    campaign = (await client.execute(query, {"input": values}))["createCampaign"]["campaign"]
     assert campaign == {"subject": "", "htmlContent": "<p>Hello</p>", "textContent": "Hello"}
 
 
@@ -258,9 +258,9 @@ async def test_null_selects_the_default_sender(runtime: Runtime, api: ApiClient)
     sender = encode_global_id("Sender", await factories.sender(runtime, actor))
     campaign = await draft(client, senderId=sender)
     query = "mutation ($input: UpdateCampaignInput!) { updateCampaign(input: $input) { campaign { sender { id } } } }"
-    for given, shown in (({}, {"id": sender}), ({"senderId": None}, None)):
-        found = await client.execute(query, {"input": {"campaignId": campaign, **given}})
-        assert found["updateCampaign"]["campaign"]["sender"] == shown
+    for values, expected in (({}, {"id": sender}), ({"senderId": None}, None)):
+        data = await client.execute(query, {"input": {"campaignId": campaign, **values}})
+        assert data["updateCampaign"]["campaign"]["sender"] == expected
 
 
 NULLABLE_ARGUMENTS = [
@@ -295,12 +295,16 @@ async def test_a_null_argument_of_a_nested_list_is_as_omitted(runtime: Runtime, 
     (contact,) = await factories.contacts(runtime, actor, 1)
     ids = {"Campaign": await factories.campaign(runtime, actor), "Contact": contact}
     started = await client.execute("mutation { startConversation(input: {}) { conversation { id } } }")
-    known = {name: encode_global_id(name, value) for name, value in ids.items()}
-    known["Conversation"] = started["startConversation"]["conversation"]["id"]
+    global_ids = {name: encode_global_id(name, value) for name, value in ids.items()}
+    global_ids["Conversation"] = started["startConversation"]["conversation"]["id"]
     for name, kind in schema.type_map.items():
         for field, definition in getattr(kind, "fields", {}).items():
-            for argument, given in getattr(definition, "args", {}).items():
-                if name in {"Query", "Mutation", "Subscription"} or is_non_null_type(given.type) or name[:2] == "__":
+            for argument, argument_definition in getattr(definition, "args", {}).items():
+                if (
+                    name in {"Query", "Mutation", "Subscription"}
+                    or is_non_null_type(argument_definition.type)
+                    or name[:2] == "__"
+                ):
                     continue
                 query = f"""query ($id: ID!) {{
                   node(id: $id) {{ ... on {name} {{
@@ -308,5 +312,5 @@ async def test_a_null_argument_of_a_nested_list_is_as_omitted(runtime: Runtime, 
                     b: {field}({argument}: null) {{ nodes {{ __typename }} }}
                   }} }}
                 }}"""
-                node = (await client.execute(query, {"id": known[name]}))["node"]
+                node = (await client.execute(query, {"id": global_ids[name]}))["node"]
                 assert node["a"] == node["b"]

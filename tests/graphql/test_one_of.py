@@ -89,8 +89,8 @@ async def test_exactly_one_is_accepted(client: ApiClient, scope: dict[str, Any],
     for _ in range(3):
         assert (await client.execute(BY_VARIABLE, {"scope": scope}))["scoped"] == text
         assert (await client.execute(f"{{ scoped(scope: {literal.replace(chr(39), chr(34))}) }}"))["scoped"] == text
-    found = await client.execute("query ($id: ID!) { scoped(scope: {campaignId: $id}) }", {"id": "3"})
-    assert found["scoped"] == "campaign 3"
+    data = await client.execute("query ($id: ID!) { scoped(scope: {campaignId: $id}) }", {"id": "3"})
+    assert data["scoped"] == "campaign 3"
     assert (await client.execute("{ maybeScoped }"))["maybeScoped"] == "all"
 
 

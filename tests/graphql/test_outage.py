@@ -23,9 +23,9 @@ def asks_to_retry(reply: ApiResponse) -> bool:
     """Whether a response is the one for an outage."""
     (error,) = reply.body["errors"]
     extensions = error["extensions"]
-    said = (reply.status, reply.headers["retry-after"], extensions["code"], extensions["retryAfter"])
+    response = (reply.status, reply.headers["retry-after"], extensions["code"], extensions["retryAfter"])
     masked = "try again" in error["message"] and "127.0.0.1" not in str(reply.body)
-    return said == (503, "5", "INTERNAL", 5) and masked
+    return response == (503, "5", "INTERNAL", 5) and masked
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])

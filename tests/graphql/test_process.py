@@ -24,10 +24,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = "import app; from settings import load; app.serve(load())"
 
 
-def environment(settings: Settings, **changed: str) -> dict[str, str]:
+def environment(settings: Settings, **changes: str) -> dict[str, str]:
     """The settings as environment variables of another process."""
     document = settings.model_dump()
-    found = {}
+    variables = {}
     for group, name in (
         ("database", "url"),
         ("redis", "url"),
@@ -40,8 +40,8 @@ def environment(settings: Settings, **changed: str) -> dict[str, str]:
         ("llm", "api_key"),
     ):
         value = document[group][name]
-        found[variable(group, name)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    return {"PATH": os.environ["PATH"], "NUDGE_ENVIRONMENT": "test", **found, **changed}
+        variables[variable(group, name)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return {"PATH": os.environ["PATH"], "NUDGE_ENVIRONMENT": "test", **variables, **changes}
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ async def test_sigterm_closes_sockets_and_ends_cleanly(runtime: Runtime) -> None
 
 
 async def test_it_refuses_to_serve_as_a_superuser(runtime: Runtime, servers: Servers) -> None:
-    """The process ends at once and prints the reason."""
+    """The process exits immediately and prints the reason."""
     url = runtime.settings.database.url
     assert url is not None
     admin = servers.database_url(servers.postgres.admin_url, url.get_secret_value().rpartition("/")[2])

@@ -63,7 +63,7 @@ class OperationMessages:
         self.renewals = 0
 
     async def next(self, identifier: str) -> dict[str, Any]:
-        """The next message of an operation; those of others are kept for later."""
+        """The next message of an operation; those of other operations are buffered."""
         async with asyncio.timeout(WAIT_SECONDS):
             while not self.waiting.get(identifier):
                 message = await self.socket.next()
@@ -86,8 +86,8 @@ class OperationMessages:
 
     async def renew(self, token: str) -> tuple[int | None, list[str]]:
         """The result of a renewal: the seconds, and the codes of its errors."""
-        found = (await self.ask(RENEW, variables={"token": token}))["renewConnection"]
-        return found["expiresIn"], [error["code"] for error in found["userErrors"]]
+        payload = (await self.ask(RENEW, variables={"token": token}))["renewConnection"]
+        return payload["expiresIn"], [error["code"] for error in payload["userErrors"]]
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def member_on(
 
 
 async def streams_over_three_tokens(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
-    """What a state and an event stream sent on one connection over three tokens; None when a renewal was too late."""
+    """The messages of a state and an event stream on one connection over three tokens; None after a late renewal."""
     actor = await factories.organization(runtime)
     async with connected(server) as socket:
         try:
@@ -123,18 +123,18 @@ async def streams_over_three_tokens(runtime: Runtime, server: Served, seconds: i
 
 async def test_streams_continue_over_many_tokens(runtime: Runtime) -> None:
     """Over three tokens, every number arrives once and in order, and no subscription is executed again."""
-    found = None
+    streams = None
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server:
         for seconds in (2, 10, 40):  # a busy machine may be too slow for the shortest
-            found = await streams_over_three_tokens(runtime, server, seconds)
-            if found is not None:
+            streams = await streams_over_three_tokens(runtime, server, seconds)
+            if streams is not None:
                 break
-    assert found is not None
-    states, numbers = found
+    assert streams is not None
+    states, numbers = streams
     assert [each["count"] for each in numbers] == list(range(len(numbers)))
     assert len({each["board"].split()[0] for each in states}) == 1
-    shown = [int(each["board"].split()[1]) for each in states]
-    assert shown == sorted(set(shown))
+    board_numbers = [int(each["board"].split()[1]) for each in states]
+    assert board_numbers == sorted(set(board_numbers))
     assert len(numbers) > 20
 
 
@@ -199,9 +199,9 @@ async def test_no_other_token_renews(runtime: Runtime) -> None:
         await talk.next("log")
         before = (monitor.token, monitor.session, monitor.expires_at, connection.session)
         for name, token in (await foreign_tokens(runtime, actor)).items():
-            found = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
-            (error,) = found["userErrors"]
-            assert (name, found["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
+            payload = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
+            (error,) = payload["userErrors"]
+            assert (name, payload["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
             assert error["field"] == ["input", "accessToken"]
             assert error["message"]
         assert (monitor.token, monitor.session, monitor.expires_at, connection.session) == before
@@ -223,9 +223,9 @@ async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient)
     """Over HTTP the error has the alternative, for any caller."""
     token = factories.token(runtime, await factories.organization(runtime))
     for caller in (api, api.as_(token)):
-        found = (await caller.execute(RENEW, {"token": token}))["renewConnection"]
-        assert (found["expiresIn"], [error["code"] for error in found["userErrors"]]) == (None, ["INVALID_STATE"])
-        assert "WebSocket" in found["userErrors"][0]["message"]
+        payload = (await caller.execute(RENEW, {"token": token}))["renewConnection"]
+        assert (payload["expiresIn"], [error["code"] for error in payload["userErrors"]]) == (None, ["INVALID_STATE"])
+        assert "WebSocket" in payload["userErrors"][0]["message"]
 
 
 async def change_role(runtime: Runtime, actor: Actor, role: Role) -> None:
@@ -273,7 +273,7 @@ async def test_lesser_rights_of_the_same_role_are_applied(runtime: Runtime, monk
 
 
 async def test_greater_rights_are_applied(runtime: Runtime) -> None:
-    """What was refused is allowed after the renewal, without another connection."""
+    """A refused operation is allowed after the renewal, without another connection."""
     async with member_on(runtime, Role.VIEWER) as (actor, _, talk):
         assert await talk.ask("subscription { secrets }") == {"error": "FORBIDDEN"}
         await change_role(runtime, actor, Role.ADMIN)

@@ -19,17 +19,17 @@ def test_the_export_is_a_schema_and_is_stable() -> None:
     assert parse_schema(text).mutation_type is not None
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == text
+    assert process.stdout == text
 
 
 def test_breaking_changes_are_named() -> None:
     """A removed field and a new required argument are reported, an addition is not."""
     old = "type Query { a: Int b(x: Int): Int }"
     assert breaking_changes(old, "type Query { a: Int b(x: Int): Int c: Int }") == []
-    found = breaking_changes(old, "type Query { b(x: Int, y: Int!): Int }")
-    assert any("Query.a was removed" in change for change in found)
-    assert any("y" in change for change in found)
-    assert len(found) == 2
+    changes = breaking_changes(old, "type Query { b(x: Int, y: Int!): Int }")
+    assert any("Query.a was removed" in change for change in changes)
+    assert any("y" in change for change in changes)
+    assert len(changes) == 2

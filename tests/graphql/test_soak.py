@@ -48,7 +48,7 @@ async def has_more_channels(runtime: Runtime, before: set[bytes], more: int) -> 
 
 
 async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
-    """Open 20 subscribed connections for each organization and drop them all at once; nothing of them remains."""
+    """Open 20 subscribed connections for each organization and abort them together; no state remains."""
     async with served(runtime) as server:
         endpoint = server.application.endpoint
         assert endpoint is not None

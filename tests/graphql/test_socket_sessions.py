@@ -43,7 +43,7 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
         "permissions have changed": update(User).values(role=Role.VIEWER),
         "session has ended; log": update(User).values(disabled_at=func.now()),
     }
-    for said, change in changes.items():
+    for expected, change in changes.items():
         actor, token = await member(runtime)
         async with strict(runtime, recheck_seconds=0.15) as server, connected(server) as socket:
             await socket.ready(token)
@@ -51,20 +51,20 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
                 await uow.execute(change)
             code, reason = await answer_pings(socket)
         assert code == 4403
-        assert said in reason
+        assert expected in reason
 
 
 async def subscribers(runtime: Runtime, topic: str) -> int:
     """How many connections are subscribed to a topic at Redis."""
-    ((_, found),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
-    return int(found)
+    ((_, count),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
+    return int(count)
 
 
 @pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
 async def test_an_announcement_closes_sockets_before_the_next_recheck(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Whatever ends or changes a session closes all its connections when it is announced."""
+    """Any change or end of a session closes all its connections when it is published."""
     monkeypatch.setattr("transport.websocket.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
     actor, _ = await member(runtime)
     async with runtime.work.begin(actor) as uow:
@@ -83,8 +83,8 @@ async def test_an_announcement_closes_sockets_before_the_next_recheck(
             async with runtime.work.begin(actor) as uow:
                 await uow.execute(update(User).values(**values))
                 uow.publish(topic)
-        closed = [await socket.closed() for socket in (one, other)]
-    assert [code for code, _ in closed] == [4403, 4403]
+        closings = [await socket.closed() for socket in (one, other)]
+    assert [code for code, _ in closings] == [4403, 4403]
 
 
 async def test_an_outage_during_authentication_asks_to_retry(servers: Servers) -> None:

@@ -1,4 +1,4 @@
-"""The websocket: what it accepts, and when it closes."""
+"""The websocket: accepted messages, and reasons for closing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,8 +45,8 @@ def empty(server: Served) -> bool:
     """Whether the server has no connection and no operation."""
     endpoint = server.application.endpoint
     assert endpoint is not None
-    found = endpoint.connections.statistics()
-    return (found.open, found.authenticated, found.operations) == (0, 0, 0)
+    statistics = endpoint.connections.statistics()
+    return (statistics.open, statistics.authenticated, statistics.operations) == (0, 0, 0)
 
 
 async def test_gql_subscribes_queries_and_mutates(probe_server: Served, runtime: Runtime) -> None:
@@ -60,9 +60,9 @@ async def test_gql_subscribes_queries_and_mutates(probe_server: Served, runtime:
     async with Client(transport=transport) as session:
         events = [event["count"] async for event in session.subscribe(gql("subscription { count(to: 5) }"))]
         viewer = (await session.execute(gql("{ viewer { role } }")))["viewer"]
-        ended = (await session.execute(gql("mutation { logOut(input: {}) { ended } }")))["logOut"]
+        payload = (await session.execute(gql("mutation { logOut(input: {}) { ended } }")))["logOut"]
     assert events == [0, 1, 2, 3, 4]
-    assert (viewer, ended) == ({"role": "OWNER"}, {"ended": True})
+    assert (viewer, payload) == ({"role": "OWNER"}, {"ended": True})
     await settles(lambda: empty(probe_server))
 
 
@@ -84,8 +84,8 @@ async def test_connection_init_needs_a_valid_token(probe_server: Served, token: 
     """Without a token, or with an invalid one, it is 4401 with a reason."""
     async with connected(probe_server) as socket:
         await socket.init(token)
-        found, reason = await socket.closed()
-        assert found == code
+        close_code, reason = await socket.closed()
+        assert close_code == code
         assert "access token" in reason
     await settles(lambda: empty(probe_server))
 
@@ -214,7 +214,7 @@ async def test_a_stream_that_fails_is_masked(probe_server: Served, runtime: Runt
 
 
 async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtime) -> None:
-    """After the client's complete the stream is released at once, and its id can be used again."""
+    """After the client's `complete` the stream is released immediately, and its id can be reused."""
     _, token = await member(runtime)
     endpoint = probe_server.application.endpoint
     assert endpoint is not None
@@ -305,9 +305,9 @@ async def test_limits_of_sockets_and_operations(runtime: Runtime) -> None:
             for identifier in ("a", "b", "c"):
                 await one.subscribe("subscription { count(to: 2, pause: 600) }", identifier)
             messages = [await one.next() for _ in range(3)]
-            (refused,) = [message for message in messages if message["type"] == "error"]
-            assert refused["id"] == "c"
-            assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+            (error,) = [message for message in messages if message["type"] == "error"]
+            assert error["id"] == "c"
+            assert error["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
         await settles(lambda: empty(server))
 
 

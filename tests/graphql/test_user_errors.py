@@ -1,4 +1,4 @@
-"""User errors carry what a client needs to act: the state, the version, the quota."""
+"""User errors contain the values that a client needs: the state, the version, the quota."""
 
 from datetime import timedelta
 from typing import Any
@@ -50,8 +50,8 @@ class Company:
           {mutation}(input: $input) {{ userErrors {{ {DETAILS} }} }}
         }}"""
         (error,) = (await self.client.execute(query, {"input": values}))[mutation]["userErrors"]
-        found: dict[str, Any] = error
-        return found
+        error_with_type: dict[str, Any] = error
+        return error_with_type
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def company(runtime: Runtime, api: ApiClient) -> Company:
 
 
 @pytest.mark.parametrize(
-    ("mutation", "status", "allowed"),
+    ("mutation", "status", "expected"),
     [
         ("updateCampaign", CampaignStatus.SCHEDULED, ["DRAFT"]),
         ("archiveCampaign", CampaignStatus.SENDING, ["DRAFT", *FINAL]),
@@ -75,14 +75,14 @@ async def company(runtime: Runtime, api: ApiClient) -> Company:
     ],
 )
 async def test_an_invalid_state_error_has_the_state_and_the_allowed_ones(
-    company: Company, mutation: str, status: CampaignStatus, allowed: list[str]
+    company: Company, mutation: str, status: CampaignStatus, expected: list[str]
 ) -> None:
     """For every action on a campaign, as values of `CampaignStatus` in their order."""
     await company.set_status(status)
     more = {"scheduledAt": (clock.now() + timedelta(days=1)).isoformat()} if mutation == "scheduleCampaign" else {}
     error = await company.user_error(mutation, campaignId=company.campaign, **more)
     assert (error["__typename"], error["code"]) == ("InvalidStateError", "INVALID_STATE")
-    assert (error["state"], error["allowed"]) == (status.name, allowed)
+    assert (error["state"], error["allowed"]) == (status.name, expected)
     assert error["field"] == ["input", "campaignId"]
     assert error["suggestion"]
 
@@ -103,8 +103,8 @@ async def test_a_resolved_delivery_has_its_state(company: Company, runtime: Runt
         runtime, company.owner, company.campaign_id, contact, DeliveryStatus.DELIVERED
     )
     await company.set_status(CampaignStatus.SENT)
-    given = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SENT"}
-    error = await company.user_error("resolveDelivery", **given)
+    values = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SENT"}
+    error = await company.user_error("resolveDelivery", **values)
     assert (error["__typename"], error["state"]) == ("InvalidStateError", "DELIVERED")
     assert set(error["allowed"]) == {"UNKNOWN", "FAILED"}
 
@@ -114,8 +114,8 @@ async def test_a_cancelled_campaign_sends_no_message_again(company: Company, run
     (contact,) = await factories.contacts(runtime, company.owner, 1)
     delivery = await factories.delivery(runtime, company.owner, company.campaign_id, contact)
     await company.set_status(CampaignStatus.CANCELLED)
-    given = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SEND_AGAIN"}
-    error = await company.user_error("resolveDelivery", **given)
+    values = {"deliveryId": encode_global_id("Delivery", delivery), "as": "SEND_AGAIN"}
+    error = await company.user_error("resolveDelivery", **values)
     assert (error["state"], error["allowed"], error["field"]) == ("CANCELLED", SEND_AGAIN_IN, ["input", "as"])
 
 
@@ -135,24 +135,24 @@ async def test_errors_without_a_state(company: Company, runtime: Runtime) -> Non
 @pytest.mark.parametrize("mutation", ["updateCampaign", "archiveCampaign"])
 async def test_a_conflict_has_the_current_version(company: Company, mutation: str) -> None:
     """A client that repeats its change with that version succeeds."""
-    given: dict[str, object] = {"campaignId": company.campaign, "version": 7}
+    values: dict[str, object] = {"campaignId": company.campaign, "version": 7}
     if mutation == "updateCampaign":
-        given["name"] = "Summer"
-    error = await company.user_error(mutation, **given)
+        values["name"] = "Summer"
+    error = await company.user_error(mutation, **values)
     assert (error["__typename"], error["code"], error["currentVersion"]) == ("ConflictError", "CONFLICT", 1)
     kind = f"{mutation[0].upper()}{mutation[1:]}Input"
     query = f"mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ userErrors {{ code }} }} }}"
-    found = await company.client.execute(query, {"input": given | {"version": error["currentVersion"]}})
-    assert found[mutation]["userErrors"] == []
+    data = await company.client.execute(query, {"input": values | {"version": error["currentVersion"]}})
+    assert data[mutation]["userErrors"] == []
 
 
 async def test_a_conflict_without_a_version(company: Company) -> None:
     """A conversation in which Maya is still replying."""
     started = await company.client.execute("mutation { startConversation(input: {}) { conversation { id } } }")
-    given = {"conversationId": started["startConversation"]["conversation"]["id"], "text": "Hello"}
+    values = {"conversationId": started["startConversation"]["conversation"]["id"], "text": "Hello"}
     say = "mutation ($input: SendMayaMessageInput!) { sendMayaMessage(input: $input) { userErrors { code } } }"
-    assert (await company.client.execute(say, {"input": given}))["sendMayaMessage"]["userErrors"] == []
-    error = await company.user_error("sendMayaMessage", **given)
+    assert (await company.client.execute(say, {"input": values}))["sendMayaMessage"]["userErrors"] == []
+    error = await company.user_error("sendMayaMessage", **values)
     assert (error["__typename"], error["currentVersion"]) == ("ConflictError", None)
 
 
@@ -185,6 +185,8 @@ async def test_errors_of_several_types_in_one_list(company: Company) -> None:
         assert [error["__typename"] for error in errors] == ["InvalidStateError", "InputError"]
         assert ["state" in error for error in errors] == [True, False]
     plain = "query ($id: ID!) { validateCampaign(campaignId: $id) { errors { code field message suggestion } } }"
-    found = (await company.client.execute(plain, {"id": company.campaign}))["validateCampaign"]["errors"]
+    errors_with_fragments = (await company.client.execute(plain, {"id": company.campaign}))["validateCampaign"][
+        "errors"
+    ]
     four = ("code", "field", "message", "suggestion")
-    assert found == [{name: error[name] for name in four} for error in errors]
+    assert errors_with_fragments == [{name: error[name] for name in four} for error in errors]

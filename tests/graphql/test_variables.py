@@ -70,7 +70,7 @@ TOO_MUCH = {
 async def test_variables_above_a_limit(
     api: ApiClient, caller: ApiClient, query_and_variables: tuple[str, dict[str, Any]]
 ) -> None:
-    """Each is refused at once, for any caller; the server runs in this process."""
+    """Each is refused immediately, for any caller; the server runs in this process."""
     query, variables = query_and_variables
     for client in (api, caller):
         with count_calls() as effort:

@@ -56,15 +56,15 @@ async def campaign_in(runtime: Runtime, actor: Actor, status: CampaignStatus, *,
     return campaign_id
 
 
-async def needing_work(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Job]:
+async def create_rows(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Job]:
     """An organization in which one row of each kind needs a job, and one does not."""
     actor = await factories.organization(runtime)
     own = actor.organization_id
     async with runtime.work.begin(actor) as uow:
-        stopped, reply = [
+        cancelled, reply = [
             (await changing.send(uow, (await changing.start(uow, title=None)).id, "Hello"))[1] for _ in range(2)
         ]
-        await changing.cancel(uow, stopped.id)
+        await changing.cancel(uow, cancelled.id)
         await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, new_id(), "a@b.example", expires_in=timedelta(days=1))
     prepare = await campaign_in(runtime, actor, CampaignStatus.PREPARING, pending=0)
     send = await campaign_in(runtime, actor, CampaignStatus.SENDING, pending=1)
@@ -96,8 +96,8 @@ async def world(fresh_runtime: Runtime, servers: Servers) -> AsyncIterator[World
     assert database is not None
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
-        found = [await needing_work(fresh_runtime, admin) for _ in range(4)]
-        yield World(fresh_runtime, {name: [each[name] for each in found] for name in SEARCHES})
+        work_by_organization = [await create_rows(fresh_runtime, admin) for _ in range(4)]
+        yield World(fresh_runtime, {name: [each[name] for each in work_by_organization] for name in SEARCHES})
     finally:
         await admin.close()
 

@@ -197,16 +197,16 @@ async def test_a_daily_sweep_that_failed_or_was_skipped_is_retried_soon(
         later.append("run")
 
     later: list[str] = []
-    tried = 0
+    attempts = 0
     advisory_lock = type(runtime.work).advisory_lock
 
     def counted(work: Work, named: str) -> AbstractAsyncContextManager[bool]:
-        nonlocal tried
-        tried += named == f"sweep {name}"
+        nonlocal attempts
+        attempts += named == f"sweep {name}"
         return advisory_lock(work, named)
 
     async def was_tried() -> bool:
-        return tried > 2
+        return attempts > 2
 
     async def is_done() -> bool:
         return len(runs) == 4
@@ -251,7 +251,7 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
     too_small = settings.database.model_copy(update={"pool_size": CONCURRENT_SWEEPS})
     with pytest.raises(InvalidSettings):
         require(settings.model_copy(update={"database": too_small}))
-    running_sweeps, started, done = 0, 0, list[int]()
+    running_sweeps, started, finished_at = 0, 0, list[int]()
 
     async def all_have_started() -> bool:
         return started >= CONCURRENT_SWEEPS
@@ -263,7 +263,7 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
         await until(all_have_started)
         await worker.runtime.system.rows(select(1))
         running_sweeps -= 1
-        done.append(started)
+        finished_at.append(started)
 
     async def find(system: SystemScope, _: UUID) -> JobPage:
         await work(subject.worker)
@@ -275,7 +275,7 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
         sweeps = [sweep(work, name=str(new_id()), every=86_400.0) for _ in range(3)]
         sweeps += [sweep_jobs(find, name=str(new_id())) for _ in range(3)]
         await asyncio.gather(*(subject.run_once(each) for each in sweeps))
-    assert len(done) == len(sweeps)
+    assert len(finished_at) == len(sweeps)
 
 
 async def test_an_exclusive_sweep_runs_in_one_process_at_a_time(runtime: Runtime) -> None:

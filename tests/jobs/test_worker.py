@@ -1,4 +1,4 @@
-"""How a worker runs jobs: at once or in the background, with a maximum of each kind, and jobs that follow."""
+"""How a worker runs jobs: in the foreground or background, with a maximum of each kind, and follow-up jobs."""
 
 import asyncio
 from dataclasses import dataclass

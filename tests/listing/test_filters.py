@@ -62,7 +62,7 @@ async def owner(runtime: Runtime) -> Actor:
     return actor
 
 
-async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
+async def replace_people(uow: UnitOfWork, people: Sequence[Person]) -> None:
     """Replace all contacts by the drawn people."""
     own = {"organization_id": uow.tenant.organization_id}
     await uow.execute(delete(ContactEvent))
@@ -79,11 +79,11 @@ async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
             "created_at": person.created_at,
             "unsubscribed_at": person.left_at,
         }
-        for person in drawn
+        for person in people
     ]
     await uow.execute(insert(Contact), rows)
-    tags = [{**own, "contact_id": person.id, "tag": tag} for person in drawn for tag in person.tags]
-    lists = [{**own, "contact_id": person.id, "list_id": list_id} for person in drawn for list_id in person.lists]
+    tags = [{**own, "contact_id": person.id, "tag": tag} for person in people for tag in person.tags]
+    lists = [{**own, "contact_id": person.id, "list_id": list_id} for person in people for list_id in person.lists]
     events = [
         {
             **own,
@@ -92,7 +92,7 @@ async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
             "occurred_at": event.at,
             "dedupe_key": str(new_id()),
         }
-        for person in drawn
+        for person in people
         for event in person.events
     ]
     for table, lines in ((ContactTag, tags), (ListMembership, lists), (ContactEvent, events)):
@@ -100,21 +100,21 @@ async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
             await uow.execute(insert(table), lines)
 
 
-@given(drawn=people(IDS, LISTS), trees=st.lists(conditions(LISTS), min_size=1, max_size=6))
+@given(drawn_people=people(IDS, LISTS), trees=st.lists(conditions(LISTS), min_size=1, max_size=6))
 async def test_sql_finds_the_rows_that_plain_python_finds(
-    runtime: Runtime, owner: Actor, *, drawn: list[Person], trees: list[Condition]
+    runtime: Runtime, owner: Actor, *, drawn_people: list[Person], trees: list[Condition]
 ) -> None:
-    """For any tree and any rows; the negation finds all other rows, whatever is NULL."""
-    for person, id_ in zip(drawn, IDS, strict=True):
+    """For any tree and any rows; the negation finds all other rows, including those with NULL."""
+    for person, id_ in zip(drawn_people, IDS, strict=True):
         person.id = id_
     async with runtime.work.begin(owner) as uow:
-        await replace_people(uow, drawn)
+        await replace_people(uow, drawn_people)
     reads = runtime.reads(owner.tenant)
     for tree in trees:
-        expected = {person.id for person in drawn if matches(tree, person)}
-        for condition, wanted in ((tree, expected), (Not(tree), set(IDS) - expected)):
-            found = await reads.rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
-            assert {row[0] for row in found} == wanted
+        expected = {person.id for person in drawn_people if matches(tree, person)}
+        for condition, expected_ids in ((tree, expected), (Not(tree), set(IDS) - expected)):
+            rows = await reads.rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
+            assert {row[0] for row in rows} == expected_ids
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ async def test_a_condition_on_a_missing_value_is_false_and_its_negation_true(
         await uow.execute(insert(Contact), rows)
         event = {**own, "contact_id": ids[2], "kind": ContactEventKind.OPENED, "dedupe_key": "opened"}
         await uow.execute(insert(ContactEvent).values(**event, occurred_at=factories.NOW))
-    found = await runtime.reads(actor.tenant).rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
-    assert {row[0] for row in found} == {ids[number] for number in expected}
+    rows_found = await runtime.reads(actor.tenant).rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
+    assert {row[0] for row in rows_found} == {ids[number] for number in expected}
 
 
 def test_a_filter_on_events_is_parsed_from_plain_values() -> None:
     """A filter that the API does not offer yet: a contact's events of a kind since a time."""
     moment = factories.NOW
     given_filter = {"not": {"events": {"kind": {"eq": "opened"}, "occurredAt": {"gte": moment}}}}
-    opened = And((Eq("kind", ContactEventKind.OPENED), Range(field="occurredAt", gte=moment)))
-    assert parse_filter(given_filter, CONTACTS.fields) == Not(Exists("events", opened))
+    condition = And((Eq("kind", ContactEventKind.OPENED), Range(field="occurredAt", gte=moment)))
+    assert parse_filter(given_filter, CONTACTS.fields) == Not(Exists("events", condition))
 
 
 def test_an_empty_filter_matches_everything() -> None:
@@ -182,10 +182,10 @@ def test_an_empty_input_inside_a_filter_is_refused(
     given_input: ContactFilter | CampaignFilter, field: tuple[str, ...], suggestion: str
 ) -> None:
     """A comparison without an operator, and a filter without fields below another: both would match every row."""
-    with pytest.raises(InvalidInput, match="without any field") as caught:
+    with pytest.raises(InvalidInput, match="without any field") as excinfo:
         parse(given_input, CONTACTS.fields)
-    assert (caught.value.error_code, caught.value.field) == (ErrorCode.REQUIRED, ("filter", *field))
-    assert (caught.value.suggestion or "").startswith(suggestion)
+    assert (excinfo.value.error_code, excinfo.value.field) == (ErrorCode.REQUIRED, ("filter", *field))
+    assert (excinfo.value.suggestion or "").startswith(suggestion)
 
 
 def test_an_input_is_parsed_to_conditions() -> None:
@@ -214,8 +214,8 @@ def test_an_input_is_parsed_to_conditions() -> None:
 def fields_input(owner_type: type, name: str) -> Any:  # noqa: ANN401 - a class unknown to the type checker
     """The input class of a field of a filter."""
     definition = get_object_definition(owner_type, strict=True)
-    found = next(field for field in definition.fields if field.python_name == name).type
-    return found.of_type if isinstance(found, StrawberryOptional) else found
+    field_type = next(field for field in definition.fields if field.python_name == name).type
+    return field_type.of_type if isinstance(field_type, StrawberryOptional) else field_type
 
 
 def nested_filter(depth: int) -> dict[str, Any]:
@@ -230,9 +230,9 @@ def test_filters_are_limited_in_depth_and_number(word: str) -> None:
     for _ in range(MAX_DEPTH - 1):
         inner = {word: inner if word == "not" else [inner]}
     parse_filter(inner, CONTACTS.fields)
-    with pytest.raises(InvalidInput, match="at most 5 levels deep") as caught:
+    with pytest.raises(InvalidInput, match="at most 5 levels deep") as excinfo:
         parse_filter({word: inner if word == "not" else [inner]}, CONTACTS.fields)
-    assert (caught.value.error_code, caught.value.field) == (ErrorCode.TOO_MANY, ("filter",))
+    assert (excinfo.value.error_code, excinfo.value.field) == (ErrorCode.TOO_MANY, ("filter",))
     wide: list[dict[str, Any]] = [{} for _ in range(MAX_FILTERS - 1)]
     parse_filter({"or": wide}, CONTACTS.fields)
     with pytest.raises(InvalidInput, match="At most 50 filters"):
@@ -253,9 +253,9 @@ def test_an_invalid_value_is_refused_at_its_field(
     given_filter: Mapping[str, Any], code: ErrorCode, field: tuple[str, ...]
 ) -> None:
     """Too many values, a text that is too long or has control characters, at any depth."""
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInput) as excinfo:
         parse_filter(given_filter, CONTACTS.fields)
-    assert (caught.value.error_code, caught.value.field) == (code, field)
+    assert (excinfo.value.error_code, excinfo.value.field) == (code, field)
 
 
 SAMPLES: dict[object, object] = {str: "x", strawberry.ID: "x", bool: True}
@@ -272,8 +272,8 @@ def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
     return SAMPLES.get(type_, factories.NOW)
 
 
-@pytest.mark.parametrize(("filter_input", "known"), [(ContactFilter, CONTACTS), (CampaignFilter, CAMPAIGNS)])
-def test_fields_support_every_operator_of_the_schema(filter_input: type, known: Any) -> None:  # noqa: ANN401 - a listing
+@pytest.mark.parametrize(("filter_input", "listing"), [(ContactFilter, CONTACTS), (CampaignFilter, CAMPAIGNS)])
+def test_fields_support_every_operator_of_the_schema(filter_input: type, listing: Any) -> None:  # noqa: ANN401 - a listing
     """FIELDS can parse and compile every operator of the filter inputs in the schema."""
     definition = get_object_definition(filter_input, strict=True)
     assert {"and", "or", "not"} <= {field.graphql_name for field in definition.fields}
@@ -289,9 +289,9 @@ def test_fields_support_every_operator_of_the_schema(filter_input: type, known: 
             else [{each.graphql_name or to_camel_case(each.python_name): sample(each.type)} for each in inner.fields]
         )
         for value in provided_values:
-            condition = parse_filter({name: value}, known.fields)
+            condition = parse_filter({name: value}, listing.fields)
             assert condition != EVERYTHING
-            compile_condition(condition, known.fields)
+            compile_condition(condition, listing.fields)
             operators += 1
     assert operators > 6
 
@@ -331,5 +331,5 @@ async def test_the_statement_does_not_grow_with_the_number_of_values(runtime: Ru
     assert few == many
     largest = statement_of(MAX_FILTERS, tags)
     assert len(largest) < MAX_FILTERS * len(few)
-    given = {"and": [{"tags": dict.fromkeys(operators, tags)} for _ in range(MAX_FILTERS - 1)]}
-    assert await CONTACTS.count(runtime.reads(owner.tenant), parse_filter(given, FIELDS)) == 0
+    filter_input = {"and": [{"tags": dict.fromkeys(operators, tags)} for _ in range(MAX_FILTERS - 1)]}
+    assert await CONTACTS.count(runtime.reads(owner.tenant), parse_filter(filter_input, FIELDS)) == 0

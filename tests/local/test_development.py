@@ -59,14 +59,14 @@ class Development:
     def all_children(self) -> dict[int, str]:
         """Its child processes as soon as all of them run at the same time: two servers, and each program."""
         # Readiness only checks ports: a program may be restarting when the list is taken.
-        taken: list[dict[int, str]] = []
+        snapshots: list[dict[int, str]] = []
 
         def all_run() -> bool:
-            taken.append(self.children())
-            return len(taken[-1]) == len(VERBS) + 2 and verbs(taken[-1]) == VERBS
+            snapshots.append(self.children())
+            return len(snapshots[-1]) == len(VERBS) + 2 and verbs(snapshots[-1]) == VERBS
 
-        until(all_run, otherwise=lambda: f"{taken[-1]}\n{self.text}")
-        return taken[-1]
+        until(all_run, otherwise=lambda: f"{snapshots[-1]}\n{self.text}")
+        return snapshots[-1]
 
 
 def verbs(commands: dict[int, str]) -> list[str]:
@@ -93,10 +93,10 @@ async def refuse(_: Urls) -> None:
     raise AssertionError("nothing may be prepared")
 
 
-def options(home: Path, **given: object) -> DevelopmentOptions:
+def options(home: Path, **changes: object) -> DevelopmentOptions:
     api, sandbox = free_ports(2)
-    known = {"home": home, "prepare": refuse, "api_port": api, "sandbox_port": sandbox}
-    return DevelopmentOptions(**(known | given), command=("unused",))  # type: ignore[arg-type]
+    defaults = {"home": home, "prepare": refuse, "api_port": api, "sandbox_port": sandbox}
+    return DevelopmentOptions(**(defaults | changes), command=("unused",))  # type: ignore[arg-type]
 
 
 def test_it_starts_shows_the_urls_and_stops_completely(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_its_processes_end_when_it_is_killed(tmp_path: Path) -> None:
 
 
 def test_it_can_be_interrupted_while_it_prepares(tmp_path: Path) -> None:
-    """SIGTERM during a long migration or seed ends it at once, with its servers."""
+    """SIGTERM during a long migration or seed ends it immediately, with its servers."""
     with development(tmp_path, preparing_seconds=3600) as dev:
         until(lambda: "prepared" in dev.text, otherwise=lambda: dev.text)
         commands = dev.children()
@@ -183,7 +183,7 @@ def test_a_port_in_use_is_refused_before_anything_starts(
 
 
 @pytest.mark.parametrize(
-    ("given", "variable"),
+    ("urls", "variable"),
     [
         ({"database_url": "postgresql+asyncpg://a:b@127.0.0.1:1/x"}, "NUDGE_DATABASE__MIGRATOR_URL"),
         (
@@ -199,13 +199,13 @@ def test_a_port_in_use_is_refused_before_anything_starts(
     ],
 )
 def test_a_given_server_that_cannot_be_reached_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: dict[str, str], variable: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], urls: dict[str, str], variable: str
 ) -> None:
     """The message names the variable and does not repeat the password."""
     with listener() as other:
-        if given.get("redis_url") == "self":
-            given = given | {"redis_url": f"redis://127.0.0.1:{other.getsockname()[1]}/0"}
-        assert run(options(tmp_path, **given)) == 1
+        if urls.get("redis_url") == "self":
+            urls = urls | {"redis_url": f"redis://127.0.0.1:{other.getsockname()[1]}/0"}
+        assert run(options(tmp_path, **urls)) == 1
     message = capsys.readouterr().err
     assert variable in message
     assert "secret" not in message

@@ -103,13 +103,13 @@ async def test_the_migrator_can_give_a_function_to_the_definer(postgres: Postgre
 
 async def test_the_database_is_utf8_with_the_builtin_locale_and_checksums(postgres: PostgresServer) -> None:
     """Sort order and text functions are the same on every machine, because the locale is built into PostgreSQL."""
-    found = await query(
+    properties = await query(
         postgres.app_url,
         "SELECT concat_ws(' ', pg_encoding_to_char(encoding), datlocprovider, datlocale, "
         "current_setting('data_checksums'), current_setting('server_version_num')::int / 10000) "
         "FROM pg_database WHERE datname = current_database()",
     )
-    assert found == "UTF8 b C.UTF-8 on 18"
+    assert properties == "UTF8 b C.UTF-8 on 18"
 
 
 async def test_a_wrong_password_is_refused(postgres: PostgresServer) -> None:

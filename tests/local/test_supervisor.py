@@ -73,7 +73,7 @@ async def test_a_killed_program_is_restarted(tmp_path: Path, monkeypatch: pytest
 
 
 async def test_the_restart_delay_grows_up_to_its_maximum(tmp_path: Path) -> None:
-    """A program that ends at once is restarted with growing delays below a second; its exit code is logged."""
+    """A program that exits immediately is restarted with growing delays below a second; its exit code is logged."""
     async with running(SupervisorRun(tmp_path, [program("api", "exits")])) as run:
         await until(lambda: run.text.count("restarting in 0.7 s") >= 2)
     assert "ended with exit code 3; restarting in 0.3 s" in run.text

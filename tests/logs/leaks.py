@@ -15,7 +15,7 @@ class LeakHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.secrets: set[str] = set()
-        self.found: list[str] = []
+        self.leaks: list[str] = []
         renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
         formatter = Formatter(
             foreign_pre_chain=SHARED,
@@ -34,7 +34,7 @@ class LeakHandler(logging.Handler):
         text = self.format(record)
         sys.stderr.write(f"{text}\n")
         if any(secret in text for secret in self.secrets) or any(pattern.search(text) for pattern, _ in PATTERNS):
-            self.found.append(text)
+            self.leaks.append(text)
 
 
 LEAKS = LeakHandler()

@@ -38,7 +38,7 @@ class Markers:
 
     def find_in(self, text: str) -> list[str]:
         """The text around each marker that is found, in plain, URL-encoded, JSON or base64 form."""
-        found = []
+        excerpts = []
         for value in self.values():
             # Libraries truncate long values: the first half is enough to find them.
             prefix = value[:-16] if value.startswith("marker-") and "@" not in value else value
@@ -51,5 +51,5 @@ class Markers:
             for form in forms:
                 position = text.find(form)
                 if position >= 0:
-                    found.append(text[max(0, position - 200) : position + len(form) + 50])
-        return found
+                    excerpts.append(text[max(0, position - 200) : position + len(form) + 50])
+        return excerpts

@@ -28,7 +28,7 @@ class Client:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Markers headers."""
+        """Headers with markers."""
         markers = self.markers
         return {
             "authorization": f"Bearer {self.token}",

@@ -86,16 +86,16 @@ RAISERS: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("number", range(len(RAISERS)))
 def test_messages_are_not_logged(number: int) -> None:
-    """Whatever a library puts into its error's message, the log contains only the type and the location."""
+    """The log contains only the type and the location of a library's error, never its message."""
     local = SECRET  # would be among a frame's locals
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - any
+    with pytest.raises(Exception) as excinfo:  # noqa: PT011 - any
         RAISERS[number]()
-    logged = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
+    logged = f"{describe_error(excinfo.value)}\n{traceback_text(excinfo.value)}"
     assert MARKERS.find_in(logged) == []
     assert local not in logged
-    assert type(caught.value).__name__ in logged
+    assert type(excinfo.value).__name__ in logged
     assert "tests/logs/test_failures.py" in logged
-    assert f"line {caught.tb.tb_lineno}, in test_messages_are_not_logged" in logged
+    assert f"line {excinfo.tb.tb_lineno}, in test_messages_are_not_logged" in logged
 
 
 DUPLICATE = "INSERT INTO probe VALUES (:value), (:value)"
@@ -117,32 +117,32 @@ async def run(url: str, statement: str) -> None:
 async def test_rows_and_parameters_are_not_logged(servers: Servers, statement: str, state: str) -> None:
     """PostgreSQL's DETAIL contains the row, its messages the value; SQLSTATE and constraint names are logged."""
     url = servers.postgres.admin_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    with pytest.raises(SQLAlchemyError) as caught:
+    with pytest.raises(SQLAlchemyError) as excinfo:
         await run(url, statement)
-    assert MARKERS.address in "".join(traceback.format_exception(caught.value))
-    logged = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
+    assert MARKERS.address in "".join(traceback.format_exception(excinfo.value))
+    logged = f"{describe_error(excinfo.value)}\n{traceback_text(excinfo.value)}"
     assert MARKERS.find_in(logged) == []
     assert state in logged
-    assert ("probe one" in describe_error(caught.value)) == (state == "23505")
+    assert ("probe one" in describe_error(excinfo.value)) == (state == "23505")
 
 
 async def test_driver_errors(servers: Servers) -> None:
     """Asyncpg's errors about arguments contain the argument, which is not logged."""
     connection = await asyncpg.connect(servers.postgres.admin_url)
     try:
-        with pytest.raises(asyncpg.DataError) as caught:
+        with pytest.raises(asyncpg.DataError) as excinfo:
             await connection.fetch("SELECT $1::int", SECRET)
     finally:
         await connection.close()
-    assert MARKERS.find_in(str(caught.value))
-    assert not MARKERS.find_in(traceback_text(caught.value))
+    assert MARKERS.find_in(str(excinfo.value))
+    assert not MARKERS.find_in(traceback_text(excinfo.value))
 
 
 async def test_harmless_messages_are_logged() -> None:
     """The messages of system errors and programming errors are logged unchanged."""
-    with pytest.raises(OSError, match="Connect call failed") as refused:
+    with pytest.raises(OSError, match="Connect call failed") as excinfo:
         await asyncio.open_connection("127.0.0.1", 9)
-    assert describe_error(refused.value).startswith("ConnectionRefusedError: [Errno 111]")
+    assert describe_error(excinfo.value).startswith("ConnectionRefusedError: [Errno 111]")
     with pytest.raises(AttributeError) as missing:
         getattr(None, "nothing")  # noqa: B009 - mypy
     assert describe_error(missing.value) == "AttributeError: 'NoneType' object has no attribute 'nothing'"

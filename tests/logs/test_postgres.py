@@ -33,5 +33,5 @@ def test_leaks_are_detected() -> None:
     LEAKS.search_for({"a-secret-of-the-tests"})
     for secret in ("a-secret-of-the-tests", "ada@people.example", "Bearer abcdefghijk"):
         logger("core.anything").debug("leak", value=secret)
-    assert len(LEAKS.found) == 3
-    LEAKS.found.clear()
+    assert len(LEAKS.leaks) == 3
+    LEAKS.leaks.clear()

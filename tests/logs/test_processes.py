@@ -1,4 +1,4 @@
-"""Real processes log no secret and no personal data, whatever kind of failure they run into."""
+"""Real processes log no secret and no personal data in any kind of failure."""
 
 import asyncio
 import json
@@ -90,7 +90,7 @@ async def started(code: str, *arguments: str, variables: dict[str, str]) -> Asyn
         await reading
 
 
-def variables_of(settings: Settings, markers: Markers, mode: str, **changed: str) -> dict[str, str]:
+def variables_of(settings: Settings, markers: Markers, mode: str, **changes: str) -> dict[str, str]:
     """The environment of a process, with a marker for every secret and the lowest log level."""
     values = environment(
         settings,
@@ -107,7 +107,7 @@ def variables_of(settings: Settings, markers: Markers, mode: str, **changed: str
         OPENAI_LOG="debug",
         PYTHONASYNCIODEBUG="1",
     )
-    return values | changed
+    return values | changes
 
 
 def secrets_of(settings: Settings, servers: Servers) -> list[str]:
@@ -137,15 +137,20 @@ async def backends(servers: Servers, tmp_path: Path) -> AsyncIterator[Backends]:
     await valkey.start()
     relay = Relay(host="127.0.0.1", port=servers.postgres.port)
     await relay.open()
-    found = settings_for(servers, await copy_template(servers))
-    redis = type(found.redis).model_validate({"url": valkey.url})
+    settings_of_database = settings_for(servers, await copy_template(servers))
+    redis = type(settings_of_database.redis).model_validate({"url": valkey.url})
     through = {
         name: SecretStr(url.get_secret_value().replace(f":{servers.postgres.port}/", f":{relay.own_port}/"))
-        for name, url in (("url", found.database.url), ("migrator_url", found.database.migrator_url))
+        for name, url in (
+            ("url", settings_of_database.database.url),
+            ("migrator_url", settings_of_database.database.migrator_url),
+        )
         if url is not None
     }
-    settings = found.model_copy(update={"redis": redis, "database": found.database.model_copy(update=through)})
-    async with running(found.model_copy(update={"redis": redis})) as runtime:
+    settings = settings_of_database.model_copy(
+        update={"redis": redis, "database": settings_of_database.database.model_copy(update=through)}
+    )
+    async with running(settings_of_database.model_copy(update={"redis": redis})) as runtime:
         markers = Markers(others=secrets_of(settings, servers))
         yield Backends(
             servers=servers, settings=settings, valkey=valkey, runtime=runtime, markers=markers, relay=relay
@@ -308,8 +313,8 @@ INVALID = {
 async def test_invalid_settings(backends: Backends, mode: str, invalid: dict[tuple[str, str], str]) -> None:
     """An invalid setting is reported by its variable, without the value."""
     markers = backends.markers
-    changed = {variable(*path): template.format(markers.password) for path, template in invalid.items()}
-    variables = variables_of(backends.settings, markers, mode, **changed)
+    changes = {variable(*path): template.format(markers.password) for path, template in invalid.items()}
+    variables = variables_of(backends.settings, markers, mode, **changes)
     async with started("import cli; cli.main()", "api", variables=variables) as program:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     expect_clean(markers, program.text)
@@ -322,12 +327,12 @@ async def test_invalid_settings(backends: Backends, mode: str, invalid: dict[tup
 async def test_refused_database_password(backends: Backends, mode: str, command: str) -> None:
     """A wrong password, of the app's role or the owner's, is not logged; the command ends with an error."""
     markers = backends.markers
-    changed = {}
+    changes = {}
     for name in ("url", "migrator_url"):
         value = getattr(backends.settings.database, name).get_secret_value()
         head, _, tail = value.partition("@")
-        changed[variable("database", name)] = f"{head.rpartition(':')[0]}:{markers.password}@{tail}"
-    variables = variables_of(backends.settings, markers, mode, **changed)
+        changes[variable("database", name)] = f"{head.rpartition(':')[0]}:{markers.password}@{tail}"
+    variables = variables_of(backends.settings, markers, mode, **changes)
     async with started("import cli; cli.main()", command, variables=variables) as program:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode not in {0, None}

@@ -46,8 +46,8 @@ class Chat:
         """The same conversation with another model, and another time limit of a run in seconds."""
         settings = self.runtime.settings
         llm = settings.llm.model_copy(update={"timeout_seconds": within})
-        changed = replace(self.runtime, language_model=model, settings=settings.model_copy(update={"llm": llm}))
-        return replace(self, runtime=changed)
+        runtime = replace(self.runtime, language_model=model, settings=settings.model_copy(update={"llm": llm}))
+        return replace(self, runtime=runtime)
 
     def scripted(self, *turns: ScriptedReply) -> "Chat":
         """The same conversation with a model that plays these turns."""
@@ -78,9 +78,9 @@ class Chat:
 
     async def stored(self, reply: MessageRow) -> MessageRow:
         """The reply in the database."""
-        found = await reading.get_reply(self.runtime.reads(self.actor.tenant), reply.id)
-        assert found is not None
-        return found
+        row = await reading.get_reply(self.runtime.reads(self.actor.tenant), reply.id)
+        assert row is not None
+        return row
 
     async def usage(self, reply: MessageRow) -> dict[str, Any]:
         """The stored usage of the reply."""
@@ -96,7 +96,7 @@ class Chat:
 
     @asynccontextmanager
     async def running(self, reply: MessageRow) -> AsyncIterator["asyncio.Task[MessageRow]"]:
-        """A run in the background; it must have ended when the block does."""
+        """A run in the background; it must end before the block does."""
         task = asyncio.create_task(self.run(reply))
         try:
             yield task
@@ -109,12 +109,12 @@ class Chat:
         """The reply's events."""
         runtime = self.runtime
         watcher = ReplySource(logs=runtime.logs, hub=runtime.hub)
-        async for shown in watching.watch(watcher, runtime.reads(self.actor.tenant), reply.id, after=after):
-            yield shown
+        async for each in watching.watch(watcher, runtime.reads(self.actor.tenant), reply.id, after=after):
+            yield each
 
     async def read_all_events(self, reply: MessageRow, after: int = 0) -> list[ReplyEvent]:
         """All of the reply's events, however long it takes."""
-        return [shown async for shown in self.watch(reply, after)]
+        return [each async for each in self.watch(reply, after)]
 
     async def read_events(self, reply: MessageRow, after: int = 0) -> list[ReplyEvent]:
         """All of the reply's events, within a minute."""
@@ -129,12 +129,12 @@ class Chat:
 
 def text_of(events: Iterable[ReplyEvent]) -> str:
     """The text of the events' tokens."""
-    return "".join(shown.event.text for shown in events if isinstance(shown.event, Token))
+    return "".join(each.event.text for each in events if isinstance(each.event, Token))
 
 
 def sequences(events: Iterable[ReplyEvent]) -> list[int]:
     """The events' sequences."""
-    return [shown.sequence for shown in events]
+    return [each.sequence for each in events]
 
 
 async def start_chat(runtime: Runtime, role: Role = Role.OWNER) -> Chat:
@@ -158,8 +158,8 @@ async def fresh_chat(fresh_runtime: Runtime) -> Chat:
 
 @pytest.fixture(scope="session")
 async def quick_sandbox(session: object) -> AsyncIterator[Client]:
-    async with sandbox_with(session, SandboxConfig(pace=0)) as opened:  # type: ignore[arg-type]
-        yield opened
+    async with sandbox_with(session, SandboxConfig(pace=0)) as sandbox:  # type: ignore[arg-type]
+        yield sandbox
 
 
 @pytest.fixture

@@ -72,15 +72,15 @@ class Person:
 
     async def send(self, text: str, **changes: object) -> dict[str, Any]:
         """Send a message; returns the payload."""
-        given = {"conversationId": self.conversation, "text": text, **changes}
-        payload: dict[str, Any] = (await self.api.execute(SEND, {"input": given}))["sendMayaMessage"]
+        values = {"conversationId": self.conversation, "text": text, **changes}
+        payload: dict[str, Any] = (await self.api.execute(SEND, {"input": values}))["sendMayaMessage"]
         return payload
 
     async def run(self, reply_id: str) -> None:
         """Run a reply, as a worker does."""
-        found = decode_global_id(reply_id)
-        assert found is not None
-        row = await reading.get_reply(self.chat.runtime.reads(self.chat.actor.tenant), found[1])
+        decoded = decode_global_id(reply_id)
+        assert decoded is not None
+        row = await reading.get_reply(self.chat.runtime.reads(self.chat.actor.tenant), decoded[1])
         assert row is not None
         await self.chat.run(row)
 
@@ -102,16 +102,16 @@ async def socket(server: Served, person: Person) -> AsyncIterator[AsyncClientSes
         init_payload={"authorization": f"Bearer {person.api.token}"},
         subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
     )
-    async with Client(transport=transport) as opened:
-        assert isinstance(opened, AsyncClientSession)
-        yield opened
+    async with Client(transport=transport) as session:
+        assert isinstance(session, AsyncClientSession)
+        yield session
 
 
-async def watch(opened: AsyncClientSession, reply_id: str, after: int = 0) -> list[dict[str, Any]]:
+async def watch(session: AsyncClientSession, reply_id: str, after: int = 0) -> list[dict[str, Any]]:
     """All events of a reply."""
     request = GraphQLRequest(REPLY, variable_values={"id": reply_id, "after": after})
     async with asyncio.timeout(60):
-        return [result["mayaReply"] async for result in opened.subscribe(request)]
+        return [result["mayaReply"] async for result in session.subscribe(request)]
 
 
 async def test_a_conversation_from_start_to_end(person: Person) -> None:
@@ -150,8 +150,8 @@ async def test_invalid_messages_are_refused(person: Person, text: str, code: str
     """Empty and too long texts and control characters are refused at the field, and nothing is stored."""
     [error] = (await person.send(text))["userErrors"]
     assert (error["code"], error["field"]) == (code, ["input", "text"])
-    found = (await person.api.execute(CONVERSATION, {"id": person.conversation}))["conversation"]
-    assert found["messages"]["totalCount"] == 0
+    conversation = (await person.api.execute(CONVERSATION, {"id": person.conversation}))["conversation"]
+    assert conversation["messages"]["totalCount"] == 0
 
 
 async def test_the_longest_title_and_text(person: Person) -> None:
@@ -163,18 +163,18 @@ async def test_the_longest_title_and_text(person: Person) -> None:
 
 async def test_a_title_that_is_too_long_is_refused(person: Person) -> None:
     """It is a user error."""
-    refused = (await person.api.execute(START, {"input": {"title": "x" * 201}}))["startConversation"]
-    assert refused["conversation"] is None
-    assert refused["userErrors"][0]["code"] == "TOO_LONG"
+    payload = (await person.api.execute(START, {"input": {"title": "x" * 201}}))["startConversation"]
+    assert payload["conversation"] is None
+    assert payload["userErrors"][0]["code"] == "TOO_LONG"
 
 
 async def test_conversations_are_ordered_by_their_last_message(person: Person) -> None:
     """A question, and the end of its reply, move a conversation to the front; the others stay as they were."""
-    listed = "{ conversations { nodes { id title updatedAt } } }"
+    query = "{ conversations { nodes { id title updatedAt } } }"
 
     async def order() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await person.api.execute(listed))["conversations"]["nodes"]
-        return found
+        conversations: list[dict[str, Any]] = (await person.api.execute(query))["conversations"]["nodes"]
+        return conversations
 
     first = person.conversation
     second = (await person.api.execute(START, {"input": {"title": "Second"}}))["startConversation"]["conversation"][
@@ -200,8 +200,8 @@ async def test_a_reply_in_one_conversation_does_not_wait_for_another(person: Per
     other = (await person.api.execute(START, {"input": {}}))["startConversation"]["conversation"]["id"]
     here, there = await person.send("Here"), await person.send("There", conversationId=other)
     assert here["userErrors"] == there["userErrors"] == []
-    stopped = (await person.api.execute(CANCEL, {"id": here["reply"]["id"]}))["cancelMayaReply"]["reply"]
-    assert stopped["status"] == "CANCELLED"
+    cancelled_reply = (await person.api.execute(CANCEL, {"id": here["reply"]["id"]}))["cancelMayaReply"]["reply"]
+    assert cancelled_reply["status"] == "CANCELLED"
     [_, waiting] = (await person.api.execute(CONVERSATION, {"id": other}))["conversation"]["messages"]["nodes"]
     assert (waiting["id"], waiting["status"]) == (there["reply"]["id"], "PENDING")
 
@@ -209,12 +209,12 @@ async def test_a_reply_in_one_conversation_does_not_wait_for_another(person: Per
 async def test_a_conversation_has_one_open_reply(person: Person) -> None:
     """Of concurrent questions one is accepted, and the others are refused with a suggestion."""
     payloads = await asyncio.gather(*(person.send(f"Question {n}") for n in range(4)))
-    taken = [payload for payload in payloads if payload["reply"]]
-    refused = [payload["userErrors"][0] for payload in payloads if not payload["reply"]]
-    assert len(taken) == 1
-    assert [error["code"] for error in refused] == ["CONFLICT"] * 3
-    assert "cancelMayaReply" in refused[0]["suggestion"]
-    cancelled = (await person.api.execute(CANCEL, {"id": taken[0]["reply"]["id"]}))["cancelMayaReply"]
+    accepted = [payload for payload in payloads if payload["reply"]]
+    errors = [payload["userErrors"][0] for payload in payloads if not payload["reply"]]
+    assert len(accepted) == 1
+    assert [error["code"] for error in errors] == ["CONFLICT"] * 3
+    assert "cancelMayaReply" in errors[0]["suggestion"]
+    cancelled = (await person.api.execute(CANCEL, {"id": accepted[0]["reply"]["id"]}))["cancelMayaReply"]
     assert cancelled["reply"]["status"] == "CANCELLED"
     assert (await person.send("Next"))["userErrors"] == []
 
@@ -229,17 +229,17 @@ async def test_conversations_are_visible_to_their_author_only(person: Person, ap
         api = as_colleague(person, other)
         assert (await api.execute(CONVERSATION, {"id": person.conversation}))["conversation"] is None
         ids = [person.conversation, sent["reply"]["id"], sent["message"]["id"]]
-        seen = await api.execute(
+        data = await api.execute(
             "query($ids: [ID!]!) { nodes(ids: $ids) { id } conversations { totalCount } }", {"ids": ids}
         )
-        assert seen == {"nodes": [None] * 3, "conversations": {"totalCount": 0}}
-        refused = await api.execute(SEND, {"input": {"conversationId": person.conversation, "text": "Hi"}})
-        assert refused["sendMayaMessage"]["userErrors"][0]["code"] == "NOT_FOUND"
-        refused = await api.execute(CANCEL, {"id": sent["reply"]["id"]})
-        assert refused["cancelMayaReply"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", "messageId"]}]
-        async with socket(api_server, Person(replace(person.chat, actor=other), person.api)) as opened:
+        assert data == {"nodes": [None] * 3, "conversations": {"totalCount": 0}}
+        response = await api.execute(SEND, {"input": {"conversationId": person.conversation, "text": "Hi"}})
+        assert response["sendMayaMessage"]["userErrors"][0]["code"] == "NOT_FOUND"
+        response = await api.execute(CANCEL, {"id": sent["reply"]["id"]})
+        assert response["cancelMayaReply"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", "messageId"]}]
+        async with socket(api_server, Person(replace(person.chat, actor=other), person.api)) as session:
             with pytest.raises(TransportQueryError, match="no such reply"):
-                await watch(opened, sent["reply"]["id"])
+                await watch(session, sent["reply"]["id"])
     assert (await person.api.execute(CONVERSATION, {"id": person.conversation}))["conversation"] is not None
 
 
@@ -249,7 +249,7 @@ async def test_a_reply_over_the_socket(person: Person, api_server: Served) -> No
     sent = await person.send("Count to twenty")
     reply_id = sent["reply"]["id"]
     async with socket(api_server, person) as first, socket(api_server, person) as second:
-        watching = [asyncio.create_task(watch(opened, reply_id)) for opened in (first, second)]
+        watching = [asyncio.create_task(watch(session, reply_id)) for session in (first, second)]
         await asyncio.sleep(0.1)
         await person.run(reply_id)
         one, two = await asyncio.gather(*watching)
@@ -269,17 +269,17 @@ async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served
     sent = await person.send("Fail, please")
     reply_id = sent["reply"]["id"]
     await person.run(reply_id)
-    async with socket(api_server, person) as opened:
-        token, failed = await watch(opened, reply_id)
+    async with socket(api_server, person) as session:
+        token, failure = await watch(session, reply_id)
     assert token["text"] == "So far "
-    assert (failed["__typename"], failed["code"]) == ("MayaReplyFailed", "INTERNAL")
-    assert failed["reply"]["content"] == "So far "
-    assert "secret" not in failed["reason"]
-    shown = await person.api.execute(
+    assert (failure["__typename"], failure["code"]) == ("MayaReplyFailed", "INTERNAL")
+    assert failure["reply"]["content"] == "So far "
+    assert "secret" not in failure["reason"]
+    data = await person.api.execute(
         "query($id: ID!) { node(id: $id) { ... on MayaMessage { failure { code message } } } }", {"id": reply_id}
     )
-    assert shown["node"]["failure"] == {"code": failed["code"], "message": failed["reason"]}
-    assert failed["reason"]
+    assert data["node"]["failure"] == {"code": failure["code"], "message": failure["reason"]}
+    assert failure["reason"]
 
 
 async def test_tools_over_the_socket(person: Person, api_server: Served) -> None:
@@ -289,8 +289,8 @@ async def test_tools_over_the_socket(person: Person, api_server: Served) -> None
     )
     reply_id = (await person.send("What is there?"))["reply"]["id"]
     await person.run(reply_id)
-    async with socket(api_server, person) as opened:
-        *events, token, completed = await watch(opened, reply_id)
+    async with socket(api_server, person) as session:
+        *events, token, completed = await watch(session, reply_id)
     assert events == [
         {"__typename": "MayaToolStarted", "sequence": 1, "name": "list_campaigns"},
         {"__typename": "MayaToolFinished", "sequence": 2, "name": "list_campaigns", "succeeded": True},
@@ -308,14 +308,14 @@ async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime)
     reply_id = (await person.send("Go on"))["reply"]["id"]
     run = asyncio.create_task(person.run(reply_id))
     request = GraphQLRequest(REPLY, variable_values={"id": reply_id})
-    async with served(runtime) as server, socket(server, person) as opened:
-        async for result in opened.subscribe(request):
+    async with served(runtime) as server, socket(server, person) as session:
+        async for result in session.subscribe(request):
             assert result["mayaReply"] == {"__typename": "MayaToken", "sequence": 1, "text": "Before "}
             break
     gate.set()
     await run
-    async with served(runtime) as server, socket(server, person) as opened:
-        rest = await watch(opened, reply_id, after=1)
+    async with served(runtime) as server, socket(server, person) as session:
+        rest = await watch(session, reply_id, after=1)
     assert [event["sequence"] for event in rest] == list(range(2, len(rest) + 2))
     assert rest[0]["text"] == "the end"
     assert rest[-1]["message"]["content"] == "Before the end"
@@ -324,12 +324,12 @@ async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime)
 async def test_invalid_arguments_of_the_subscription(person: Person, api_server: Served) -> None:
     """A negative sequence, a user's own message and an invalid id are errors."""
     sent = await person.send("Hello")
-    async with socket(api_server, person) as opened:
+    async with socket(api_server, person) as session:
         with pytest.raises(TransportQueryError, match="sequence"):
-            await watch(opened, sent["reply"]["id"], after=-1)
+            await watch(session, sent["reply"]["id"], after=-1)
         for unknown in (sent["message"]["id"], "nonsense", encode_global_id("MayaMessage", new_id())):
             with pytest.raises(TransportQueryError, match="no such reply"):
-                await watch(opened, unknown)
+                await watch(session, unknown)
 
 
 async def test_a_viewer_may_talk_to_maya(person: Person) -> None:

@@ -24,8 +24,8 @@ async def test_a_reply_fails_after_three_dead_runs(chat: Chat) -> None:
     reply = await chat.ask()
     await chat.runtime.logs.claim(reply_log(chat.actor.organization_id, reply.id))
     await set_attempts(chat, reply, 3)
-    ended = await chat.run(reply)
-    assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
+    final = await chat.run(reply)
+    assert (final.status, final.error_code) == ("failed", "INTERRUPTED")
     assert model.prompts == []
 
 
@@ -35,8 +35,8 @@ async def test_a_reply_can_succeed_in_its_third_run(chat: Chat) -> None:
     reply = await chat.ask()
     await chat.runtime.logs.claim(reply_log(chat.actor.organization_id, reply.id))
     await set_attempts(chat, reply, 2)
-    ended = await chat.run(reply)
-    assert (ended.status, ended.content) == ("completed", "At last.")
+    final = await chat.run(reply)
+    assert (final.status, final.content) == ("completed", "At last.")
 
 
 async def set_attempts(chat: Chat, reply: MessageRow, attempts: int) -> None:
@@ -54,18 +54,18 @@ async def test_a_dead_run_with_output_is_interrupted(chat: Chat) -> None:
     async with chat.running(reply):
         await wait_for_events(chat, reply)
         await expire_lease(chat, reply)
-        ended = await chat.run(reply)
+        final = await chat.run(reply)
         gate.set()
-    assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
-    assert await chat.stored(reply) == ended
+    assert (final.status, final.content, final.error_code) == ("failed", "Half of ", "INTERRUPTED")
+    assert await chat.stored(reply) == final
     events = await asyncio.wait_for(viewer, WAIT_SECONDS)
     assert text_of(events) == "Half of "
-    assert events[-1].reply == ended
+    assert events[-1].reply == final
     assert sequences(events) == [1, 2]
 
 
 async def test_the_text_of_a_dead_run_is_read_from_the_log(chat: Chat) -> None:
-    """The row has the text at the last renewal of the lease; the log has more, which is kept as well."""
+    """The row has the text at the last renewal of the lease; the additional text of the log is stored as well."""
     gate, pieces = asyncio.Event(), asyncio.Semaphore(0)
     chat = chat.scripted(streaming_turn("Half ", "of ", then=gate, every=pieces))
     reply = await chat.ask()
@@ -78,10 +78,10 @@ async def test_the_text_of_a_dead_run_is_read_from_the_log(chat: Chat) -> None:
         pieces.release()
         await wait_for_events(chat, reply, 2)
         await expire_lease(chat, reply)
-        ended = await chat.run(reply)
+        final = await chat.run(reply)
         pieces.release()
         gate.set()
-    assert (ended.content, ended.error_code) == ("Half of ", "INTERRUPTED")
+    assert (final.content, final.error_code) == ("Half of ", "INTERRUPTED")
 
 
 async def test_a_dead_run_without_redis(chat: Chat) -> None:
@@ -92,12 +92,12 @@ async def test_a_dead_run_without_redis(chat: Chat) -> None:
     async with chat.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as unavailable:
         await wait_for_events(chat, reply)
         async with chat.runtime.work.begin(chat.actor) as uow:
-            stored = {"content": "Half ", "last_sequence": 1}
-            await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(stored))
+            columns = {"content": "Half ", "last_sequence": 1}
+            await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(columns))
         await expire_lease(chat, reply)
-        ended = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(unavailable, within=0.1))).run(reply)
+        final = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(unavailable, within=0.1))).run(reply)
         gate.set()
-    assert (ended.content, ended.last_sequence, ended.error_code) == ("Half ", 2, "INTERRUPTED")
+    assert (final.content, final.last_sequence, final.error_code) == ("Half ", 2, "INTERRUPTED")
 
 
 async def test_a_dead_run_that_was_cancelled(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +113,9 @@ async def test_a_dead_run_that_was_cancelled(chat: Chat, monkeypatch: pytest.Mon
                 update(MayaMessage).where(MayaMessage.id == reply.id).values(cancel_requested_at=func.now())
             )
         await expire_lease(chat, reply)
-        ended = await chat.run(reply)
+        final = await chat.run(reply)
         gate.set()
-    assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Half of ", None)
+    assert (final.status, final.content, final.error_code) == ("cancelled", "Half of ", None)
 
 
 async def test_a_dead_run_without_output_starts_again(chat: Chat) -> None:
@@ -126,8 +126,8 @@ async def test_a_dead_run_without_output_starts_again(chat: Chat) -> None:
     first = asyncio.create_task(chat.run(reply))
     await wait_for_prompts(model)
     await expire_lease(chat, reply)
-    ended = await chat.run(reply)
-    assert (ended.status, ended.content) == ("completed", "Second try.")
+    final = await chat.run(reply)
+    assert (final.status, final.content) == ("completed", "Second try.")
     await asyncio.wait_for(first, WAIT_SECONDS)
     assert text_of(await chat.read_events(reply)) == "Second try."
 
@@ -141,8 +141,8 @@ async def test_a_dead_run_and_a_flush(fresh_chat: Chat) -> None:
         await wait_for_events(chat, reply)
         await expire_lease(chat, reply)
         await chat.redis.flushdb()
-        ended = await chat.run(reply)
+        final = await chat.run(reply)
         gate.set()
-    assert ended.error_code == "INTERRUPTED"
+    assert final.error_code == "INTERRUPTED"
     [last] = await chat.read_events(reply, 7)
-    assert (last.sequence, last.reply) == (8, ended)
+    assert (last.sequence, last.reply) == (8, final)

@@ -88,13 +88,13 @@ def environment(chat: Chat, vendor: Client) -> dict[str, str]:
     }
 
 
-def launch(given: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
+def launch(variables: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
     """`nudge worker` as a process."""
     with (folder / "worker.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "cli", "worker"],
             cwd=folder,
-            env={**os.environ, **given},
+            env={**os.environ, **variables},
             stdout=log,
             stderr=log,
         )
@@ -106,21 +106,21 @@ async def test_a_killed_worker(fresh_chat: Chat, vendor: Client, tmp_path: Path)
     """A worker is killed during a reply: the next one ends the reply, no event is lost or repeated."""
     chat = fresh_chat
     await vendor.faults(llm={"slow_tokens": {"seconds": 0.1}, "script": ["word " * 300, "Fine again."]})
-    given = environment(chat, vendor)
-    workers = [launch(given, tmp_path)]
+    variables = environment(chat, vendor)
+    workers = [launch(variables, tmp_path)]
     try:
         reply = await chat.ask()
         viewer = asyncio.create_task(chat.read_all_events(reply))
         await asyncio.wait_for(wait_for_events(chat, reply, 5), 60)
         workers[0].kill()
         workers[0].wait(60)
-        workers.append(launch(given, tmp_path))
+        workers.append(launch(variables, tmp_path))
         events = await asyncio.wait_for(viewer, 120)
-        ended = await chat.stored(reply)
-        assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
-        assert [shown.sequence for shown in events] == list(range(1, len(events) + 1))
-        assert text_of(events) == ended.content
-        assert ended.content.startswith("word word word ")
+        final = await chat.stored(reply)
+        assert (final.status, final.error_code) == ("failed", "INTERRUPTED")
+        assert [each.sequence for each in events] == list(range(1, len(events) + 1))
+        assert text_of(events) == final.content
+        assert final.content.startswith("word word word ")
         again = await chat.ask("And now?")
         assert text_of(await chat.read_all_events(again)) == "Fine again."
     finally:

@@ -26,16 +26,16 @@ async def seconds_left(chat: Chat, reply: MessageRow) -> float | None:
     """How long the reply is leased; None if it is not."""
     left = func.extract("epoch", MayaMessage.lease_until - func.clock_timestamp()).cast(Float)
     rows = await chat.runtime.reads(chat.actor.tenant).rows(select(left).where(MayaMessage.id == reply.id))
-    found: float | None = rows[0][0]
-    return found
+    seconds: float | None = rows[0][0]
+    return seconds
 
 
 async def test_one_of_many_concurrent_calls_gets_the_lease(chat: Chat) -> None:
     """The others get None, and so does every call until the lease expires; then again one gets it."""
     reply = await chat.ask()
     for attempt in (1, 2):
-        found = await asyncio.gather(*(acquire(chat, reply) for _ in range(8)))
-        (lease,) = [each for each in found if each is not None]
+        leases = await asyncio.gather(*(acquire(chat, reply) for _ in range(8)))
+        (lease,) = [each for each in leases if each is not None]
         assert lease.attempt == attempt
         assert await acquire(chat, reply) is None
         await expire_lease(chat, reply)
@@ -70,7 +70,7 @@ async def test_a_released_reply_can_be_leased_at_once(chat: Chat) -> None:
 
 
 async def test_the_end_of_a_reply_is_published(chat: Chat) -> None:
-    """For the subscribers of its log, and for an earlier run; a reply in another conversation stays as it was."""
+    """For the subscribers of its log, and for an earlier run; a reply in another conversation is unchanged."""
     reply, other = await chat.ask(), await (await chat.other_conversation()).ask()
     lease = await acquire(chat, reply)
     assert lease is not None

@@ -46,8 +46,8 @@ async def all_of(model: OpenRouter, prompt: Prompt = PROMPT) -> list[ReplyPiece]
 async def requests(vendor: Client) -> list[dict[str, Any]]:
     """The requests that the sandbox received."""
     answer = await vendor.call("GET", "/sandbox/llm/requests")
-    found: list[dict[str, Any]] = answer.object()["requests"]  # type: ignore[assignment]
-    return found
+    requests_: list[dict[str, Any]] = answer.object()["requests"]  # type: ignore[assignment]
+    return requests_
 
 
 @pytest.mark.usefixtures("vendor")
@@ -56,21 +56,21 @@ async def test_a_reply_with_real_figures(chat: Chat, openrouter: OpenRouter) -> 
     await factories.contacts(chat.runtime, chat.actor, 7)
     chat = chat.with_model(openrouter)
     reply = await chat.ask("How many contacts do I have?")
-    ended = await chat.run(reply)
+    final = await chat.run(reply)
     events = await chat.read_events(reply)
-    assert ended.status == "completed", ended
-    assert "7" in ended.content
-    assert text_of(events) == ended.content
-    assert ToolStarted("count_contacts") in [shown.event for shown in events]
-    assert ended.model == chat.runtime.settings.llm.models[0]
+    assert final.status == "completed", final
+    assert "7" in final.content
+    assert text_of(events) == final.content
+    assert ToolStarted("count_contacts") in [each.event for each in events]
+    assert final.model == chat.runtime.settings.llm.models[0]
 
 
 async def test_the_second_model_is_a_fallback(vendor: Client, openrouter: OpenRouter) -> None:
     """If the first model is unavailable the second answers, and is named."""
     await vendor.faults(llm={"model_down": {"pattern": "vendor/one"}})
-    *_, used, ended = await all_of(openrouter)
-    assert isinstance(ended, ReplyEnd)
-    assert ended.model == "vendor/two"
+    *_, used, end = await all_of(openrouter)
+    assert isinstance(end, ReplyEnd)
+    assert end.model == "vendor/two"
     assert isinstance(used, TokenUsage)
     assert used.cost is not None
     assert used.cost > 0
@@ -114,7 +114,7 @@ async def test_errors_before_the_first_token(
 async def test_faults_end_the_reply_with_a_code(
     chat: Chat, vendor: Client, fault: dict[str, object], code: str
 ) -> None:
-    """A fault before, during or instead of the reply ends it with a code; the text so far is kept."""
+    """A fault before, during or instead of the reply ends it with a code; the text so far is stored."""
     so_far = "one two " if "after" in next(iter(fault.values())) else ""  # type: ignore[operator]
     # Timeouts need a short stall limit. On a busy machine the first one may expire before any text arrives.
     tries = []
@@ -123,12 +123,12 @@ async def test_faults_end_the_reply_with_a_code(
         answering = chat.with_model(model)
         await vendor.faults(llm={**fault, "script": ["one two three four"]})
         reply = await answering.ask()
-        ended = await asyncio.wait_for(answering.run(reply), WAIT_SECONDS)
+        final = await asyncio.wait_for(answering.run(reply), WAIT_SECONDS)
         await model.aclose()
-        assert (ended.status, ended.error_code) == ("failed", code)
-        assert text_of(await answering.read_events(reply)) == ended.content
-        tries.append(ended.content)
-        if ended.content == so_far:
+        assert (final.status, final.error_code) == ("failed", code)
+        assert text_of(await answering.read_events(reply)) == final.content
+        tries.append(final.content)
+        if final.content == so_far:
             break
     assert tries[-1] == so_far
 
@@ -156,12 +156,12 @@ async def test_cancelling_closes_the_vendors_stream(chat: Chat, vendor: Client, 
     chat = chat.with_model(openrouter)
     reply = await chat.ask()
     async with chat.running(reply):
-        async for shown in chat.watch(reply):
-            if shown.sequence == 3:
+        async for each in chat.watch(reply):
+            if each.sequence == 3:
                 await chat.cancel(reply)
-    ended = await chat.stored(reply)
-    assert ended.status == "cancelled"
-    assert ended.content.startswith("word word word ")
+    final = await chat.stored(reply)
+    assert final.status == "cancelled"
+    assert final.content.startswith("word word word ")
     await until(lambda: is_aborted(vendor))
 
 
@@ -187,13 +187,13 @@ async def test_a_hostile_model_over_http(chat: Chat, vendor: Client, openrouter:
     await vendor.faults(llm={"script": [hostile, leak]})
     chat = chat.with_model(openrouter)
     reply = await chat.ask()
-    ended = await chat.run(reply)
-    assert ended.status == "completed", ended
-    assert "](" not in ended.content
-    assert "![" not in ended.content
-    assert "<img" not in ended.content
-    assert "://" not in ended.content
-    events = [shown.event for shown in await chat.read_events(reply)]
+    final = await chat.run(reply)
+    assert final.status == "completed", final
+    assert "](" not in final.content
+    assert "![" not in final.content
+    assert "<img" not in final.content
+    assert "://" not in final.content
+    events = [each.event for each in await chat.read_events(reply)]
     assert [event.succeeded for event in events if isinstance(event, ToolFinished)] == [False] * 4 + [True]
     result = (await requests(vendor))[-1]["request"]["messages"][-1]["content"]
     assert '"campaigns":[]' in result
@@ -238,14 +238,14 @@ async def test_quirks_of_servers_change_nothing(vendor: Client, openrouter: Open
     await vendor.faults(llm={"script": [LOOK_UP, LOOK_UP]})
     *plain, _ = await all_of(openrouter, prompt)
     await vendor.faults(stream={switch: True})
-    *pieces, ended = await all_of(openrouter, prompt)
-    assert isinstance(ended, ReplyEnd)
+    *pieces, end = await all_of(openrouter, prompt)
+    assert isinstance(end, ReplyEnd)
     assert "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)) == "Let me see 🙂. "
-    called = [{"name": call.name, "arguments": orjson.loads(call.arguments)} for call in ended.calls]
-    assert called == TOOLS
+    tool_calls = [{"name": call.name, "arguments": orjson.loads(call.arguments)} for call in end.calls]
+    assert tool_calls == TOOLS
     usage = [piece for piece in pieces if isinstance(piece, TokenUsage)]
     assert usage == ([] if switch == "no_usage" else [piece for piece in plain if isinstance(piece, TokenUsage)])
-    assert ended.finish is (Finish.REFUSED if switch == "refusal" else Finish.COMPLETE)
+    assert end.finish is (Finish.REFUSED if switch == "refusal" else Finish.COMPLETE)
 
 
 async def test_a_reply_with_many_quirks_is_complete(chat: Chat, vendor: Client, openrouter: OpenRouter) -> None:
@@ -256,10 +256,10 @@ async def test_a_reply_with_many_quirks_is_complete(chat: Chat, vendor: Client, 
         *("usage_garbage", "usage_again", "comments", "unreadable_lines", "dense"),
     )
     await vendor.faults(stream=dict.fromkeys(quirks, True))
-    ended = await chat.with_model(openrouter).run(await chat.ask("How many contacts do I have?"))
-    assert (ended.status, ended.error_code) == ("completed", None)
-    assert "total 7" in ended.content
-    usage = await chat.usage(ended)
+    final = await chat.with_model(openrouter).run(await chat.ask("How many contacts do I have?"))
+    assert (final.status, final.error_code) == ("completed", None)
+    assert "total 7" in final.content
+    usage = await chat.usage(final)
     assert usage["promptTokens"] > 0
     assert usage["completionTokens"] > 0
     assert usage["cost"] > 0
@@ -282,12 +282,12 @@ async def test_incomplete_replies_have_a_code(
     await vendor.faults(llm={"script": [turn]}, stream=stream)
     chat = chat.with_model(openrouter)
     reply = await chat.ask()
-    ended = await chat.run(reply)
-    assert (ended.status, ended.content, ended.error_code) == ("failed", "So far", code)
-    assert [type(shown.event) for shown in await chat.read_events(reply) if not isinstance(shown.event, Token)] == [
+    final = await chat.run(reply)
+    assert (final.status, final.content, final.error_code) == ("failed", "So far", code)
+    assert [type(each.event) for each in await chat.read_events(reply) if not isinstance(each.event, Token)] == [
         ReplyEnded
     ]
-    assert (await chat.usage(ended))["completionTokens"] > 0
+    assert (await chat.usage(final))["completionTokens"] > 0
     await vendor.faults(stream={})
     *_, before, _ = (await requests_after(vendor, chat))["messages"]
     assert before == {"role": "assistant", "content": "So far"}
@@ -305,10 +305,10 @@ async def test_the_usage_of_a_failed_reply_is_counted(chat: Chat, end: bytes) ->
     chunk = b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":2}}\n\n'
     async with garbled(chunk + end) as url:
         model = OpenRouter(base_url=url, api_key="key")
-        ended = await chat.with_model(model).run(await chat.ask())
+        final = await chat.with_model(model).run(await chat.ask())
         await model.aclose()
-    assert (ended.content, ended.error_code) == ("Hi", "MODEL_UNAVAILABLE")
-    assert (await chat.usage(ended))["promptTokens"] == 40
+    assert (final.content, final.error_code) == ("Hi", "MODEL_UNAVAILABLE")
+    assert (await chat.usage(final))["promptTokens"] == 40
 
 
 COMPLETE = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'

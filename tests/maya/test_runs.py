@@ -39,14 +39,14 @@ async def test_a_reply_from_question_to_end(chat: Chat) -> None:
     chat = chat.scripted(text_reply("You have ", "no ", "contacts!"))
     reply = await chat.ask()
     assert (reply.status, reply.content) == ("pending", "")
-    ended = await chat.run(reply)
+    final = await chat.run(reply)
     events = await chat.read_events(reply)
-    assert ended.status == "completed"
-    assert ended.content == text_of(events) == "You have no contacts!"
+    assert final.status == "completed"
+    assert final.content == text_of(events) == "You have no contacts!"
     assert sequences(events) == list(range(1, len(events) + 1))
-    assert events[-1].reply == ended
-    assert ended.last_sequence == events[-1].sequence
-    assert ended.model == chat.runtime.settings.llm.models[0]
+    assert events[-1].reply == final
+    assert final.last_sequence == events[-1].sequence
+    assert final.model == chat.runtime.settings.llm.models[0]
 
 
 class RecordingWork(Work):
@@ -89,8 +89,8 @@ async def test_a_reply_is_generated_once(chat: Chat) -> None:
     chat = chat.with_model(model)
     reply = await chat.ask()
     await asyncio.gather(*(chat.run(reply) for _ in range(3)))
-    ended = await chat.run(reply)
-    assert (ended.status, ended.content) == ("completed", "Hello")
+    final = await chat.run(reply)
+    assert (final.status, final.content) == ("completed", "Hello")
     assert len(model.prompts) == 1
 
 
@@ -117,8 +117,8 @@ async def test_the_first_token_is_streamed_at_once(chat: Chat) -> None:
     chat = chat.scripted(streaming_turn("First ", then=gate))
     reply = await chat.ask()
     async with chat.running(reply), asyncio.timeout(WAIT_SECONDS):
-        shown = await anext(aiter(chat.watch(reply)))
-        assert shown.event == Token("First ")
+        first = await anext(aiter(chat.watch(reply)))
+        assert first.event == Token("First ")
         gate.set()
 
 
@@ -136,38 +136,38 @@ async def test_failures_have_a_code_and_keep_the_text(chat: Chat, error: BaseExc
     """An error in the middle ends the reply with its code, and without internal details."""
     chat = chat.scripted(streaming_turn("So far ", then=error))
     reply = await chat.ask()
-    ended = await chat.run(reply)
+    final = await chat.run(reply)
     events = await chat.read_events(reply)
-    assert (ended.status, ended.content, ended.error_code) == ("failed", "So far ", code)
+    assert (final.status, final.content, final.error_code) == ("failed", "So far ", code)
     assert text_of(events) == "So far "
-    assert events[-1].reply == ended
-    assert "secret" not in (ended.error_message or "")
+    assert events[-1].reply == final
+    assert "secret" not in (final.error_message or "")
 
 
 async def test_a_run_has_a_time_limit(chat: Chat) -> None:
     """A model that never ends is stopped after that time."""
     limited = chat.with_model(ScriptedModel([streaming_turn("Hm ", then=FOREVER)]), within=0.3)
-    ended = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
-    if not ended.content:  # a busy machine needed all that time to start
+    final = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
+    if not final.content:  # a busy machine needed all that time to start
         limited = chat.with_model(ScriptedModel([streaming_turn("Hm ", then=FOREVER)]), within=10)
-        ended = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
-    assert (ended.status, ended.content, ended.error_code) == ("failed", "Hm ", "TIMEOUT")
+        final = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
+    assert (final.status, final.content, final.error_code) == ("failed", "Hm ", "TIMEOUT")
 
 
 async def test_an_empty_reply_is_a_failure(chat: Chat) -> None:
     """A model that ends without text has failed."""
-    ended = await chat.scripted(text_reply()).run(await chat.ask())
-    assert ended.error_code == "MODEL_UNAVAILABLE"
+    final = await chat.scripted(text_reply()).run(await chat.ask())
+    assert final.error_code == "MODEL_UNAVAILABLE"
 
 
 async def test_a_stream_that_breaks_off_is_a_failure(chat: Chat) -> None:
-    """A stream that ends without an end event has failed, and its text is kept."""
+    """A stream that ends without an end event has failed, and its text is stored."""
 
     async def turn(_: Prompt) -> AsyncGenerator[ReplyPiece, None]:
         yield TextPiece("So far ")
 
-    ended = await chat.scripted(turn).run(await chat.ask())
-    assert (ended.status, ended.content, ended.error_code) == ("failed", "So far ", "MODEL_UNAVAILABLE")
+    final = await chat.scripted(turn).run(await chat.ask())
+    assert (final.status, final.content, final.error_code) == ("failed", "So far ", "MODEL_UNAVAILABLE")
 
 
 async def test_cancelling_midway(chat: Chat) -> None:
@@ -178,12 +178,12 @@ async def test_cancelling_midway(chat: Chat) -> None:
         await wait_for_events(chat, reply)
         await chat.cancel(reply)
         async with asyncio.timeout(WAIT_SECONDS):
-            ended = await asyncio.shield(run)
-    assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Once upon a time!", None)
+            final = await asyncio.shield(run)
+    assert (final.status, final.content, final.error_code) == ("cancelled", "Once upon a time!", None)
     events = await chat.read_events(reply)
-    assert text_of(events) == ended.content
-    assert events[-1].reply == ended
-    assert (await chat.cancel(reply)) == ended
+    assert text_of(events) == final.content
+    assert events[-1].reply == final
+    assert (await chat.cancel(reply)) == final
 
 
 async def test_cancelling_does_not_wait_for_a_poll(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ async def test_cancelling_does_not_need_redis(chat: Chat) -> None:
 
 
 async def test_cancelling_before_the_run(chat: Chat) -> None:
-    """A reply that no run has leased ends at once; subscribers see it, and a later run does nothing."""
+    """A reply that no run has leased ends immediately; subscribers get the end, and a later run does nothing."""
     model = ScriptedModel([])
     chat = chat.with_model(model)
     reply = await chat.ask()
@@ -222,10 +222,10 @@ async def test_cancelling_before_the_run(chat: Chat) -> None:
     await asyncio.sleep(0.1)
     assert (await chat.cancel(reply)).status == "cancelled"
     events = await asyncio.wait_for(viewer, WAIT_SECONDS)
-    assert [type(shown.event) for shown in events] == [ReplyEnded]
-    ended = await chat.run(reply)
+    assert [type(each.event) for each in events] == [ReplyEnded]
+    final = await chat.run(reply)
     assert model.prompts == []
-    assert ended.completed_at is not None
+    assert final.completed_at is not None
     assert await chat.read_events(reply) == events
 
 
@@ -243,11 +243,11 @@ async def test_tool_calls_are_events_and_their_results_reach_the_model(chat: Cha
     )
     chat = chat.with_model(model)
     reply = await chat.ask()
-    ended = await chat.run(reply)
-    assert ended.content == "Let me see.\n\nYou have 3."
-    events = [shown.event for shown in await chat.read_events(reply)]
-    started, finished = ToolStarted("count_contacts"), ToolFinished("count_contacts", True)
-    assert events == [Token("Let me see."), started, finished, Token("\n\nYou have 3."), ReplyEnded()]
+    final = await chat.run(reply)
+    assert final.content == "Let me see.\n\nYou have 3."
+    events = [each.event for each in await chat.read_events(reply)]
+    started, finish = ToolStarted("count_contacts"), ToolFinished("count_contacts", True)
+    assert events == [Token("Let me see."), started, finish, Token("\n\nYou have 3."), ReplyEnded()]
     assert '"total":3' in model.prompts[1].messages[-1].text
 
 
@@ -255,53 +255,53 @@ async def test_tool_calls_are_limited(chat: Chat) -> None:
     """Steps, tool calls and repeated calls of a run are limited; beyond that the reply fails with RUN_LIMIT."""
     endless = [tool_call("list_campaigns", f'{{"limit":{n}}}') for n in range(1, 20)]
     endlessly = chat.scripted(*endless)
-    ended = await endlessly.run(await chat.ask())
-    assert (ended.error_code, ended.content) == ("RUN_LIMIT", "")
+    final = await endlessly.run(await chat.ask())
+    assert (final.error_code, final.content) == ("RUN_LIMIT", "")
     assert len(endlessly.runtime.language_model.prompts) == _MAX_STEPS  # type: ignore[attr-defined]
     same = [tool_call("list_campaigns", '{"limit":1}')] * 8
     chat = chat.scripted(*same)
-    ended = await chat.run(await chat.ask())
-    assert ended.error_code == "RUN_LIMIT"
+    final = await chat.run(await chat.ask())
+    assert final.error_code == "RUN_LIMIT"
     assert len(chat.runtime.language_model.prompts) == 3  # type: ignore[attr-defined]
     many = [ToolCall(id=str(n), name="nothing", arguments=f'{{"n":{n}}}') for n in range(_MAX_CALLS + 1)]
-    ended = await chat.scripted(text_reply(calls=many)).run(await chat.ask())
-    assert ended.error_code == "RUN_LIMIT"
-    ended = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:])).run(await chat.ask())
-    assert ended.error_code == "RUN_LIMIT"
-    ended = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:-1]), text_reply("Fine.")).run(
+    final = await chat.scripted(text_reply(calls=many)).run(await chat.ask())
+    assert final.error_code == "RUN_LIMIT"
+    final = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:])).run(await chat.ask())
+    assert final.error_code == "RUN_LIMIT"
+    final = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:-1]), text_reply("Fine.")).run(
         await chat.ask()
     )
-    assert (ended.error_code, ended.content) == (None, "Fine.")
+    assert (final.error_code, final.content) == (None, "Fine.")
 
 
 async def test_the_last_step_may_answer(chat: Chat) -> None:
     """A model that calls tools in all steps but the last, each call at most twice, is within the limits."""
     steps = [tool_call("list_campaigns", f'{{"limit":{n // 2 + 1}}}') for n in range(_MAX_STEPS - 1)]
-    ended = await chat.scripted(*steps, text_reply("None.")).run(await chat.ask())
-    assert (ended.error_code, ended.content) == (None, "None.")
+    final = await chat.scripted(*steps, text_reply("None.")).run(await chat.ask())
+    assert (final.error_code, final.content) == (None, "None.")
 
 
 @pytest.mark.parametrize("pieces", [["x" * 30_000], ["x" * 700] * 40])
 async def test_a_reply_that_gets_too_long_is_cut(chat: Chat, pieces: list[str]) -> None:
-    """Text beyond the limit ends the reply with RUN_LIMIT; the text up to the limit is kept."""
+    """Text beyond the limit ends the reply with RUN_LIMIT; the text up to the limit is stored."""
     chat = chat.scripted(text_reply(*pieces))
     reply = await chat.ask()
-    ended = await chat.run(reply)
-    assert (ended.error_code, ended.content) == ("RUN_LIMIT", "x" * _MAX_REPLY_LENGTH)
-    assert text_of(await chat.read_events(reply)) == ended.content
+    final = await chat.run(reply)
+    assert (final.error_code, final.content) == ("RUN_LIMIT", "x" * _MAX_REPLY_LENGTH)
+    assert text_of(await chat.read_events(reply)) == final.content
 
 
 async def test_invisible_text_is_limited_too(chat: Chat) -> None:
     """A model that endlessly sends characters that are filtered out is stopped."""
-    ended = await chat.scripted(text_reply("So far ", *["\u200b" * 50_000] * 30)).run(await chat.ask())
-    assert (ended.error_code, ended.content) == ("RUN_LIMIT", "So far ")
+    final = await chat.scripted(text_reply("So far ", *["\u200b" * 50_000] * 30)).run(await chat.ask())
+    assert (final.error_code, final.content) == ("RUN_LIMIT", "So far ")
 
 
 async def test_usage_of_all_steps(chat: Chat) -> None:
     """The usage of all steps is added up, including the last one, which fails."""
     chat = chat.scripted(tool_call("list_campaigns", '{"limit":1}'), text_reply("Half", finish=Finish.LENGTH))
-    ended = await chat.run(await chat.ask())
-    assert (ended.content, ended.error_code) == ("Half", "CUT_OFF")
-    usage = await chat.usage(ended)
+    final = await chat.run(await chat.ask())
+    assert (final.content, final.error_code) == ("Half", "CUT_OFF")
+    usage = await chat.usage(final)
     assert (usage["promptTokens"], usage["completionTokens"], usage["steps"]) == (20, 1, 2)
     assert math.isclose(usage["cost"], 0.002)

@@ -1,4 +1,4 @@
-"""Reading a reply from a stream, whatever its chunks and lines look like."""
+"""Reading a reply from a stream with chunks and lines of any form."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -66,10 +66,14 @@ def lines(chunk: Chunk, ending: str, *, gap: bool) -> str:
 def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], TokenUsage]:
     """The bytes of a reply as some server sends it, and its text, calls and usage."""
     texts = draw(st.lists(TEXT, max_size=5))
-    made = draw(dialects.calls()) if draw(st.booleans()) or not texts else []
+    tool_calls = draw(dialects.calls()) if draw(st.booleans()) or not texts else []
     dialect: Callable[[Sequence[Call]], list[dialects.Part]] = draw(st.sampled_from(DIALECTS))
     chunks = [chunk for text in texts for chunk in text_chunks(draw(st.integers(0, 4)), text)]
-    chunks += [{**HEAD, "choices": [{"delta": {"tool_calls": [part]}}]} for part in dialect(made)] if made else []
+    chunks += (
+        [{**HEAD, "choices": [{"delta": {"tool_calls": [part]}}]} for part in dialect(tool_calls)]
+        if tool_calls
+        else []
+    )
     used = TokenUsage(draw(st.integers(1, 9_999)), draw(st.integers(1, 9_999)), draw(st.sampled_from([0.25, 3.0])))
     usage = {"prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens, "cost": used.cost}
     finish = draw(st.sampled_from(["stop", "tool_calls", "STOP", "eos", "end_turn", None]))
@@ -113,11 +117,13 @@ def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], TokenUsage]:
     )
     body = between.join(lines(chunk, ending, gap=gap) for chunk in chunks)
     # A server that sends no finish reason must at least send [DONE].
-    done = draw(st.sampled_from([f"data: [DONE]{ending}{ending}", "data:[DONE]", *([] if finish is None else [""])]))
-    return (body + done).encode(), "".join(texts), made, used
+    last_line = draw(
+        st.sampled_from([f"data: [DONE]{ending}{ending}", "data:[DONE]", *([] if finish is None else [""])])
+    )
+    return (body + last_line).encode(), "".join(texts), tool_calls, used
 
 
-def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
+def read_stream(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
     """The completion and text of a stream that is split at these places."""
     completion, source, text = Completion("model", NAMES), EventStream(), ""
     places = [0, *sorted(cuts), len(body)]
@@ -133,22 +139,22 @@ def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
 
 @given(streams(), st.data())
 def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], TokenUsage], data: st.DataObject) -> None:
-    """Text, calls and usage are read correctly, whatever other chunks and lines there are, and wherever it is cut."""
-    body, text, made, used = stream
-    completion, found = received(body, data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
-    ended = completion.ended()
-    assert found == text
-    assert [(call.name, json.loads(call.arguments)) for call in ended.calls] == [
-        (call.name, json.loads(call.arguments)) for call in made
+    """Text, calls and usage are read correctly, among other chunks and lines, and split at any position."""
+    body, text, tool_calls, used = stream
+    completion, content = read_stream(body, data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    end = completion.ended()
+    assert content == text
+    assert [(call.name, json.loads(call.arguments)) for call in end.calls] == [
+        (call.name, json.loads(call.arguments)) for call in tool_calls
     ]
     assert completion.used == used
-    assert ended.finish is Finish.COMPLETE
+    assert end.finish is Finish.COMPLETE
 
 
-def ended_by(*chunks: object, done: bool = True) -> tuple[str, ReplyEnd]:
+def ended_by(*chunks: object, has_done: bool = True) -> tuple[str, ReplyEnd]:
     """The text and the end of a stream of these chunks."""
-    body = "".join(lines(chunk, "\n", gap=True) for chunk in chunks) + ("data: [DONE]\n\n" if done else "")  # type: ignore[arg-type]
-    completion, text = received(body.encode())
+    body = "".join(lines(chunk, "\n", gap=True) for chunk in chunks) + ("data: [DONE]\n\n" if has_done else "")  # type: ignore[arg-type]
+    completion, text = read_stream(body.encode())
     return text, completion.ended()
 
 
@@ -175,18 +181,18 @@ HELLO = choice({"content": "Hello"})
 )
 def test_finish_reasons(reason: str, finish: Finish) -> None:
     """Each reason has its outcome, with the text so far; a later `stop` does not change it."""
-    text, ended = ended_by(HELLO, choice({"content": ", all"}, reason), choice({}, "stop"))
-    assert (text, ended.finish) == ("Hello, all", finish)
+    text, end = ended_by(HELLO, choice({"content": ", all"}, reason), choice({}, "stop"))
+    assert (text, end.finish) == ("Hello, all", finish)
     part = {"index": 0, "id": "1", "function": {"name": "count_contacts", "arguments": '{"st'}}
-    text, ended = ended_by(choice({"tool_calls": [part]}), choice(None, reason))
-    assert (text, ended.finish) == ("", finish)
+    text, end = ended_by(choice({"tool_calls": [part]}), choice(None, reason))
+    assert (text, end.finish) == ("", finish)
 
 
 def test_an_early_finish_reason_does_not_end_the_text() -> None:
-    """Text after an early `stop` is kept; an error after it is ignored."""
+    """Text after an early `stop` belongs to the reply; an error after it is ignored."""
     error = {"error": {"code": 502, "message": "gone"}, "choices": []}
-    text, ended = ended_by(choice({"content": "One"}, "stop"), choice({"content": " two"}, "stop"), error)
-    assert (text, ended.finish) == ("One two", Finish.COMPLETE)
+    text, end = ended_by(choice({"content": "One"}, "stop"), choice({"content": " two"}, "stop"), error)
+    assert (text, end.finish) == ("One two", Finish.COMPLETE)
 
 
 def test_done_is_enough_without_a_finish_reason() -> None:
@@ -196,7 +202,7 @@ def test_done_is_enough_without_a_finish_reason() -> None:
     assert len(ended_by(choice({"tool_calls": part}))[1].calls) == 1
     for chunks, done in (([HELLO], False), ([choice({"content": ""})], True), ([], True), ([], False)):
         with pytest.raises(ModelUnavailable, match="ended unexpectedly"):
-            ended_by(*chunks, done=done)
+            ended_by(*chunks, has_done=done)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +215,8 @@ def test_done_is_enough_without_a_finish_reason() -> None:
 )
 def test_a_refusal_is_text_with_a_reason(deltas: list[Chunk]) -> None:
     """The text of a refusal is part of the reply, and the finish reason is REFUSED."""
-    text, ended = ended_by(*map(choice, deltas), choice({}, "stop"))
-    assert (text, ended.finish) == ("I can't do that.", Finish.REFUSED)
+    text, end = ended_by(*map(choice, deltas), choice({}, "stop"))
+    assert (text, end.finish) == ("I can't do that.", Finish.REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +236,9 @@ def test_errors_in_the_stream(error: object, kind: type[Exception]) -> None:
     for chunk in ({"error": error}, {"choices": [{"error": error, "delta": None}]}):
         with pytest.raises(kind):
             ended_by(HELLO, chunk)
-    completion, text = received(f"data: {json.dumps(HELLO)}\n\nevent: error\ndata: {json.dumps(error)}\n\n".encode())
+    completion, text = read_stream(
+        f"data: {json.dumps(HELLO)}\n\nevent: error\ndata: {json.dumps(error)}\n\n".encode()
+    )
     assert text == "Hello"
     with pytest.raises(kind):
         completion.ended()
@@ -269,7 +277,7 @@ def test_invalid_numbers_in_json_are_ignored() -> None:
         b'data: {"choices":[{"delta":{"content":" you"}}],"usage":{"prompt_tokens":NaN,"cost":1e999}}\n\n'
         b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"cost":-Infinity}}\n\n'
     )
-    completion, text = received(body)
+    completion, text = read_stream(body)
     assert (text, completion.used) == ("Hi you", TokenUsage(4, 2, None))
 
 
@@ -298,7 +306,7 @@ def test_surrogates_are_joined() -> None:
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_server_may_send_json_instead_of_a_stream(body: Chunk, indent: int | None) -> None:
     """A JSON body is a complete reply, on one line or several."""
-    completion, text = received(json.dumps(body, indent=indent).encode())
+    completion, text = read_stream(json.dumps(body, indent=indent).encode())
     assert (text, completion.ended().finish) == ("Hello", Finish.COMPLETE)
 
 
@@ -342,6 +350,6 @@ def test_hostile_json_is_ignored() -> None:
             {"id": "1", "function": {"name": "x", "arguments": json.loads('{"a":' * 900 + "1" + "}" * 900)}}
         ]
     }
-    completion, text = received(body + lines(choice(objects, "stop"), "\n", gap=True).encode())
+    completion, text = read_stream(body + lines(choice(objects, "stop"), "\n", gap=True).encode())
     assert text == "Hello"
     assert len(completion.ended().calls) == 1

@@ -70,7 +70,7 @@ class FailingPoll:
 
 
 class Pieces:
-    """A turn of three pieces, whose second and third the test releases, and then the end."""
+    """A turn of three pieces and an end; the test releases the second and the third piece."""
 
     def __init__(self) -> None:
         self.released = asyncio.Semaphore(0)
@@ -173,12 +173,12 @@ async def test_a_flush_after_the_end(fresh_chat: Chat) -> None:
     """Without its log, an ended reply has only its last event, with the whole text."""
     chat = fresh_chat.scripted(text_reply("All ", "of it."))
     reply = await chat.ask()
-    ended = await chat.run(reply)
+    final = await chat.run(reply)
     await chat.redis.flushdb()
     for after in (0, 1):
         [last] = await chat.read_events(reply, after)
-        assert (last.sequence, last.reply) == (ended.last_sequence, ended)
-    assert await chat.read_events(reply, ended.last_sequence) == []
+        assert (last.sequence, last.reply) == (final.last_sequence, final)
+    assert await chat.read_events(reply, final.last_sequence) == []
 
 
 async def test_a_worker_that_died_before_the_last_event(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,10 +186,10 @@ async def test_a_worker_that_died_before_the_last_event(chat: Chat, monkeypatch:
     monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.1)
     chat = chat.scripted(text_reply("All of it."))
     reply = await chat.ask()
-    ended = await chat.run(reply)
+    final = await chat.run(reply)
     whole = await chat.read_events(reply)
     log = chat.runtime.logs.key(reply_log(chat.actor.organization_id, reply.id))
-    await chat.redis.xdel(log, f"{ended.last_sequence}-0")
+    await chat.redis.xdel(log, f"{final.last_sequence}-0")
     assert await chat.read_events(reply) == whole
 
 
@@ -198,8 +198,8 @@ async def test_the_result_is_stored_after_a_short_outage(chat: Chat, monkeypatch
     chat = chat.scripted(text_reply("All of it."))
     monkeypatch.setattr("services.maya.running.leases.end", FailingEnd(failures=2))
     monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
-    ended = await chat.run(await chat.ask())
-    assert (ended.status, ended.content) == ("completed", "All of it.")
+    final = await chat.run(await chat.ask())
+    assert (final.status, final.content) == ("completed", "All of it.")
 
 
 async def test_a_reply_is_found_again_after_a_long_outage(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,8 +268,8 @@ async def test_a_reply_goes_on_when_all_connections_are_closed(fresh_chat: Chat,
             await admin.close()
         await asyncio.sleep(0.7)
         gate.set()
-    ended = await chat.stored(reply)
-    assert (ended.status, ended.content) == ("completed", "Before the end")
+    final = await chat.stored(reply)
+    assert (final.status, final.content) == ("completed", "Before the end")
 
 
 async def test_a_reply_is_stored_without_redis(chat: Chat) -> None:
@@ -277,8 +277,8 @@ async def test_a_reply_is_stored_without_redis(chat: Chat) -> None:
     async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as unavailable:
         runtime = replace(chat.runtime, logs=LogStream(unavailable, within=0.1))
         chat = replace(chat, runtime=runtime).scripted(text_reply("Still ", "here."))
-        ended = await chat.run(await chat.ask())
-    assert (ended.status, ended.content) == ("completed", "Still here.")
+        final = await chat.run(await chat.ask())
+    assert (final.status, final.content) == ("completed", "Still here.")
 
 
 async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
@@ -287,11 +287,11 @@ async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
         [streaming_turn("Half of ", then=FOREVER), streaming_turn(then=FOREVER), text_reply("Whole.")]
     )
     chat = chat.with_model(model)
-    begun = await chat.ask()
-    run = asyncio.create_task(chat.run(begun))
-    await wait_for_events(chat, begun)
+    reply = await chat.ask()
+    run = asyncio.create_task(chat.run(reply))
+    await wait_for_events(chat, reply)
     await shut_down(run)
-    assert (await chat.stored(begun)).error_code == "INTERRUPTED"
+    assert (await chat.stored(reply)).error_code == "INTERRUPTED"
     silent = await chat.ask()
     run = asyncio.create_task(chat.run(silent))
     await wait_for_prompts(model, 2)
@@ -302,17 +302,17 @@ async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
 
 async def test_a_shutdown_releases_a_reply_whose_text_is_held_back(chat: Chat) -> None:
     """Text that the output filter holds back has reached no subscriber, so that another run may start again."""
-    received = asyncio.Event()
+    has_text = asyncio.Event()
 
     async def turn(_: Prompt) -> AsyncGenerator[ReplyPiece, None]:
         yield TextPiece("www")  # the start of a URL, unless other text follows
-        received.set()
+        has_text.set()
         await asyncio.sleep(FOREVER)
 
     chat = chat.with_model(ScriptedModel([turn, text_reply("Whole.")]))
     reply = await chat.ask()
     run = asyncio.create_task(chat.run(reply))
-    await asyncio.wait_for(received.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(has_text.wait(), WAIT_SECONDS)
     await shut_down(run)
     assert (await chat.stored(reply)).status == "pending"
     assert (await chat.run(reply)).content == "Whole."
@@ -361,7 +361,7 @@ async def test_a_long_run_renews_its_lease(chat: Chat, monkeypatch: pytest.Monke
 
 
 async def test_a_lease_is_renewed_when_the_host_was_suspended(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, because the database's clock has not stopped, and not when the process has run for long enough."""
+    """Immediately, because the database's clock has not stopped; the run time of the process does not count."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.05)
     monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 600.0)
     gate = asyncio.Event()

@@ -17,7 +17,7 @@ from tests.properties import examples
 Dialect = Callable[[Sequence[Call]], list[Part]]
 
 
-def assembled(*parts: Part, tools: Sequence[str] = NAMES) -> list[ToolCall]:
+def assemble(*parts: Part, tools: Sequence[str] = NAMES) -> list[ToolCall]:
     """The calls in these fragments, one chunk each."""
     completion = Completion("model", tools)
     for each in parts:
@@ -25,26 +25,26 @@ def assembled(*parts: Part, tools: Sequence[str] = NAMES) -> list[ToolCall]:
     return completion.calls.finish()
 
 
-def shown(calls: Sequence[ToolCall]) -> list[tuple[str, str]]:
+def names_and_arguments(calls: Sequence[ToolCall]) -> list[tuple[str, str]]:
     """Names and arguments."""
     return [(call.name, call.arguments) for call in calls]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.__name__)
 @examples(15)
-@given(made=dialects.calls(), data=st.data())
-def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], data: st.DataObject) -> None:
+@given(tool_calls=dialects.calls(), data=st.data())
+def test_every_dialect_gives_the_same_calls(dialect: Dialect, tool_calls: list[Call], data: st.DataObject) -> None:
     """No calls are merged, split or lost, however many fragments a chunk has; each has a unique id."""
-    completion, parts = Completion("model", NAMES), dialect(made)
+    completion, parts = Completion("model", NAMES), dialect(tool_calls)
     while parts:
-        taken = data.draw(st.integers(1, len(parts)))
-        completion.add_chunk({"choices": [{"delta": {"tool_calls": parts[:taken]}}]})
-        parts = parts[taken:]
+        size = data.draw(st.integers(1, len(parts)))
+        completion.add_chunk({"choices": [{"delta": {"tool_calls": parts[:size]}}]})
+        parts = parts[size:]
     calls = completion.calls.finish()
     assert [(call.name, json.loads(call.arguments)) for call in calls] == [
-        (call.name, json.loads(call.arguments)) for call in made
+        (call.name, json.loads(call.arguments)) for call in tool_calls
     ]
-    assert len({call.id for call in calls if call.id}) == len(made)
+    assert len({call.id for call in calls if call.id}) == len(tool_calls)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
 )  # fmt: skip
 def test_shapes_of_servers(parts: list[Part], expected: list[tuple[str, str]]) -> None:
     """Fragments from bug reports, each with the intended calls."""
-    calls = assembled(*parts)
-    assert shown(calls) == expected
+    calls = assemble(*parts)
+    assert names_and_arguments(calls) == expected
     assert len({call.id for call in calls}) == len(calls)
 
 
@@ -106,9 +106,9 @@ def test_any_fragments_give_calls_with_unique_ids(fragments: list[Fragment]) -> 
     calls = ToolCalls(tools=NAMES)
     for fragment in fragments:
         calls.add(fragment)
-    found = calls.finish()
-    assert len({call.id for call in found if call.id}) == len(found)
-    assert len(found) <= len(fragments)
+    tool_calls = calls.finish()
+    assert len({call.id for call in tool_calls if call.id}) == len(tool_calls)
+    assert len(tool_calls) <= len(fragments)
 
 
 def test_endless_calls_are_bounded() -> None:
@@ -119,8 +119,8 @@ def test_endless_calls_are_bounded() -> None:
         calls.add(Fragment(index=0, arguments="x" * 50))
     for index in range(1, 3_000):
         calls.add(Fragment(index=index, id=f"id{index}", name="name", arguments="{}"))
-    found = calls.finish()
-    assert len(found) == MAX_CALLS
-    assert (len(found[0].name), len(found[0].arguments)) == (MAX_NAME, MAX_ARGUMENTS)
+    tool_calls = calls.finish()
+    assert len(tool_calls) == MAX_CALLS
+    assert (len(tool_calls[0].name), len(tool_calls[0].arguments)) == (MAX_NAME, MAX_ARGUMENTS)
     assert len(calls.by_id) < 2_000
     assert len(calls.by_index) < 2_000

@@ -35,22 +35,22 @@ def streaming_turn(
 
 
 async def expire_lease(chat: Chat, reply: MessageRow) -> None:
-    """Expire the reply's lease, as happens some seconds after its worker died."""
+    """Expire the reply's lease, as happens some seconds after its worker was killed."""
     async with chat.runtime.work.begin(chat.actor) as uow:
         past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
         await uow.execute(update(MayaMessage).where(MayaMessage.id == reply.id).values(lease_until=past))
 
 
 async def wait_for_events(chat: Chat, reply: MessageRow, at_least: int = 1) -> None:
-    """Wait until so many events are in the reply's log."""
+    """Wait until the reply's log has this number of events."""
     async with asyncio.timeout(WAIT_SECONDS):
-        async for shown in chat.watch(reply):
-            if shown.sequence >= at_least:
+        async for each in chat.watch(reply):
+            if each.sequence >= at_least:
                 return
 
 
 async def wait_for_prompts(model: ScriptedModel, times: int = 1) -> None:
-    """Wait until the model was prompted so often."""
+    """Wait until the model was called this number of times."""
 
     async def is_so() -> bool:
         return len(model.prompts) >= times

@@ -48,14 +48,14 @@ async def test_a_migration_creates_what_is_missing(servers: Servers, tree: Path)
             await owner.execute(statement)
     finally:
         await owner.close()
-    before, changed = "0123456789ab", sql.current()[FUNCTION]
+    before, checksum = "0123456789ab", sql.current()[FUNCTION]
     name = servers.database_url(servers.postgres.migrator_url, await migrated_copy(servers, url))
     path, left = await migration.as_migrator(
         url, lambda connection: new.script(connection, "Senders again", {FUNCTION: before})
     )
     assert path.parent == tree / "versions"
     up, down = path.read_text().split("def downgrade")
-    assert f'sql.load("{FUNCTION}", "{changed}")' in up
+    assert f'sql.load("{FUNCTION}", "{checksum}")' in up
     assert f'sql.load("{FUNCTION}", "{before}")' in down
     (sentence,) = left
     assert sentence.startswith("privileges INSERT of nudge_app on lists is in the models' __row_security__, and not")
@@ -117,6 +117,6 @@ def test_a_revision_is_later_than_every_other() -> None:
     head = revisions.head()
     assert new.revision_id("Archive: campaigns!", date(2999, 1, 2)) == "2999_01_02_archive_campaigns"
     for message in ("A", "Zebras", "a name of more than thirty-two characters in all"):
-        found = new.revision_id(message, date(2020, 1, 1))
-        assert head < found
-        assert len(found) <= new.MAX_REVISION_LENGTH
+        revision = new.revision_id(message, date(2020, 1, 1))
+        assert head < revision
+        assert len(revision) <= new.MAX_REVISION_LENGTH

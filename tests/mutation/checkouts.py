@@ -1,4 +1,4 @@
-"""Copies of the checkout, in which mutants are tested: the checkout itself is only read."""
+"""Copies of the checkout, in which mutants are tested; the checkout itself is only read."""
 
 import json
 import os
@@ -19,13 +19,13 @@ _LINKED = (".venv", "web/node_modules", "tests/node/node_modules", "tests/node/c
 _running: set[subprocess.Popen[bytes]] = set()
 
 
-class NotRun(Exception):
-    """Pytest, or git, could not do its work; the message says what it printed."""
+class MutationError(Exception):
+    """Mutation testing cannot continue, e.g. because pytest or git failed; the message contains their output."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What pytest reported; `code` is its exit code, and None when it was ended for taking too long."""
+class PytestRun:
+    """What pytest reported; `code` is its exit code, or None after a timeout."""
 
     code: int | None
     seconds: dict[str, float]
@@ -39,14 +39,16 @@ class Checkout:
 
     root: Path
 
-    def run(self, *arguments: str, chosen: list[str] | None = None, limit_seconds: float | None = None) -> Ran:
+    def run(
+        self, *arguments: str, selected: list[str] | None = None, limit_seconds: float | None = None
+    ) -> PytestRun:
         """Run pytest in this copy; it and its servers end with this process, however that ends."""
-        record, wanted, log = (self.root.with_suffix(f".{name}") for name in ("record", "chosen", "log"))
+        record, selection, log = (self.root.with_suffix(f".{name}") for name in ("record", "selection", "log"))
         record.unlink(missing_ok=True)
-        wanted.write_text(json.dumps(chosen))
-        limited = [] if chosen is None else [f"--chosen={wanted}"]
+        selection.write_text(json.dumps(selected))
+        filters = [] if selected is None else [f"--selection={selection}"]
         argv = [sys.executable, "-m", "pytest", f"--rootdir={self.root}", "-p", "tests.mutation.recording"]
-        argv += [f"--record={record}", *limited, "-p", "no:cacheprovider", "-q", *arguments]
+        argv += [f"--record={record}", *filters, "-p", "no:cacheprovider", "-q", *arguments]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command(argv, signal_on_orphan=signal.SIGKILL),
@@ -66,18 +68,18 @@ class Checkout:
                 process.kill()
                 process.wait()
                 _running.discard(process)
-        found = json.loads(record.read_text()) if record.exists() else {"seconds": {}, "failed": []}
-        return Ran(code, found["seconds"], found["failed"], log.read_text(errors="replace"))
+        results = json.loads(record.read_text()) if record.exists() else {"seconds": {}, "failed": []}
+        return PytestRun(code, results["seconds"], results["failed"], log.read_text(errors="replace"))
 
     def mutate(self, path: Path, source: bytes) -> None:
-        """Write a module of this copy, and drop what was compiled of it before."""
+        """Write a module of this copy, and delete its compiled bytecode."""
         (self.root / path).write_bytes(source)
         Path(cache_from_source(self.root / path)).unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
-        # Before what is installed, so that the programs that tests start are of this copy as well.
-        places = (self.root, self.root / "packages", HERE)
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+        # Before the installed packages, so that subprocesses of tests import from this copy as well.
+        folders = (self.root, self.root / "packages", HERE)
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
 def end_all() -> None:
@@ -86,9 +88,9 @@ def end_all() -> None:
         process.kill()
 
 
-def copied(root: Path, target: Path) -> Checkout:
-    """Copy what git tracks, as it is in the work tree, and what it does not ignore; installed packages are linked."""
-    for name in listed(root, "ls-files", "--cached", "--others", "--exclude-standard"):
+def copy_checkout(root: Path, target: Path) -> Checkout:
+    """Copy the files of the work tree that git tracks or does not ignore; link installed packages."""
+    for name in list_paths(root, "ls-files", "--cached", "--others", "--exclude-standard"):
         if (root / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target / name)
@@ -98,9 +100,13 @@ def copied(root: Path, target: Path) -> Checkout:
     return Checkout(target)
 
 
-def listed(root: Path, *arguments: str) -> list[str]:
-    """The paths that a command of git prints."""
-    done = subprocess.run(["git", *arguments, "-z"], cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NotRun(f"git {' '.join(arguments)}: {done.stderr.strip()}")
-    return [name for name in done.stdout.split("\0") if name]
+def list_paths(root: Path, *arguments: str) -> list[str]:
+    """The paths that a git command prints.
+
+    Raises:
+        MutationError: git exited with an error.
+    """
+    process = subprocess.run(["git", *arguments, "-z"], cwd=root, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise MutationError(f"git {' '.join(arguments)}: {process.stderr.strip()}")
+    return [name for name in process.stdout.split("\0") if name]

@@ -25,12 +25,12 @@ _OPERATORS: Final[dict[type[ast.operator], tuple[str, str]]] = {ast.Add: ("+", "
 _CLAUSES: Final = frozenset(
     {"where", "filter", "having", "order_by", "limit", "distinct", "with_for_update", "on_conflict_do_nothing"}
 )
-_SWAPPED: Final = {"min": "max", "max": "min", "asc": "desc", "desc": "asc", "any": "all", "all": "any"}
-_UNTESTED: Final = (b"log.", b"super().__init__(")
-"""Statements that are left alone: what is logged is no behavior that a test of the line must see."""
+_SWAPS: Final = {"min": "max", "max": "min", "asc": "desc", "desc": "asc", "any": "all", "all": "any"}
+_SKIPPED_STATEMENTS: Final = (b"log.", b"super().__init__(")
+"""Statements that are not mutated: tests need not assert log output or the text of exceptions."""
 
 
-_LEFT_ALONE: Final = frozenset({"annotation", "returns", "decorator_list", "bases"})
+_SKIPPED_FIELDS: Final = frozenset({"annotation", "returns", "decorator_list", "bases"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,32 +43,34 @@ class Mutant:
     end: int
     text: str
     statement: tuple[int, int]
-    """The first and the last line of the statement that is changed; of an `if` or a `with`, of its head."""
+    """The first and the last line of the changed statement; of an `if` or a `with`, only of its header."""
 
     def applied_to(self, source: bytes) -> bytes:
         """The source with the change."""
         return source[: self.start] + self.text.encode() + source[self.end :]
 
     def diff(self, source: bytes) -> list[str]:
-        """The lines taken out and put in, without those around them."""
+        """The removed and the added lines, without context."""
         before, after = (text.decode().splitlines() for text in (source, self.applied_to(source)))
         return [line for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:] if line[0] != "@"]
 
 
 def mutants_of(path: Path, source: bytes) -> list[Mutant]:
-    """Every mutant of a module; none changes an annotation, a docstring or what is logged."""
+    """Every mutant of a module; none changes an annotation, a docstring or a log call."""
     return sorted(set(_Finder(path, source).mutants(ast.parse(source), (0, 0))))
 
 
-def drawn(sources: Mapping[Path, bytes], count: int, seed: int) -> list[Mutant]:
-    """Mutants of these modules by chance, each on a line of its own, so that a line with many has no larger share."""
-    chance = random.Random(seed)  # noqa: S311 - drawn again by the same seed
+def sample_mutants(sources: Mapping[Path, bytes], count: int, seed: int) -> list[Mutant]:
+    """A random sample of mutants, at most one of each line, so that all lines are equally likely."""
+    generator = random.Random(seed)  # noqa: S311 - the same seed gives the same sample
     lines: dict[tuple[Path, int], list[Mutant]] = {}
     for path, source in sorted(sources.items()):
         for mutant in mutants_of(path, source):
             lines.setdefault((path, mutant.line), []).append(mutant)
-    in_turn = (chance.choice(lines[line]) for line in chance.sample(sorted(lines), len(lines)))
-    return list(islice((mutant for mutant in in_turn if _compiles(mutant.applied_to(sources[mutant.path]))), count))
+    candidates = (generator.choice(lines[line]) for line in generator.sample(sorted(lines), len(lines)))
+    return list(
+        islice((mutant for mutant in candidates if _compiles(mutant.applied_to(sources[mutant.path]))), count)
+    )
 
 
 def _compiles(source: bytes) -> bool:
@@ -91,15 +93,15 @@ class _Finder:
     def mutants(self, node: ast.AST, statement: tuple[int, int]) -> Iterator[Mutant]:
         """The mutants of a node and of all below it."""
         if isinstance(node, ast.stmt):
-            if self.source[self._start(node) :].startswith(_UNTESTED):
+            if self.source[self._start(node) :].startswith(_SKIPPED_STATEMENTS):
                 return
             statement = _lines(node)
         for start, end, text in self._of(node):
-            changed = start + len(self.source[start:end]) - len(self.source[start:end].lstrip())
-            line = self.source.count(b"\n", 0, changed) + 1
+            offset = start + len(self.source[start:end]) - len(self.source[start:end].lstrip())
+            line = self.source.count(b"\n", 0, offset) + 1
             yield Mutant(self.path, line, start, end, text, statement)
         for name, value in ast.iter_fields(node):
-            if name not in _LEFT_ALONE:
+            if name not in _SKIPPED_FIELDS:
                 for child in value if isinstance(value, list) else [value]:
                     if isinstance(child, ast.AST):
                         yield from self.mutants(child, statement)
@@ -148,9 +150,9 @@ class _Finder:
                     for left, right in pairwise(node.args):
                         yield self._start(left), self._start(right), ""
                     yield self._end(node.args[-2]), self._end(node.args[-1]), ""
-            case ast.Attribute(attr=name) | ast.Name(id=name) if name in _SWAPPED:
+            case ast.Attribute(attr=name) | ast.Name(id=name) if name in _SWAPS:
                 end = self._end(node.func)
-                yield end - len(name), end, _SWAPPED[name]
+                yield end - len(name), end, _SWAPS[name]
 
 
 def _lines(node: ast.stmt) -> tuple[int, int]:

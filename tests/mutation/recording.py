@@ -1,6 +1,6 @@
-"""A pytest plugin: runs the chosen tests only, and writes how long each took and which failed.
+"""A pytest plugin that runs the selected tests only, and writes their durations and failures.
 
-`pytest -p tests.mutation.recording --chosen FILE --record FILE`; both files are JSON.
+`pytest -p tests.mutation.recording --selection FILE --record FILE`; both files are JSON.
 """
 
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 
-class Recording:
-    """What the reports of a run contain."""
+class Recorder:
+    """Collects the durations and failures of a run."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -18,36 +18,35 @@ class Recording:
         self.failed: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the seconds of a phase of a test."""
+        """Add the duration of a phase (setup, call, teardown) of a test."""
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self.failed.append(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a file that cannot be imported."""
+        """Record a file that cannot be imported as failed."""
         if report.failed:
             self.failed.append(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        """Write it all."""
+        """Write the results."""
         self.target.write_text(json.dumps({"seconds": self.seconds, "failed": self.failed}))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chosen", type=Path)
+    parser.addoption("--selection", type=Path)
     parser.addoption("--record", type=Path)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     record = config.getoption("--record")
-    if record is not None and not hasattr(
-        config, "workerinput"
-    ):  # the workers of pytest-xdist report to the first process
-        config.pluginmanager.register(Recording(record))
+    is_worker = hasattr(config, "workerinput")  # workers of pytest-xdist report to the main process
+    if record is not None and not is_worker:
+        config.pluginmanager.register(Recorder(record))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    chosen = config.getoption("--chosen")
-    if chosen is not None:
-        wanted = set(json.loads(chosen.read_text()))
-        items[:] = [item for item in items if item.nodeid in wanted]
+    file = config.getoption("--selection")
+    if file is not None:
+        selected = set(json.loads(file.read_text()))
+        items[:] = [item for item in items if item.nodeid in selected]

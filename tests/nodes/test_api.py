@@ -32,12 +32,12 @@ async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtim
         encode_global_id("Organization", owner.organization_id),
     ]
     unknown = [encode_global_id("Contact", new_id()), encode_global_id("Nothing", new_id()), "x", ""]
-    wanted = [*people[:20], *unknown, *others, *campaigns, *people[20:], people[0], others[0]]
+    requested = [*people[:20], *unknown, *others, *campaigns, *people[20:], people[0], others[0]]
     await client.execute(NODES, {"ids": []})
-    with statements(runtime) as seen:
-        found = (await client.execute(NODES, {"ids": wanted}))["nodes"]
-    assert [node and node["id"] for node in found] == [None if value in unknown else value for value in wanted]
-    assert len(seen) == 6
+    with statements(runtime) as queries:
+        nodes = (await client.execute(NODES, {"ids": requested}))["nodes"]
+    assert [node and node["id"] for node in nodes] == [None if value in unknown else value for value in requested]
+    assert len(queries) == 6
 
 
 async def test_nodes_without_the_permission_are_null(
@@ -52,5 +52,5 @@ async def test_nodes_without_the_permission_are_null(
     contact = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
     user = encode_global_id("User", viewer.require_user_id())
     client = api.as_(factories.token(runtime, viewer))
-    found = (await client.execute(NODES, {"ids": [contact, user]}))["nodes"]
-    assert found == [None, {"__typename": "User", "id": user}]
+    nodes = (await client.execute(NODES, {"ids": [contact, user]}))["nodes"]
+    assert nodes == [None, {"__typename": "User", "id": user}]

@@ -1,4 +1,4 @@
-"""Running the `nudge` command in a process of its own, in a folder without a `.env`."""
+"""Running the `nudge` command as a subprocess, in a folder without a `.env`."""
 
 import asyncio
 import os
@@ -54,11 +54,11 @@ async def nudge(*words: str, folder: Path, stdin: str | None = None, **variables
     return CommandResult(code=process.returncode, out=out.decode(), err=err.decode())
 
 
-def assert_refused(ended: CommandResult, *expected: str) -> None:
+def assert_refused(result: CommandResult, *expected: str) -> None:
     """Check that it exited with 2 and printed one line with these texts to stderr, without a traceback."""
-    lines = ended.err.strip().splitlines()
-    assert ended.code == 2, ended
-    assert len(lines) == 1, ended.err
-    assert lines[0].startswith("nudge: "), ended.err
+    lines = result.err.strip().splitlines()
+    assert result.code == 2, result
+    assert len(lines) == 1, result.err
+    assert lines[0].startswith("nudge: "), result.err
     for part in expected:
-        assert part in lines[0], ended.err
+        assert part in lines[0], result.err

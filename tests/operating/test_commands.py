@@ -96,7 +96,7 @@ async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: P
     reason = f"(nudge_app@127.0.0.1:{servers.postgres.port}/nudge): the password is wrong"
 
     async def refused(verb: str) -> None:
-        ended = await nudge(
+        result = await nudge(
             verb,
             folder=tmp_path,
             **SERVING,
@@ -105,8 +105,8 @@ async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: P
             NUDGE_REDIS__URL=servers.valkey.url,
             NUDGE_API__PORT=str(free_port()),
         )
-        assert_refused(ended, "NUDGE_DATABASE__", reason)
-        assert "not-this-one" not in ended.err
+        assert_refused(result, "NUDGE_DATABASE__", reason)
+        assert "not-this-one" not in result.err
 
     await asyncio.gather(*(refused(verb) for verb in ("migrate", "api", "worker", "seed")))
 
@@ -206,7 +206,7 @@ async def test_concurrent_migrations(servers: Servers, tmp_path: Path) -> None:
     ends = await asyncio.gather(
         *(nudge("migrate", folder=tmp_path, NUDGE_DATABASE__MIGRATOR_URL=url) for _ in range(2))
     )
-    assert [(ended.code, ended.out) for ended in ends] == [(0, "The database is up to date.\n")] * 2, ends
+    assert [(result.code, result.out) for result in ends] == [(0, "The database is up to date.\n")] * 2, ends
 
 
 async def test_a_redis_that_refuses_the_connection(servers: Servers) -> None:
@@ -239,7 +239,7 @@ async def test_a_port_in_use(servers: Servers, tmp_path: Path) -> None:
     """Another program listens there: the message names the variable."""
     url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
     with socket.create_server(("127.0.0.1", 0)) as other:
-        ended = await nudge(
+        result = await nudge(
             "api",
             folder=tmp_path,
             **SERVING,
@@ -247,15 +247,15 @@ async def test_a_port_in_use(servers: Servers, tmp_path: Path) -> None:
             NUDGE_REDIS__URL=servers.valkey.url,
             NUDGE_API__PORT=str(other.getsockname()[1]),
         )
-    assert_refused(ended, "NUDGE_API__PORT: cannot listen on 127.0.0.1")
+    assert_refused(result, "NUDGE_API__PORT: cannot listen on 127.0.0.1")
 
 
 async def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     """A data folder below a file: the message names the path."""
     file = tmp_path / "file"
     file.write_text("")
-    ended = await nudge("sandbox", folder=tmp_path, NUDGE_ENVIRONMENT="development", NUDGE_HOME=f"{file}/home")
-    assert_refused(ended, f"cannot use {file}")
+    result = await nudge("sandbox", folder=tmp_path, NUDGE_ENVIRONMENT="development", NUDGE_HOME=f"{file}/home")
+    assert_refused(result, f"cannot use {file}")
 
 
 @pytest.mark.parametrize(
@@ -277,10 +277,10 @@ def test_a_server_that_becomes_unavailable_later(
         raise error
 
     monkeypatch.setattr(cli, "cli", interrupted)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as excinfo:
         cli.main()
     (line,) = capsys.readouterr().err.splitlines()
-    assert ended.value.code == 2
+    assert excinfo.value.code == 2
     assert message in line
 
 
@@ -310,8 +310,8 @@ async def test_a_folder_with_a_percent_sign(
     """Alembic's configuration interprets %(name)s, and the folder of an installation may contain it."""
     scripts = tmp_path / "100%(name)s"
     monkeypatch.setattr(revisions, "SCRIPTS", scripts)
-    found = await migration.as_migrator(
+    location = await migration.as_migrator(
         servers.database_url(servers.postgres.migrator_url, await copy_template(servers)),
         lambda connection: migration.config(connection).get_main_option("script_location"),
     )
-    assert found == str(scripts)
+    assert location == str(scripts)

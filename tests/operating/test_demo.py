@@ -12,13 +12,13 @@ from tests.operating.commands import assert_refused, nudge
 OWN, OTHER = "http://127.0.0.1:8200", "http://127.0.0.1:8000"
 
 
-@pytest.mark.parametrize("chosen", [None, OTHER])
-def test_the_api_of_its_own_folder_is_used(tmp_path: Path, chosen: str | None) -> None:
-    """The `nudge dev` on the data folder is used, whatever listens on the default port."""
+@pytest.mark.parametrize("url", [None, OTHER])
+def test_the_api_of_its_own_folder_is_used(tmp_path: Path, url: str | None) -> None:
+    """The `nudge dev` of the data folder is used, not the program on the default port."""
     home = prepare_home(tmp_path)
     store_values(home, "servers", api_url=OWN)
     with lock_home(home):
-        assert api_url(home, chosen) == OWN
+        assert api_url(home, url) == OWN
 
 
 def test_without_one_only_a_configured_address_is_used(tmp_path: Path) -> None:
@@ -41,5 +41,5 @@ async def test_the_command_uses_the_address_stored_in_its_folder(tmp_path: Path)
     store_values(home, "servers", api_url="http://127.0.0.1:1")
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_home(home))
-        ended = await nudge("demo", folder=tmp_path)
-    assert_refused(ended, "the API at http://127.0.0.1:1/graphql did not answer")
+        result = await nudge("demo", folder=tmp_path)
+    assert_refused(result, "the API at http://127.0.0.1:1/graphql did not answer")

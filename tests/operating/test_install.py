@@ -33,9 +33,9 @@ def make(*arguments: str, path: str | None = None) -> subprocess.CompletedProces
 @pytest.mark.parametrize("python", ["/nope/python3", "/bin/false", "no-such-python"])
 def test_an_unusable_python_is_an_error(python: str) -> None:
     """The requested interpreter is used or refused, even if there is an environment already."""
-    done = make("environment", f"PYTHON={python}")
-    assert done.returncode != 0
-    assert f"PYTHON={python} is not a usable Python 3.11 or newer" in done.stderr
+    process = make("environment", f"PYTHON={python}")
+    assert process.returncode != 0
+    assert f"PYTHON={python} is not a usable Python 3.11 or newer" in process.stderr
 
 
 def test_make_works_without_npm(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_make_works_without_npm(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "package-lock.json").write_text("{}")
     shutil.copy(ROOT / "Makefile", tmp_path)
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "web/node_modules/.package-lock.json"],
         cwd=tmp_path,
         env={"PATH": str(tools), "SHELL": "/bin/sh"},
@@ -55,9 +55,9 @@ def test_make_works_without_npm(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "No npm on the PATH" in done.stdout
-    assert "GraphiQL then comes from a CDN" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "No npm on the PATH" in process.stdout
+    assert "GraphiQL then comes from a CDN" in process.stdout
 
 
 def test_the_progress_of_an_installation_is_reported(
@@ -83,24 +83,24 @@ def test_an_environment_of_another_python_is_replaced_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     """Without `--this-python` the existing environment is kept; with it everything is installed again."""
-    done: list[str] = []
+    steps: list[str] = []
     venv = tmp_path / ".venv"
     (venv / "bin").mkdir(parents=True)
     environment.python_of(venv).symlink_to(sys.executable)
 
     def make_venv(path: Path) -> None:
         path.mkdir()
-        done.append("venv")
+        steps.append("venv")
 
     monkeypatch.setattr(environment, "VENV", venv)
     monkeypatch.setattr(environment, "make_venv", make_venv)
-    monkeypatch.setattr(environment, "install_locked", lambda *_: done.append("packages"))
-    monkeypatch.setattr(environment, "pip", lambda *_: done.append("project"))
+    monkeypatch.setattr(environment, "install_locked", lambda *_: steps.append("packages"))
+    monkeypatch.setattr(environment, "pip", lambda *_: steps.append("project"))
     monkeypatch.setattr(sys, "argv", ["environment", *words])
     monkeypatch.chdir(ROOT)
     environment.write_stamp(venv, {**environment._wanted(), "python": "3.10.0 /elsewhere"})
     environment.main()
-    assert done == (["venv", "packages", "project"] if words else [])
+    assert steps == (["venv", "packages", "project"] if words else [])
     assert environment.read_stamp(venv)["python"].startswith(sys.version.split()[0] if words else "3.10.0")
 
 
@@ -127,12 +127,12 @@ def test_the_wheel_contains_the_whole_product(wheel: Path) -> None:
     ).stdout.split()
     if not tracked:
         pytest.skip("the checkout is not a git repository, so its files are not known")
-    wanted = {
+    expected = {
         name.removeprefix("packages/")
         for name in tracked
         if name.endswith((".py", ".html", ".sql")) and name.split("/")[0] not in FOR_DEVELOPMENT | {"docs", "web"}
     }
-    assert wanted - contents == set()
+    assert expected - contents == set()
 
 
 def test_the_product_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -146,13 +146,13 @@ def test_the_product_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
         "from core import revisions; print(revisions.head())\n"
         "import app; app.build_schema(); cli.cli(['secrets'])\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     newest = max(path.stem for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == newest
-    assert "NUDGE_SECURITY__SECRET_KEY=" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[0] == newest
+    assert "NUDGE_SECURITY__SECRET_KEY=" in process.stdout
 
 
 def test_the_lock_entry_of_one_package() -> None:
@@ -166,11 +166,11 @@ def test_the_lock_entry_of_one_package() -> None:
 
 def release(folder: Path, name: str, *, finished: bool = True) -> Path:
     """A release as an installation creates it."""
-    made = folder / "releases" / name
-    made.mkdir(parents=True)
+    target = folder / "releases" / name
+    target.mkdir(parents=True)
     if finished:
-        environment.write_stamp(made, {"packages": "x"})
-    return made
+        environment.write_stamp(target, {"packages": "x"})
+    return target
 
 
 def names(folder: Path) -> Sequence[str]:
@@ -204,9 +204,9 @@ def test_a_release_after_a_rollback_stays(tmp_path: Path) -> None:
 def test_a_folder_used_for_something_else_is_refused(tmp_path: Path, content: str) -> None:
     """A shared environment, or any other folder, is refused with the reason, and not changed."""
     (tmp_path / content).write_text("")
-    with pytest.raises(SystemExit, match=r"use another folder.*an environment of its own") as ended:
+    with pytest.raises(SystemExit, match=r"use another folder.*an environment of its own") as excinfo:
         new_release(tmp_path)
-    assert "core, models" in str(ended.value)
+    assert "core, models" in str(excinfo.value)
     assert [path.name for path in tmp_path.iterdir()] == [content]
 
 

@@ -53,19 +53,19 @@ def run_make(folder: Path) -> "subprocess.CompletedProcess[str]":
 )
 def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds: bool) -> None:
     """The tests run to their end if a check fails, and vice versa; the exit code covers both."""
-    done = run_make(checkout(tmp_path, failing))
-    assert (done.returncode == 0) is succeeds, done.stdout
-    assert "ran -m pytest" in done.stdout
-    assert "ran -m mypy" in done.stdout
-    assert ("the checks or the tests failed" in done.stderr) is not succeeds
+    process = run_make(checkout(tmp_path, failing))
+    assert (process.returncode == 0) is succeeds, process.stdout
+    assert "ran -m pytest" in process.stdout
+    assert "ran -m mypy" in process.stdout
+    assert ("the checks or the tests failed" in process.stderr) is not succeeds
 
 
 def test_checks_that_fail_at_once_do_not_stop_the_tests(tmp_path: Path) -> None:
     """Both run, even if the environment of the tests takes longer."""
     folder = checkout(tmp_path, "-m ruff check")
     (folder / "slow").write_text("2")  # of the tests; the checks run in the inner make
-    done = run_make(folder)
-    assert (done.returncode != 0, "ran -m pytest" in done.stdout) == (True, True)
+    process = run_make(folder)
+    assert (process.returncode != 0, "ran -m pytest" in process.stdout) == (True, True)
 
 
 def test_an_interrupt_ends_both(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "production.md"
 
 def section(title: str) -> str:
     """A section of the page."""
-    found = re.search(rf"## {re.escape(title)}\n(.*?)(?=\n## )", PAGE.read_text(), re.DOTALL)
-    assert found is not None, title
-    return found[1]
+    match = re.search(rf"## {re.escape(title)}\n(.*?)(?=\n## )", PAGE.read_text(), re.DOTALL)
+    assert match is not None, title
+    return match[1]
 
 
 def blocks(title: str, language: str = "") -> list[str]:
@@ -98,5 +98,7 @@ def test_the_systemd_units_are_valid(tmp_path: Path) -> None:
             .replace("/etc/nudgecampaign", str(tmp_path))
         )
         (tmp_path / "owner.env").touch()
-        done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+        process = subprocess.run(
+            ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False
+        )
+        assert (process.returncode, process.stderr) == (0, "")

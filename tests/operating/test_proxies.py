@@ -30,13 +30,13 @@ PROXIES = [
 LOG_IN = "mutation($input: LogInInput!) { logIn(input: $input) { userErrors { code } } }"
 
 
-def printed(language: str) -> str:
+def configuration_block(language: str) -> str:
     """The page's only configuration in a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return str(found)
+    (block,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return str(block)
 
 
-def swapped(text: str, changes: dict[str, str]) -> str:
+def replace_addresses(text: str, changes: dict[str, str]) -> str:
     """Replace addresses and paths by those of this machine; each must occur in the text."""
     for before, after in changes.items():
         assert before in text, before
@@ -46,8 +46,8 @@ def swapped(text: str, changes: dict[str, str]) -> str:
 
 def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
     """Write nginx's configuration around the printed part; returns the command to run it."""
-    site = swapped(
-        printed("nginx"),
+    site = replace_addresses(
+        configuration_block("nginx"),
         {
             "[::]:443": f"[::1]:{port}",
             "[::]:80;": f"[::1]:{plain};",
@@ -73,8 +73,8 @@ def nginx(folder: Path, api: str, port: int, plain: int) -> list[str]:
 
 def caddy(folder: Path, api: str, port: int, plain: int) -> list[str]:
     """Write Caddy's configuration from the printed one; returns the command to run it."""
-    site = swapped(
-        printed("caddyfile"),
+    site = replace_addresses(
+        configuration_block("caddyfile"),
         {
             "app.example.org {": (
                 f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/fullchain.pem {folder}/privkey.pem"
@@ -150,9 +150,9 @@ async def proxied(name: str, folder: Path, api: str) -> AsyncIterator[Proxy]:
 @asynccontextmanager
 async def behind(name: str, runtime: Runtime, folder: Path) -> AsyncIterator[Proxy]:
     """Run the API, which trusts the proxy, behind it."""
-    changed = runtime.settings.api.model_copy(update={"trusted_proxies": ["127.0.0.1"]})
+    api_settings = runtime.settings.api.model_copy(update={"trusted_proxies": ["127.0.0.1"]})
     auth = runtime.settings.auth.model_copy(update={"failed_logins": 2})
-    settings = runtime.settings.model_copy(update={"api": changed, "auth": auth})
+    settings = runtime.settings.model_copy(update={"api": api_settings, "auth": auth})
     async with (
         running(settings) as own,
         served(own) as server,
@@ -194,7 +194,7 @@ async def test_requests_and_websockets_pass(runtime: Runtime, tmp_path: Path, na
 async def test_the_clients_address_is_passed_on_and_cannot_be_forged(
     runtime: Runtime, tmp_path: Path, name: str
 ) -> None:
-    """Failed log-ins count for the address that the proxy sees, whatever headers the client sends."""
+    """Failed log-ins count for the address that the proxy sees, not for one in the client's headers."""
     variables = {"input": {"email": f"{name}@nobody.example", "password": "not-the-password"}}
 
     async def log_in(proxy: Proxy, address: str, claimed: str) -> str:

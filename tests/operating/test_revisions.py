@@ -55,7 +55,7 @@ async def test_in_development_each_command_prints_how_to_start_over(servers: Ser
     database = await at_revision(servers, OLD_CHAIN)
 
     async def refused(verb: str) -> None:
-        ended = await nudge(
+        result = await nudge(
             verb,
             folder=tmp_path,
             **SERVING,
@@ -68,7 +68,7 @@ async def test_in_development_each_command_prints_how_to_start_over(servers: Ser
             NUDGE_SANDBOX__PORT=str(free_port()),
         )
         assert_refused(
-            ended,
+            result,
             f"The database is at revision {OLD_CHAIN}, which this version does not know",
             "to start over, name an empty database in NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL",
         )

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 @pytest.fixture(autouse=True)
 async def clean_up(server: PostgresServer) -> AsyncIterator[None]:
-    """Drop what a test has created."""
+    """Drop the roles and databases that a test has created."""
     yield
     for statement in CLEAN_UP.strip().splitlines():
         await fetch(server.admin_url, statement)
@@ -69,11 +69,11 @@ async def administrator(server: PostgresServer) -> str:
     return f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
 
 
-async def provisioned(admin: str, *, app: str | None = None, migrator: str | None = None) -> provisioning.Result:
+async def provision_from(admin: str, *, app: str | None = None, migrator: str | None = None) -> provisioning.Result:
     """As `nudge roles create` does."""
-    wanted = provisioning.wanted(app_url=app, migrator_url=migrator)
+    plan = provisioning.wanted(app_url=app, migrator_url=migrator)
     with operator_errors("NUDGE_DATABASE__ADMIN_URL", admin):
-        return await provisioning.run(admin, wanted, renew=False)
+        return await provisioning.run(admin, plan, renew=False)
 
 
 def urls_in(output: str) -> dict[str, str]:
@@ -83,14 +83,14 @@ def urls_in(output: str) -> dict[str, str]:
 
 async def test_from_nothing_to_a_migrated_database(server: PostgresServer, tmp_path: Path) -> None:
     """The printed URLs are sufficient for `nudge migrate`, and the app's role passes the self-check."""
-    done = await nudge("roles", "create", folder=tmp_path, NUDGE_DATABASE__ADMIN_URL=server.admin_url)
-    assert done.code == 0, done.err
-    urls = urls_in(done.out)
+    result = await nudge("roles", "create", folder=tmp_path, NUDGE_DATABASE__ADMIN_URL=server.admin_url)
+    assert result.code == 0, result.err
+    urls = urls_in(result.out)
     assert set(urls) == {"NUDGE_DATABASE__URL", "NUDGE_DATABASE__MIGRATOR_URL"}
     for url in urls.values():
         password = re.search(r":([0-9a-f]{48})@", url)
         assert password is not None
-        assert password[1] not in done.err
+        assert password[1] not in result.err
     migrated = await nudge("migrate", folder=tmp_path, **urls)
     assert (migrated.code, migrated.out) == (0, "The database is up to date.\n"), migrated.err
     await check_roles(server, urls["NUDGE_DATABASE__URL"])
@@ -99,8 +99,8 @@ async def test_from_nothing_to_a_migrated_database(server: PostgresServer, tmp_p
 async def test_an_administrator_need_not_be_a_superuser(server: PostgresServer) -> None:
     """CREATEROLE and CREATEDB are enough, also for a second run, and the administrator does not stay a member."""
     admin = await administrator(server)
-    urls = (await provisioned(admin)).urls
-    again = await provisioned(admin)
+    urls = (await provision_from(admin)).urls
+    again = await provision_from(admin)
     assert again.urls == {}
     await migration.upgrade(urls["migrator_url"])
     await check_roles(server, urls["url"])
@@ -163,13 +163,13 @@ async def check_roles(server: PostgresServer, app_url: str) -> None:
 
 async def test_a_second_run_changes_nothing(server: PostgresServer) -> None:
     """It keeps both passwords, prints no URL, and reports the existing roles."""
-    first = await provisioned(server.admin_url)
-    stored = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'nudge_%' ORDER BY 1"
-    before = await fetch(server.admin_url, stored)
-    again = await provisioned(server.admin_url)
+    first = await provision_from(server.admin_url)
+    query = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'nudge_%' ORDER BY 1"
+    before = await fetch(server.admin_url, query)
+    again = await provision_from(server.admin_url)
     assert again.urls == {}
     assert "The role nudge_app exists and keeps its password." in again.report
-    assert await fetch(server.admin_url, stored) == before
+    assert await fetch(server.admin_url, query) == before
     for url in first.urls.values():
         assert len(await fetch(url, "SELECT 1")) == 1
 
@@ -197,13 +197,13 @@ async def test_given_passwords_are_set_and_never_printed(server: PostgresServer,
         "NUDGE_DATABASE__URL": f"postgresql://nudge_app:s3cret~of%20the%25app@{at}",
         "NUDGE_DATABASE__MIGRATOR_URL": f"postgresql://nudge_migrator:s3cret-of-the-owner@{at}",
     }
-    done = await nudge("roles", "create", folder=tmp_path, **variables)
-    assert (done.code, done.out) == (0, ""), done.err
+    result = await nudge("roles", "create", folder=tmp_path, **variables)
+    assert (result.code, result.out) == (0, ""), result.err
     assert (await nudge("migrate", folder=tmp_path, **variables)).code == 0
     assert len(await fetch(f"postgresql://nudge_app@{at}", "SELECT 1", password=secret)) == 1
     log = (server.home / "logs" / "postgres.log").read_text()
     assert "ALTER ROLE nudge_app PASSWORD" in log
-    for text in (done.err, log):
+    for text in (result.err, log):
         assert "s3cret" not in text
         assert ADMINISTRATOR_PASSWORD not in text
     await fetch(server.admin_url, "ALTER SYSTEM RESET log_statement")
@@ -214,16 +214,16 @@ async def test_roles_with_too_many_attributes_are_repaired(server: PostgresServe
     """Roles that were created by hand lose attributes that they must not have."""
     await fetch(server.admin_url, "CREATE ROLE nudge_app SUPERUSER CREATEDB NOLOGIN")
     await fetch(server.admin_url, "CREATE ROLE nudge_definer LOGIN BYPASSRLS")
-    done = await provision(server.admin_url, passwords={})
-    assert any("altered the role nudge_app: NOSUPERUSER, NOCREATEDB, LOGIN" in step for step in done.steps)
+    result = await provision(server.admin_url, passwords={})
+    assert any("altered the role nudge_app: NOSUPERUSER, NOCREATEDB, LOGIN" in step for step in result.steps)
     rows = await fetch(server.admin_url, ATTRIBUTES)
     assert [list(row.values()) for row in rows] == [[False] * 5 + [able] for able in (True, False, True)]
-    assert set(done.generated) == {"nudge_migrator"}  # the app's role exists and keeps its password
+    assert set(result.generated) == {"nudge_migrator"}  # the app's role exists and keeps its password
 
 
 async def test_other_databases_are_reported_to_the_administrator(server: PostgresServer) -> None:
     """The app's role may connect wherever PUBLIC may: the report has these databases and the REVOKE statements."""
-    report = " ".join((await provisioned(server.admin_url)).report)
+    report = " ".join((await provision_from(server.admin_url)).report)
     assert "nudge_app may also connect to postgres, template1" in report
     assert "REVOKE CONNECT ON DATABASE template1 FROM PUBLIC;" in report
     await close_databases(server.admin_url, "postgres", "template1")
@@ -264,12 +264,14 @@ REFUSED: tuple[tuple[dict[str, str], str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("given", "message"), REFUSED)
-async def test_errors_are_one_sentence(server: PostgresServer, given: dict[str, str], message: str) -> None:
+@pytest.mark.parametrize(("variables", "message"), REFUSED)
+async def test_errors_are_one_sentence(server: PostgresServer, variables: dict[str, str], message: str) -> None:
     """For a wrong administrator's URL or invalid URLs the reason, without the passwords."""
-    urls = {name: url.format(at=f"127.0.0.1:{server.port}", admin=server.admin_url) for name, url in given.items()}
+    urls = {
+        name: url.format(at=f"127.0.0.1:{server.port}", admin=server.admin_url) for name, url in variables.items()
+    }
     with pytest.raises((LocalError, ServerUnusable), match=message) as raised:
-        await provisioned(**urls)
+        await provision_from(**urls)
     assert "secret" not in str(raised.value)
 
 
@@ -284,7 +286,7 @@ async def test_an_administrator_without_createrole_is_refused(server: PostgresSe
     await fetch(server.admin_url, f"ALTER ROLE {ADMINISTRATOR} NOCREATEROLE")
     url = f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
     with pytest.raises(ServerUnusable, match=r"the role lacks a privilege.*permission denied to create role"):
-        await provisioned(url)
+        await provision_from(url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
 
 
@@ -292,7 +294,7 @@ async def test_an_older_postgresql_is_refused(server: PostgresServer, monkeypatc
     """Before anything is created."""
     monkeypatch.setattr("local.roles.MIN_POSTGRES_VERSION", 190_000)
     with pytest.raises(LocalError, match="this server is 18"):
-        await provisioned(server.admin_url)
+        await provision_from(server.admin_url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
 
 

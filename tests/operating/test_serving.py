@@ -12,7 +12,7 @@ from tests.graphql.test_process import environment
 ROOT = Path(__file__).parents[2]
 
 
-async def first_line(runtime: Runtime, verb: str, wanted: str, **variables: str) -> str:
+async def first_line(runtime: Runtime, verb: str, expected: str, **variables: str) -> str:
     """The first line of a process that contains the text; kills the process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -27,7 +27,7 @@ async def first_line(runtime: Runtime, verb: str, wanted: str, **variables: str)
         async with asyncio.timeout(120):
             while line := (await process.stderr.readline()).decode():
                 lines.append(line)
-                if wanted in line:
+                if expected in line:
                     return line
         raise AssertionError("".join(lines))
     finally:
@@ -49,9 +49,9 @@ async def test_the_api_logs_its_address(runtime: Runtime, tmp_path: Path) -> Non
         "NUDGE_GRAPHQL__GRAPHIQL": "false",
     }
     line = await first_line(runtime, "api", "API listening", NUDGE_API__PORT=str(port), **production)
-    found = json.loads(line)
-    assert (found["url"], found["public_url"]) == (f"http://127.0.0.1:{port}/graphql", "https://mail.example.org")
-    assert "graphiql" not in found
+    event = json.loads(line)
+    assert (event["url"], event["public_url"]) == (f"http://127.0.0.1:{port}/graphql", "https://mail.example.org")
+    assert "graphiql" not in event
 
 
 async def test_the_worker_logs_that_it_is_ready(runtime: Runtime, tmp_path: Path) -> None:

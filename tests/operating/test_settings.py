@@ -28,7 +28,7 @@ def production(servers: Servers, public_url: str | None) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("given", "accepted"),
+    ("url", "accepted"),
     [
         ("postgresql://u:p@db:5432/nudge", "postgresql+asyncpg://u:p@db:5432/nudge"),
         ("postgres://u@db/nudge", "postgresql+asyncpg://u@db/nudge"),
@@ -41,13 +41,13 @@ def production(servers: Servers, public_url: str | None) -> Settings:
         ("postgresql:///nudge?host=/run/postgresql", "postgresql+asyncpg:///nudge?host=%2Frun%2Fpostgresql"),
     ],
 )
-def test_database_urls(given: str, accepted: str) -> None:
+def test_database_urls(url: str, accepted: str) -> None:
     """All common forms, with libpq's options, are converted to one form."""
-    assert urls.database_url(SecretStr(given)).get_secret_value() == accepted
+    assert urls.database_url(SecretStr(url)).get_secret_value() == accepted
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("url", "message"),
     [
         ("mysql://u:secret@db/nudge", "must be like postgresql://"),
         ("db.example:5432", "must be like postgresql://"),
@@ -60,25 +60,25 @@ def test_database_urls(given: str, accepted: str) -> None:
         ("postgresql://u:secret@db/nudge?channel_binding=require", "'channel_binding', which is not supported"),
     ],
 )
-def test_database_urls_that_are_refused(given: str, message: str) -> None:
+def test_database_urls_that_are_refused(url: str, message: str) -> None:
     """A URL that cannot be parsed is refused, without any part of the password in the message."""
     with pytest.raises(ValueError, match=message) as raised:
-        urls.database_url(SecretStr(given))
+        urls.database_url(SecretStr(url))
     assert "sec" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    "given", ["http://cache", "redis://:se/cret@cache:6379", "redis://cache:x", "redis://cache/first"]
+    "url", ["http://cache", "redis://:se/cret@cache:6379", "redis://cache:x", "redis://cache/first"]
 )
-def test_redis_urls_that_are_refused(given: str) -> None:
+def test_redis_urls_that_are_refused(url: str) -> None:
     """Another scheme, an unescaped password, a port or a database that is not a number."""
     with pytest.raises(ValueError, match="must be like redis://") as raised:
-        urls.redis_url(SecretStr(given))
+        urls.redis_url(SecretStr(url))
     assert "cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("given", "accepted"),
+    ("url", "accepted"),
     [
         ("https://mail.example.org", "https://mail.example.org"),
         ("https://mail.example.org/", "https://mail.example.org"),
@@ -88,15 +88,15 @@ def test_redis_urls_that_are_refused(given: str) -> None:
         ("https://127.0.0.1:8443", "https://127.0.0.1:8443"),
     ],
 )
-def test_public_urls(servers: Servers, given: str, accepted: str) -> None:
+def test_public_urls(servers: Servers, url: str, accepted: str) -> None:
     """An https URL of a host with an optional port; a final slash is removed."""
-    settings = production(servers, given)
+    settings = production(servers, url)
     require(settings)
     assert settings.public_url == accepted
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("url", "message"),
     [
         ("http://mail.example.org", "must start with https:// in production.*one-click"),
         ("HTTP://mail.example.org", "must start with https:// in production"),
@@ -117,10 +117,10 @@ def test_public_urls(servers: Servers, given: str, accepted: str) -> None:
         ("https://[::1", "must be like"),
     ],
 )
-def test_public_urls_that_are_refused(servers: Servers, given: str, message: str) -> None:
+def test_public_urls_that_are_refused(servers: Servers, url: str, message: str) -> None:
     """URLs that would make links in e-mail insecure, broken or wrong; the message names the variable."""
     with pytest.raises(InvalidSettings, match=f"NUDGE_API__PUBLIC_URL: .*{message}"):
-        require(production(servers, given))
+        require(production(servers, url))
 
 
 def test_development_may_use_plain_http(servers: Servers) -> None:

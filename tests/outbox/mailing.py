@@ -45,13 +45,13 @@ def outbox_of(
 
 
 async def reconcile_and_send(sender: OutboxSender, actor: Actor) -> None:
-    """Look up what is in doubt, then send what is due: the organization's two jobs, one after the other."""
+    """Run the organization's two jobs in sequence: look up messages in doubt, then send due ones."""
     await sender.reconcile(actor)
     await sender.send_due(actor)
 
 
 async def put(runtime: Runtime, actor: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
-    """Write so many messages in one unit of work; their ids."""
+    """Write this number of messages in one unit of work; returns their ids."""
     async with runtime.work.begin(actor) as uow:
         ids = [
             await writing.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)

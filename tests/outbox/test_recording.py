@@ -156,7 +156,7 @@ async def test_a_request_in_progress_delays_the_first_lookup(runtime: Runtime, *
     ],
 )
 async def test_a_late_outcome_does_not_change_a_found_message(runtime: Runtime, outcome: Outcome) -> None:
-    """A lookup has found it since: whatever outcome the worker records, the message was sent."""
+    """A lookup has found the message: it counts as sent, with any outcome that the worker records later."""
     actor = await factories.organization(runtime)
     batch = await submit_batch(runtime, actor, 1)
     await expire_all(runtime, actor)
@@ -199,8 +199,8 @@ async def test_a_lookup_is_recorded_for_each_message_of_its_batch(runtime: Runti
         await record_lookup(uow, lookup, {str(first): "m-1", str(second): "m-2"}, grace_seconds=600)
         assert uow.jobs == [SendOutbox(organization_id=actor.organization_id)]
     after = await by_id(runtime, actor)
-    found = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]
-    assert found == [(ACCEPTED, "m-1", None), (ACCEPTED, "m-2", None), (UNKNOWN, None, "500")]
+    results = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]
+    assert results == [(ACCEPTED, "m-1", None), (ACCEPTED, "m-2", None), (UNKNOWN, None, "500")]
     assert [after[one].finished_at is None for one in (first, second, third)] == [False, False, True]
     assert after[third].lookups == 1
     assert [after[one] for one in ids_of(other)] == [before[one] for one in ids_of(other)]

@@ -36,5 +36,5 @@ async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_run
     assert (await delete_expired(fresh_runtime.system)).rows == 2
     left = [row.id for row in await rows(fresh_runtime, actor)]
     assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
-    found = await fresh_runtime.reads(actor.tenant).rows(select(SenderConfirmation.fingerprint))
-    assert [row[0] for row in found] == [b"good"]
+    fingerprints = await fresh_runtime.reads(actor.tenant).rows(select(SenderConfirmation.fingerprint))
+    assert [row[0] for row in fingerprints] == [b"good"]

@@ -99,8 +99,8 @@ async def test_a_dedupe_key_is_unique_in_an_organization(runtime: Runtime) -> No
 
     async def put_with_key(actor: Actor, key: str | None) -> bool:
         async with runtime.work.begin(actor) as uow:
-            made = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
-        return made is not None
+            row = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
+        return row is not None
 
     assert sorted(await asyncio.gather(*(put_with_key(mine, "report:1") for _ in range(4)))) == [
         False,
@@ -123,8 +123,8 @@ async def test_system_mail_has_its_own_stream(runtime: Runtime, provider: Provid
     (entry,) = page["messages"]
     assert (entry["stream"], entry["track_opens"], entry["link"]) == ("outbound", False, None)
     assert entry["from_header"] == runtime.settings.postmark.sender
-    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
-    message = found.object()["message"]
+    answer = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    message = answer.object()["message"]
     assert isinstance(message, dict)
     assert message["Headers"] == [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
     assert message["TrackLinks"] == "None"
@@ -178,8 +178,8 @@ async def test_pauses_grow_and_respect_retry_after(runtime: Runtime) -> None:
     assert pauses[0] <= 6
     assert pauses[3] > pauses[0]
     assert max(pauses) <= 301
-    wanted = RecordingMailer(lambda *_: NotSent(reason="429", retry_after_seconds=900))
-    await outbox_of(runtime, wanted).send_due(actor)
+    mailer = RecordingMailer(lambda *_: NotSent(reason="429", retry_after_seconds=900))
+    await outbox_of(runtime, mailer).send_due(actor)
     assert await pause(runtime, actor) > 890
 
 
@@ -213,9 +213,9 @@ async def test_an_error_in_composing_does_not_delay_other_messages(runtime: Runt
     with capture_logs() as logs:
         await outbox_of(runtime, mailer, compose).send_due(actor)
     assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
-    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, actor)}
-    assert found[broken] == (PENDING, "The message could not be composed.")
-    assert (found[needless], found[good]) == ((CANCELLED, None), (ACCEPTED, None))
+    results = {row.id: (row.status, row.error_message) for row in await rows(runtime, actor)}
+    assert results[broken] == (PENDING, "The message could not be composed.")
+    assert (results[needless], results[good]) == ((CANCELLED, None), (ACCEPTED, None))
     assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
 
 
@@ -237,7 +237,7 @@ async def test_messages_in_doubt_are_looked_up(runtime: Runtime, outcome: str) -
 
 
 async def test_a_lookup_skips_messages_locked_by_another_worker(runtime: Runtime) -> None:
-    """The other messages of the batch are reserved at once."""
+    """The other messages of the batch are reserved immediately."""
     actor = await factories.organization(runtime)
     first, second, third = await put(runtime, actor, 3)
     await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(actor)

@@ -12,7 +12,7 @@ from websockets.streams import StreamReader
 from transport.websocket.frames import EXTENSION, FrameProtocol, frame_writer, text_frame
 
 
-def parsed(data: bytes) -> Frame:
+def parse_frame(data: bytes) -> Frame:
     """A frame as a client parses it; no bytes may be left over."""
     reader = StreamReader()
     reader.feed_data(data)
@@ -20,8 +20,8 @@ def parsed(data: bytes) -> Frame:
     steps = Frame.parse(reader.read_exact, mask=False, max_size=None)
     try:
         next(steps)
-    except StopIteration as done:
-        frame: Frame = done.value
+    except StopIteration as stop:
+        frame: Frame = stop.value
         assert list(reader.read_to_eof(1)) == []
         return frame
     raise AssertionError("the frame is incomplete")
@@ -30,7 +30,7 @@ def parsed(data: bytes) -> Frame:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 1_000_000])
 def test_frames_are_read_by_a_client(size: int) -> None:
     """Headers of every length are as in the protocol."""
-    frame = parsed(text_frame(b"x" * size))
+    frame = parse_frame(text_frame(b"x" * size))
     assert (frame.opcode, frame.fin, frame.data) == (Opcode.TEXT, True, b"x" * size)
     assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
 
@@ -57,7 +57,7 @@ class RecordingTransport(asyncio.Transport):
 
 
 async def test_frames_are_written_only_when_uvicorn_would_write() -> None:
-    """A frame is written if uvicorn would write at once, never while it waits for the buffer or closes."""
+    """A frame is written if uvicorn would write immediately, never while it waits for the buffer or closes."""
     config = uvicorn.Config(application, ws=FrameProtocol, log_config=None)
     config.load()
     protocol = FrameProtocol(config, ServerState(), {})

@@ -32,10 +32,10 @@ CHANGED = Signal("changed", b"1")
 GAP = Signal("gap")
 
 
-async def expect(watcher: Watcher, wanted: Signal, *, within: float = WAIT_SECONDS) -> None:
-    """Read signals until the wanted one arrives."""
+async def expect(watcher: Watcher, expected: Signal, *, within: float = WAIT_SECONDS) -> None:
+    """Read signals until the expected one arrives."""
     async with asyncio.timeout(within):
-        while await watcher.next() != wanted:
+        while await watcher.next() != expected:
             pass
 
 
@@ -199,11 +199,11 @@ async def test_publish_survives_a_restart(server: ValkeyServer, publisher: Publi
 async def test_a_slow_watcher_holds_one_signal(hub: Hub, server: ValkeyServer) -> None:
     """Of ten thousand signals a watcher that does not read holds one: the newest."""
     publisher = Publisher(server.url, within=WAIT_SECONDS)
-    with hub.watch("topic") as slow, hub.watch("done") as done:
-        await asyncio.gather(expect(slow, GAP), expect(done, GAP))
+    with hub.watch("topic") as slow, hub.watch("done") as other:
+        await asyncio.gather(expect(slow, GAP), expect(other, GAP))
         await publisher.publish_all(("topic", str(number).encode()) for number in range(10_000))
         await publisher.publish("done", b"1")
-        await expect(done, CHANGED)
+        await expect(other, CHANGED)
         assert await slow.next(within=WAIT_SECONDS) == Signal("changed", b"9999")
         assert await slow.next(within=0.05) is None
         assert hub.statistics().pending == 0
@@ -233,12 +233,12 @@ async def test_the_backend_holds_one_message_a_topic(server: ValkeyServer) -> No
 
 async def test_publishing_retries_on_a_stale_connection(hub: Hub, server: ValkeyServer) -> None:
     """If a pooled connection is lost during a publish, as behind a firewall, the signal is sent on another."""
-    refused = 0
+    refusals = 0
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal refused
-        if not refused:
-            refused += 1
+        nonlocal refusals
+        if not refusals:
+            refusals += 1
             await reader.read(1)
             writer.close()
             return
@@ -252,7 +252,7 @@ async def test_publishing_retries_on_a_stale_connection(hub: Hub, server: Valkey
         await expect(watcher, GAP)
         await publisher.publish("topic", b"1")
         await expect(watcher, CHANGED)
-    assert refused == 1
+    assert refusals == 1
     await publisher.aclose()
     relaying.close()
     await relaying.wait_closed()

@@ -34,9 +34,9 @@ async def follow(logs: LogStream, hub: Hub, after: int = 0, *, poll_interval: fl
     return [(entry.sequence, entry.event) async for entry in entries]
 
 
-async def holds(hub: Hub, **wanted: int) -> bool:
+async def holds(hub: Hub, **expected: int) -> bool:
     """Whether the hub's statistics have these values."""
-    return wanted.items() <= asdict(hub.statistics()).items()
+    return expected.items() <= asdict(hub.statistics()).items()
 
 
 async def test_sequences_start_at_one_without_gaps(logs: LogStream) -> None:
@@ -94,7 +94,7 @@ async def test_following_more_than_a_page(logs: LogStream, hub: Hub) -> None:
 
 
 async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
-    """Followers get an appended event at once, not at the next poll."""
+    """Followers get an appended event immediately, not at the next poll."""
     writer = await logs.claim("log")
     await writer.append(b"first")
     with ExitStack() as stack:
@@ -249,15 +249,15 @@ async def test_trimmed_entries_are_missing(redis: Redis) -> None:
 
 async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
     """If the writer has stopped for good, followers get all entries, then `LogMissing`."""
-    running, asked = True, 0
+    running, checks = True, 0
 
     async def is_running() -> bool:
-        nonlocal asked
-        asked += 1
+        nonlocal checks
+        checks += 1
         return running
 
     async def asked_twice() -> bool:
-        return asked > 1
+        return checks > 1
 
     writer = await logs.claim("log")
     await writer.append(b"a")
@@ -295,7 +295,7 @@ async def test_a_log_that_ends_while_redis_is_unavailable(logs: LogStream, hub: 
 
 
 async def test_a_log_that_nobody_will_write_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
-    """Following a log that does not exist, and that has no writer, raises at once."""
+    """Following a log that does not exist and has no writer raises immediately."""
     entries = logs.follow(hub, "log", is_last=is_end, is_running=no)
     with pytest.raises(LogMissing):
         await asyncio.wait_for(anext(entries), WAIT_SECONDS)

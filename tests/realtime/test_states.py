@@ -67,19 +67,19 @@ async def released(hub: Hub) -> None:
 
 @pytest.fixture
 def simulated(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
-    """The time of `state_stream`: what it waits for between two reads is over at once."""
+    """The time of `state_stream`: its delays between two reads pass without waiting."""
     return simulate(monkeypatch, "core.pubsub.states")
 
 
 async def test_snapshot_then_changes_then_final_state(hub: Hub, publisher: Publisher) -> None:
     """The current state comes first, then each change; after the final state the stream ends and holds nothing."""
     store = Store(final=3)
-    seen = []
+    states = []
     async with asyncio.timeout(WAIT_SECONDS):
         async for value in state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01):
-            seen.append(value)
+            states.append(value)
             await change(publisher, store, value + 1)
-    assert seen == [0, 1, 2, 3]
+    assert states == [0, 1, 2, 3]
     await released(hub)
 
 
@@ -201,10 +201,10 @@ async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publishe
     for value in range(1, 21):
         await change(publisher, store, value)
         await asyncio.sleep(0.02)
-    seen = await asyncio.wait_for(asyncio.gather(*watchers), WAIT_SECONDS)
-    shown = {tuple(values) for values in seen}
-    assert len(shown) == 1
-    assert shown.pop()[-1] == 20
+    states_of_watchers = await asyncio.wait_for(asyncio.gather(*watchers), WAIT_SECONDS)
+    states = {tuple(values) for values in states_of_watchers}
+    assert len(states) == 1
+    assert states.pop()[-1] == 20
     assert min(intervals(store)) > 0.099
     assert other.reads == 1
     await released(hub)
@@ -214,35 +214,35 @@ async def test_a_slow_follower_skips_to_the_newest(hub: Hub, publisher: Publishe
     """A slow follower misses states in between; it neither delays the others nor misses the last state."""
     store = Store(final=10)
     all_changes_made = asyncio.Event()
-    shown: list[int] = []
+    received_values: list[int] = []
 
     def values() -> AsyncIterator[int]:
         return hub.shared("key", "topic", store.read, is_final=store.is_final, min_interval=0.01)
 
     async def follow_slowly() -> list[int]:
-        seen = []
+        states = []
         async for value in values():
-            seen.append(value)
+            states.append(value)
             await all_changes_made.wait()
-        return seen
+        return states
 
     async def follow_quickly() -> None:
         async for value in values():
-            shown.append(value)  # noqa: PERF401 - read meanwhile
+            received_values.append(value)  # noqa: PERF401 - read meanwhile
 
     slow, quick = asyncio.create_task(follow_slowly()), asyncio.create_task(follow_quickly())
     for value in range(11):
         await change(publisher, store, value)
-        await until(lambda value=value: is_shown(shown, value))  # type: ignore[misc]
+        await until(lambda value=value: is_shown(received_values, value))  # type: ignore[misc]
     await asyncio.wait_for(quick, WAIT_SECONDS)
-    assert shown == list(range(11))
+    assert received_values == list(range(11))
     all_changes_made.set()
     assert await asyncio.wait_for(slow, WAIT_SECONDS) == [0, 10]
 
 
-async def is_shown(shown: list[int], value: int) -> bool:
+async def is_shown(values: list[int], value: int) -> bool:
     """Whether the quick follower has got the value."""
-    return value in shown
+    return value in values
 
 
 async def test_the_shared_reader_stops_with_its_last_follower(hub: Hub) -> None:

@@ -28,14 +28,14 @@ class ValkeyServer:
                 await asyncio.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill the server (SIGKILL): it closes nothing."""
+        """Kill the server with SIGKILL, without an orderly shutdown."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """Suspend the server (SIGSTOP): its sockets stay open, but it answers nothing."""
+        """Suspend the server (SIGSTOP): its sockets stay open, but it does not respond."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -55,10 +55,10 @@ def test_a_text_compared_with_a_number_is_a_warning() -> None:
     )
     message = compile_message(subject="News", html_content=html, text_content="")
     assert message.numbers == {"contact.lastName", "contact.customFields.qty"}
-    found = check_content(
+    warnings = check_content(
         subject="News", html_content=html, message=message, text_fields=frozenset({"qty", "age", "other"})
     )
-    assert [warning.split(" ")[0] for warning in found] == ["contact.customFields.qty", "contact.lastName"]
+    assert [warning.split(" ")[0] for warning in warnings] == ["contact.customFields.qty", "contact.lastName"]
 
 
 LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'

@@ -104,8 +104,8 @@ def test_seconds_and_dates_are_utc(value: object) -> None:
 def test_now_is_today(value: str) -> None:
     """`now` and `today` are the time of rendering."""
     before = dt.datetime.now(dt.UTC)
-    found = dt.datetime.fromisoformat(str(date(value, "%FT%T%:z")))
-    assert before - dt.timedelta(seconds=1) <= found <= dt.datetime.now(dt.UTC)
+    today = dt.datetime.fromisoformat(str(date(value, "%FT%T%:z")))
+    assert before - dt.timedelta(seconds=1) <= today <= dt.datetime.now(dt.UTC)
 
 
 @pytest.mark.parametrize(

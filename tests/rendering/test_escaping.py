@@ -46,7 +46,7 @@ def check(source: str, variables: dict[str, object]) -> None:
 @examples(long=5_000)
 @given(source=templates(WORDS, stateful=True), variables=VARIABLES)
 def test_html_is_the_escaped_text(source: str, variables: dict[str, object]) -> None:
-    """Without markup of the author's, the HTML shows the plain text, whatever filters and tags did to the values."""
+    """Without markup in the template, the HTML shows the plain text, with any filters and tags."""
     check(source, variables)
 
 
@@ -55,10 +55,10 @@ def test_html_is_the_escaped_text(source: str, variables: dict[str, object]) -> 
     [(source, result) for source, result in CASES if source.startswith("{{") and "newline_to_br" not in source],
 )
 def test_html_is_the_escaped_result_of_the_reference(source: str, result: str) -> None:
-    """A reader of the HTML sees what the reference prints; nothing is escaped twice."""
-    shown = unescape(result) if "| escape" in source or "| h" in source else result
-    assert unescape(html(source, RECORDED)) == shown
-    assert html(source, RECORDED) == str(escape(shown))
+    """The HTML shows the output of the reference; nothing is escaped twice."""
+    text = unescape(result) if "| escape" in source or "| h" in source else result
+    assert unescape(html(source, RECORDED)) == text
+    assert html(source, RECORDED) == str(escape(text))
 
 
 OTHER: Final = "{% ifchanged %}{{ html }}{% endifchanged %}"

@@ -16,7 +16,7 @@ FOOTER_END = "Unsubscribe</a></p>\n"
 FOOTER = '<p style="margin:24px 0 0'
 
 
-def rendered(html: str, text: str = "", **custom_fields: object) -> RenderedMessage:
+def render(html: str, text: str = "", **custom_fields: object) -> RenderedMessage:
     contact = contact_variables(
         first_name="Zoë", last_name=None, email="zoe@example.test", custom_fields=custom_fields
     )
@@ -61,9 +61,9 @@ SEEN = [
 @pytest.mark.parametrize("html", SEEN)
 def test_a_visible_link_needs_no_footer(html: str) -> None:
     """The HTML is sent as the author wrote it."""
-    made = rendered(html)
-    assert FOOTER not in made.html
-    assert page_shows(read(made.html), URL)
+    message = render(html)
+    assert FOOTER not in message.html
+    assert page_shows(read(message.html), URL)
 
 
 UNSEEN = [
@@ -156,24 +156,24 @@ ENDS = ["", "</body></html>", "</BODY >\n", "<!-- </body> -->", "<script></body>
 def test_an_invisible_link_does_not_count(html: str) -> None:
     """A footer is added, and it is visible."""
     for end in ENDS:
-        made = rendered(f"<p>Hi</p>{html}{end}")
-        assert made.html.count(FOOTER) == 1
-        assert page_shows(read(made.html), URL)
-        assert text_shows(made.text, URL)
+        message = render(f"<p>Hi</p>{html}{end}")
+        assert message.html.count(FOOTER) == 1
+        assert page_shows(read(message.html), URL)
+        assert text_shows(message.text, URL)
 
 
-@pytest.mark.parametrize(("name", "shown"), [("a", False), ("b", True)])
+@pytest.mark.parametrize(("name", "is_visible"), [("a", False), ("b", True)])
 @pytest.mark.parametrize("style", ["display: none", "display: {{ contact.customFields.style }}"])
-def test_a_class_may_come_from_a_contact(name: str, style: str, *, shown: bool) -> None:
+def test_a_class_may_come_from_a_contact(name: str, style: str, *, is_visible: bool) -> None:
     """The rendered style sheet and class of each message decide."""
     source = f"<style>.a {{ {style} }}</style><p class='{{{{ contact.customFields.name }}}}'>{LINK}</p>"
-    assert (FOOTER not in rendered(source, name=name, style="none").html) is shown
+    assert (FOOTER not in render(source, name=name, style="none").html) is is_visible
 
 
 def test_the_footer_stands_before_the_end_of_the_body() -> None:
     """Before the last real `</body>`, not one in a comment, style sheet or attribute."""
-    made = rendered("<body><p title='</body>'>Hi</p></body ><!-- </body> --><style></body></style></html>")
-    assert made.html.partition(FOOTER_END)[2] == "</body ><!-- </body> --><style></body></style></html>"
+    message = render("<body><p title='</body>'>Hi</p></body ><!-- </body> --><style></body></style></html>")
+    assert message.html.partition(FOOTER_END)[2] == "</body ><!-- </body> --><style></body></style></html>"
 
 
 @pytest.mark.parametrize(
@@ -192,22 +192,22 @@ def test_the_footer_stands_before_the_end_of_the_body() -> None:
 )
 def test_the_footer_stands_before_an_unclosed_element(unclosed: str) -> None:
     """An element that never ends hides everything after it."""
-    made = rendered(f"<p>Hi</p>{unclosed} Yours")
-    assert made.html.partition(FOOTER_END)[2] == f"{unclosed} Yours"
-    assert page_shows(read(made.html), URL)
+    message = render(f"<p>Hi</p>{unclosed} Yours")
+    assert message.html.partition(FOOTER_END)[2] == f"{unclosed} Yours"
+    assert page_shows(read(message.html), URL)
 
 
 def test_the_footer_depends_on_the_recipient() -> None:
     """A recipient who sees the author's link gets no second one."""
     html = "{% if contact.customFields.vip %}<p>VIP</p>{% else %}" + LINK + "{% endif %}"
-    assert FOOTER not in rendered(html).html
-    assert FOOTER in rendered(html, vip=True).html
-    assert rendered(html).text == f"Bye ({URL})\n"
-    assert rendered(html, vip=True).text.startswith("VIP\n\n-- \n")
+    assert FOOTER not in render(html).html
+    assert FOOTER in render(html, vip=True).html
+    assert render(html).text == f"Bye ({URL})\n"
+    assert render(html, vip=True).text.startswith("VIP\n\n-- \n")
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "is_shown"),
     [
         ("Bye: {{ unsubscribeUrl }}", True),
         ("<{{ unsubscribeUrl }}>", True),
@@ -217,11 +217,11 @@ def test_the_footer_depends_on_the_recipient() -> None:
         ("{{ unsubscribeUrl }}x {{ unsubscribeUrl | upcase }}", False),
     ],
 )
-def test_a_text_part_shows_the_url_or_gets_a_footer(text: str, seen: bool) -> None:
+def test_a_text_part_shows_the_url_or_gets_a_footer(text: str, is_shown: bool) -> None:
     """For an authored text part, the URL in the rendered text decides."""
-    made = rendered(LINK, f"Hi\n{text}")
-    assert ("\n-- \n" in made.text) is not seen
-    assert text_shows(made.text, URL)
+    message = render(LINK, f"Hi\n{text}")
+    assert ("\n-- \n" in message.text) is not is_shown
+    assert text_shows(message.text, URL)
 
 
 def test_the_footer_is_neither_template_nor_markup() -> None:
@@ -229,11 +229,11 @@ def test_the_footer_is_neither_template_nor_markup() -> None:
     campaign = campaign_variables(
         organization_name="<b>{{ x }}</b> {organization}", campaign_name="x", unsubscribe_url=URL + "?a='<"
     )
-    made = compile_message(subject="x", html_content="<p>{{ '{%' }}", text_content="").render({}, campaign)
-    assert "&lt;b&gt;{{ x }}&lt;/b&gt; {organization}" in made.html
-    assert "?a=&#x27;&lt;" in made.html
-    assert made.text.startswith("{%\n\n-- \n")
-    assert "<b>{{ x }}</b> {organization}" in made.text
+    message = compile_message(subject="x", html_content="<p>{{ '{%' }}", text_content="").render({}, campaign)
+    assert "&lt;b&gt;{{ x }}&lt;/b&gt; {organization}" in message.html
+    assert "?a=&#x27;&lt;" in message.html
+    assert message.text.startswith("{%\n\n-- \n")
+    assert "<b>{{ x }}</b> {organization}" in message.text
 
 
 def test_without_a_url_nothing_is_shown() -> None:
@@ -292,9 +292,9 @@ def test_a_link_may_have_parameters_or_a_fragment(more: str, *, leads: bool) -> 
 
 def test_the_footers_are_written_like_this() -> None:
     """The HTML and the text of the footer, around the organization's name and the URL."""
-    made = rendered("<p>Hi</p>", "Hi \n")
-    assert made.html == (
+    message = render("<p>Hi</p>", "Hi \n")
+    assert message.html == (
         '<p>Hi</p><p style="margin:24px 0 0;font-size:12px;color:#666;text-align:center">'
         f'You receive this e-mail from Ada &amp; Co. <a href="{URL}">Unsubscribe</a></p>\n'
     )
-    assert made.text == f"Hi\n\n-- \nYou receive this e-mail from Ada & Co.\nUnsubscribe: {URL}\n"
+    assert message.text == f"Hi\n\n-- \nYou receive this e-mail from Ada & Co.\nUnsubscribe: {URL}\n"

@@ -63,19 +63,19 @@ def test_what_a_loop_renders(source: str, expected: str) -> None:
 )
 def test_properties_of_forloop(name: str, expected: str) -> None:
     """Each is that of the innermost loop; a loop within does not change those of the one around it."""
-    shown = "{{ forloop." + name + " }} "
-    assert both(EACH + shown + END) == {expected}
-    assert both(EACH + "{% for u in contact.one %}{{ u }}" + END + shown + END) == {
+    tag = "{{ forloop." + name + " }} "
+    assert both(EACH + tag + END) == {expected}
+    assert both(EACH + "{% for u in contact.one %}{{ u }}" + END + tag + END) == {
         "".join(f"x{each} " for each in expected.split())
     }
 
 
 @pytest.mark.parametrize(
-    ("shown", "expected"), [("forloop.unknown", ""), ("forloop.index.x", ""), ("forloop", "ForLoop")]
+    ("expression", "expected"), [("forloop.unknown", ""), ("forloop.index.x", ""), ("forloop", "ForLoop")]
 )
-def test_what_forloop_does_not_have_is_empty(shown: str, expected: str) -> None:
-    """No code is generated for it; python-liquid renders what it always does."""
-    template = compile_template(EACH + "{{ " + shown + " }}" + END, html=True, field=FIELD)
+def test_what_forloop_does_not_have_is_empty(expression: str, expected: str) -> None:
+    """No code is generated for it; python-liquid renders it."""
+    template = compile_template(EACH + "{{ " + expression + " }}" + END, html=True, field=FIELD)
     assert not template.compiled
     assert template.render(VARIABLES) == expected * 3
 

@@ -1,4 +1,4 @@
-"""Whole messages: three parts, all errors at once, an unsubscribe link in each body."""
+"""Whole messages: three parts, all errors in one response, an unsubscribe link in each body."""
 
 import pytest
 
@@ -26,27 +26,27 @@ def message(html: str, text: str | None = None, subject: str = "Hi {{ contact.fi
     return compile_message(subject=subject, html_content=html, text_content=text)
 
 
-def rendered(html: str, text: str | None = None) -> RenderedMessage:
+def render(html: str, text: str | None = None) -> RenderedMessage:
     return message(html, text).render(contact(), CAMPAIGN)
 
 
 def test_a_message_has_three_parts() -> None:
     """Subject, HTML and text have the contact's and the campaign's values, escaped as each part needs."""
-    made = compile_message(
+    content = compile_message(
         subject="{{ campaign.name }}: {{ contact.firstName | default: 'you' }} {{ contact.lastName }}",
         html_content="<p>{{ contact.lastName }} {{ contact.tags | join: ', ' }} {{ unsubscribeUrl }}</p>",
         text_content="{{ organization.name }} {{ contact.customFields.city }} {{ unsubscribeUrl }}",
     ).render(contact(city="K<ö>ln"), CAMPAIGN)
-    assert made.subject == "Spring: Zoë O'Neil"
-    assert made.html == f"<p>O&#39;Neil vip, a&amp;b {URL}</p>"
-    assert made.text == f"Ada & Co K<ö>ln {URL}"
+    assert content.subject == "Spring: Zoë O'Neil"
+    assert content.html == f"<p>O&#39;Neil vip, a&amp;b {URL}</p>"
+    assert content.text == f"Ada & Co K<ö>ln {URL}"
 
 
 def test_all_invalid_parts_are_reported_at_once() -> None:
     """There is an error for each invalid part, with its position."""
-    with pytest.raises(InputErrors) as caught:
+    with pytest.raises(InputErrors) as excinfo:
         compile_message(subject="{{ a", html_content="\n{{ a | b }}", text_content="{% if a %}")
-    errors = [error for error in caught.value.errors if isinstance(error, TemplateInvalid)]
+    errors = [error for error in excinfo.value.errors if isinstance(error, TemplateInvalid)]
     assert [(error.field[-1], error.line, error.column) for error in errors] == [
         ("subject", 1, 1),
         ("htmlContent", 2, 8),
@@ -56,21 +56,21 @@ def test_all_invalid_parts_are_reported_at_once() -> None:
 
 def test_a_footer_is_added_where_the_link_is_missing() -> None:
     """Each body shows the unsubscribe link once, before the end of the HTML body."""
-    made = rendered("<html><body><p>Hi</p></BODY ></html>", "Hi")
-    assert made.html.count(URL) == 1
-    assert made.html.index(URL) < made.html.index("</BODY >")
-    assert "Ada &amp; Co" in made.html
-    assert made.text.startswith("Hi\n\n-- \n")
-    assert made.text.count(URL) == 1
+    content = render("<html><body><p>Hi</p></BODY ></html>", "Hi")
+    assert content.html.count(URL) == 1
+    assert content.html.index(URL) < content.html.index("</BODY >")
+    assert "Ada &amp; Co" in content.html
+    assert content.text.startswith("Hi\n\n-- \n")
+    assert content.text.count(URL) == 1
 
 
 def test_no_footer_is_added_to_a_template_with_the_link() -> None:
     """A template that uses `unsubscribeUrl` is sent as its author wrote it."""
-    made = message('<a href="{{ unsubscribeUrl }}">Bye</a>', "Bye: {{ unsubscribeUrl }}")
-    assert made.html.source == '<a href="{{ unsubscribeUrl }}">Bye</a>'
-    assert made.text is not None
-    assert made.text.source == "Bye: {{ unsubscribeUrl }}"
-    parts = made.render(contact(), CAMPAIGN)
+    content = message('<a href="{{ unsubscribeUrl }}">Bye</a>', "Bye: {{ unsubscribeUrl }}")
+    assert content.html.source == '<a href="{{ unsubscribeUrl }}">Bye</a>'
+    assert content.text is not None
+    assert content.text.source == "Bye: {{ unsubscribeUrl }}"
+    parts = content.render(contact(), CAMPAIGN)
     assert (parts.html, parts.text) == (f'<a href="{URL}">Bye</a>', f"Bye: {URL}")
 
 
@@ -86,13 +86,13 @@ def test_no_footer_is_added_to_a_template_with_the_link() -> None:
 )
 def test_the_footer_is_visible_wherever_the_body_ends(html: str) -> None:
     """Also if `</body>` is not plain markup."""
-    assert URL in rendered(html, "x").html
+    assert URL in render(html, "x").html
 
 
 def test_a_source_at_its_limits_can_get_a_footer() -> None:
     """The limits apply to the author's source, not to what we add."""
-    assert URL in rendered("<p>Hi</p>" + " " * (MAX_SOURCE - 9), "x").html
-    assert URL in rendered("{{ contact.email }}" * MAX_TAGS, "x").html
+    assert URL in render("<p>Hi</p>" + " " * (MAX_SOURCE - 9), "x").html
+    assert URL in render("{{ contact.email }}" * MAX_TAGS, "x").html
 
 
 def test_the_text_is_derived_from_the_html_if_there_is_none() -> None:
@@ -102,7 +102,7 @@ def test_the_text_is_derived_from_the_html_if_there_is_none() -> None:
         "{% endif %}<ul>{% for tag in contact.tags %}<li>{{ tag }}</li>{% endfor %}</ul>"
         '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
     )
-    text = rendered(html, " \n").text
+    text = render(html, " \n").text
     assert [line for line in text.split("\n") if line] == [
         "Hi Zoë",
         "Dear O'Neil",
@@ -115,21 +115,21 @@ def test_the_text_is_derived_from_the_html_if_there_is_none() -> None:
 def test_hostile_fields_do_no_harm_in_any_part() -> None:
     """Control characters, line ends and markup of a contact neither inject headers nor enter the HTML."""
     evil = "Eve\r\nBcc: x@y.z\x00\x1b[2J<img src=x onerror=alert(1)>{{ contact.email }}\u202e"
-    made = message("<p>{{ contact.firstName }} {{ contact.customFields.a }}</p>").render(
+    content = message("<p>{{ contact.firstName }} {{ contact.customFields.a }}</p>").render(
         contact(first_name=evil, a=[evil, {"b": evil}]), CAMPAIGN
     )
-    assert made.subject.isprintable()
-    assert "<img" not in made.html
-    assert "{{ contact.email }}" in made.html
-    for part in (made.subject, made.html, made.text):
+    assert content.subject.isprintable()
+    assert "<img" not in content.html
+    assert "{{ contact.email }}" in content.html
+    for part in (content.subject, content.html, content.text):
         assert not any(ord(c) < 32 and c not in "\r\n\t" for c in part)
         assert "\u202e" not in part
 
 
 def test_variables_are_those_of_all_parts() -> None:
     """The caller loads only the columns that some part needs."""
-    made = message("<p>{{ contact.lastName }}</p>", "{{ contact.customFields.city }}")
-    assert made.variables == {
+    content = message("<p>{{ contact.lastName }}</p>", "{{ contact.customFields.city }}")
+    assert content.variables == {
         "contact.firstName",
         "contact.lastName",
         "contact.customFields.city",

@@ -290,9 +290,9 @@ def _agrees(html: str, contact: dict[str, object]) -> None:
 )
 def test_common_templates_can_be_analyzed(html: str) -> None:
     """There is a template of the text, and the link is always visible: no rendered message has to be parsed."""
-    known = outline(html)
-    assert known
-    assert known.link is LinkVisibility.ALWAYS
+    result = outline(html)
+    assert result
+    assert result.link is LinkVisibility.ALWAYS
     template = message(html)
     assert template.text
     assert template.text.compiled
@@ -300,9 +300,9 @@ def test_common_templates_can_be_analyzed(html: str) -> None:
 
 def test_a_template_without_a_link_has_a_footer_position() -> None:
     """Before the end of the body, counted from the end of the rendered HTML."""
-    known = outline("<body><p>{{ contact.firstName }}</p></body></html>")
-    assert known
-    assert (known.link, known.footer_offset) == (LinkVisibility.NEVER, len("</body></html>"))
+    result = outline("<body><p>{{ contact.firstName }}</p></body></html>")
+    assert result
+    assert (result.link, result.footer_offset) == (LinkVisibility.NEVER, len("</body></html>"))
 
 
 @pytest.mark.parametrize(
@@ -325,5 +325,5 @@ def test_a_template_without_a_link_has_a_footer_position() -> None:
 )
 def test_results_that_depend_on_values_are_not_assumed(html: str) -> None:
     """A link in a branch, or after something that a value can change, is searched for in each message."""
-    known = outline(html)
-    assert not (known and known.link is LinkVisibility.ALWAYS)
+    result = outline(html)
+    assert not (result and result.link is LinkVisibility.ALWAYS)

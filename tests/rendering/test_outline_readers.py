@@ -79,14 +79,14 @@ def test_text_and_footer_agree_with_a_simple_parser(html: str, contact: dict[str
     """The text has the same words, and there is a footer if there is no link."""
     if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
         return  # elements in which browsers parse no tags
-    made = message(html).render(contact, CAMPAIGN)
+    content = message(html).render(contact, CAMPAIGN)
     parser = TextParser()
-    parser.feed(made.html)
+    parser.feed(content.html)
     parser.close()
-    seen = "".join(parser.seen)
-    assert made.html.count("You receive this e-mail") == (0 if _shows(html, contact) else 1)
-    words = made.text.replace(f"({URL})", "").replace("Unsubscribe: " + URL, "Unsubscribe").replace("-- \n", "")
-    assert words.split() == seen.split()
+    visible_text = "".join(parser.seen)
+    assert content.html.count("You receive this e-mail") == (0 if _shows(html, contact) else 1)
+    words = content.text.replace(f"({URL})", "").replace("Unsubscribe: " + URL, "Unsubscribe").replace("-- \n", "")
+    assert words.split() == visible_text.split()
 
 
 def _shows(html: str, contact: dict[str, object]) -> bool:
@@ -123,5 +123,5 @@ MARKUP_FREE = st.lists(
 @given(html=MARKUP_FREE, contact=CONTACTS)
 def test_without_markup_the_text_is_the_html(html: str, contact: dict[str, object]) -> None:
     """The text part has the characters of the HTML part with its entities decoded: nothing is escaped in a text."""
-    made = message(html + " {{ unsubscribeUrl }}").render(contact, CAMPAIGN)
-    assert re.sub(r"[ \t\n\r\f\xa0]+", " ", unescape(made.html)).strip() == made.text.strip().replace("\n", " ")
+    content = message(html + " {{ unsubscribeUrl }}").render(contact, CAMPAIGN)
+    assert re.sub(r"[ \t\n\r\f\xa0]+", " ", unescape(content.html)).strip() == content.text.strip().replace("\n", " ")

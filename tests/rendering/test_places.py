@@ -75,27 +75,27 @@ def html(source: str, **variables: object) -> str:
 )
 def test_an_attribute_holds_the_value_and_nothing_else(source: str, value: str) -> None:
     """With or without quotes, through branches, loops and captures: one attribute with exactly the value."""
-    read = Tags(html(source, v=value, l=[1]))
-    assert read.tags[-1] == ("p", {"title": value, "id": "i"})
-    assert read.text == "x"
+    tags = Tags(html(source, v=value, l=[1]))
+    assert tags.tags[-1] == ("p", {"title": value, "id": "i"})
+    assert tags.text == "x"
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("element", ["title", "textarea", "p", "td"])
 def test_an_element_holds_the_value_and_nothing_else(element: str, value: str) -> None:
     """Also in elements in which browsers decode entities but parse no tags."""
-    read = Tags(html(f"<{element}>{{{{ v }}}}</{element}>", v=value))
-    assert read.tags == [(element, {})]
-    assert read.text.replace("&amp;", "&") == html("{{ v }}", v=value).replace("&amp;", "&") or read.text == value
+    tags = Tags(html(f"<{element}>{{{{ v }}}}</{element}>", v=value))
+    assert tags.tags == [(element, {})]
+    assert tags.text.replace("&amp;", "&") == html("{{ v }}", v=value).replace("&amp;", "&") or tags.text == value
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("source", ["<!-- {{ v }} -->", "<!--{{ v }}-->", "<!-- a > {{ v }} <p> -->"])
 def test_a_comment_ends_where_its_author_ends_it(source: str, value: str) -> None:
     """A value cannot end a comment."""
-    read = Tags(html(source + "<i>", v=value))
-    assert read.tags == [("i", {})]
-    assert len(read.comments) == 1
+    tags = Tags(html(source + "<i>", v=value))
+    assert tags.tags == [("i", {})]
+    assert len(tags.comments) == 1
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_a_comment_ends_where_its_author_ends_it(source: str, value: str) -> Non
 def test_a_value_cannot_bring_a_dangerous_scheme(source: str, value: str) -> None:
     """A URL whose scheme comes from data has an allowed scheme, or is replaced by `#`."""
     rendered = html(source, v=value, l=[value])
-    read = Tags(rendered.replace("<!--[if mso]>", "").replace("<![endif]-->", ""))
-    addresses = [address for _, attributes in read.tags for address in attributes.values()]
+    tags = Tags(rendered.replace("<!--[if mso]>", "").replace("<![endif]-->", ""))
+    addresses = [address for _, attributes in tags.tags for address in attributes.values()]
     assert addresses
     assert {urlsplit(address or "").scheme for address in addresses} == {""}, rendered
     assert not any((address or "").startswith(":") for address in addresses)
@@ -163,7 +163,7 @@ def test_a_value_cannot_bring_a_dangerous_scheme(source: str, value: str) -> Non
     ],
 )
 def test_a_scheme_cannot_be_composed_of_values(source: str, expected: str) -> None:
-    """Parts of a scheme are checked too, whatever follows them."""
+    """Parts of a scheme are checked too, with any text after them."""
     assert html(source, s="javascript", t="script", u=":alert(1)", h="https") == expected
 
 
@@ -192,7 +192,7 @@ def test_common_urls_are_not_changed(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "output"),
     [
         ("#ff0000", "#ff0000"),
         ("rgb(1, 2, 3)", "rgb(1, 2, 3)"),
@@ -207,12 +207,12 @@ def test_common_urls_are_not_changed(value: str) -> None:
         ("a\nb", r"a\a b"),
     ],
 )
-def test_a_value_cannot_leave_its_style(value: str, shown: str) -> None:
+def test_a_value_cannot_leave_its_style(value: str, output: str) -> None:
     """In a style sheet or attribute a value cannot end its string, declaration or rule; colors and lengths work."""
-    read = Tags(html('<p style="color: {{ v }}; margin: 0">', v=value))
-    assert read.tags == [("p", {"style": f"color: {shown}; margin: 0"})]
+    tags = Tags(html('<p style="color: {{ v }}; margin: 0">', v=value))
+    assert tags.tags == [("p", {"style": f"color: {output}; margin: 0"})]
     sheet = Tags(html("<style>p { color: {{ v }} }</style>", v=value))
-    assert sheet.text == f"p {{ color: {shown} }}"
+    assert sheet.text == f"p {{ color: {output} }}"
     assert sheet.tags == [("style", {})]
 
 
@@ -228,7 +228,7 @@ def test_a_value_makes_at_most_one_attribute(value: str) -> None:
     (name, attributes), *rest = Tags(html("<p {{ v }}>x", v=value)).tags
     assert name == "p"
     assert not rest
-    assert all(found is None for found in attributes.values())
+    assert all(each is None for each in attributes.values())
     assert len(attributes) <= 1
 
 
@@ -242,8 +242,8 @@ def test_a_value_makes_at_most_one_attribute(value: str) -> None:
 def test_a_value_cannot_leave_a_script_string(source: str, value: str) -> None:
     """In a script or an event handler each character that could end a string is escaped."""
     before, after = source.split("{{ v }}")
-    shown = html(source, v=value)
-    inner = shown.removeprefix(before).removesuffix(after)
-    assert shown == before + inner + after
+    output = html(source, v=value)
+    inner = output.removeprefix(before).removesuffix(after)
+    assert output == before + inner + after
     assert inner.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16") == value
     assert not set(inner) & set("'\"<>&`%\n\u2028")

@@ -21,8 +21,8 @@ def text_of(html: str, **custom_fields: object) -> str:
         custom_fields=custom_fields,
         tags=["vip"],
     )
-    made = compile_message(subject="x", html_content=html + BYE, text_content="")
-    return made.render(contact, CAMPAIGN).text.removesuffix(f"Bye ({URL})\n").strip()
+    message = compile_message(subject="x", html_content=html + BYE, text_content="")
+    return message.render(contact, CAMPAIGN).text.removesuffix(f"Bye ({URL})\n").strip()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parsing hostile HTML: it terminates, whatever is open, in linear time."""
+"""Parsing hostile HTML terminates in linear time, with any open elements."""
 
 import sys
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def steps(read_it: Callable[[str], object], html: str) -> int:
 @pytest.mark.parametrize("read_it", [plain_text, outline], ids=["each message", "the source"])
 @pytest.mark.parametrize("piece", PIECES)
 def test_the_cost_is_linear(piece: str, read_it: Callable[[str], object]) -> None:
-    """HTML that closes nothing, or closes what is not open, takes twice the steps for twice the length."""
+    """Unclosed elements, or closing tags without open elements, take twice the steps for twice the length."""
     for end in ("", "</div></p></b></td></table>" * 50):
         small, large = (steps(read_it, piece * count + end * (count // 50)) for count in (100, 400))
         assert large <= 4.4 * small + 100

@@ -30,13 +30,13 @@ def test_templates_give_the_results_of_the_reference(source: str, result: str) -
 
 def test_every_filter_has_a_case() -> None:
     """A filter cannot be added, by us or by python-liquid, without a comparison with the reference."""
-    tried = {name for source, _ in CASES for name in re.findall(r"\|\s*(\w+)", source)}
-    assert set(PLAIN.filters) - OURS == tried
+    tested = {name for source, _ in CASES for name in re.findall(r"\|\s*(\w+)", source)}
+    assert set(PLAIN.filters) - OURS == tested
 
 
 def test_every_tag_has_a_case() -> None:
     """A tag cannot be added, by us or by python-liquid, without a comparison with the reference."""
-    tried = {name for source, _ in CASES for name in re.findall(r"(?:\{%-?|\n)\s*(\w+|#)", source)}
+    tested = {name for source, _ in CASES for name in re.findall(r"(?:\{%-?|\n)\s*(\w+|#)", source)}
     tags = {name for name in PLAIN.tags if name == "#" or re.fullmatch(r"[a-z]+", name)}
-    assert tags - {"content", "output", "illegal"} <= tried
+    assert tags - {"content", "output", "illegal"} <= tested
     assert not tags & set(REMOVED_TAGS)

@@ -87,9 +87,9 @@ def test_an_invalid_template_has_a_position_and_a_message(
     source: str, place: tuple[int, int], message: str, suggestion: str | None
 ) -> None:
     """Each error has line and column from 1, the field, and a suggestion if possible."""
-    with pytest.raises(TemplateInvalid) as caught:
+    with pytest.raises(TemplateInvalid) as excinfo:
         html(source)
-    error = caught.value
+    error = excinfo.value
     assert (error.line, error.column) == place
     assert message in error.message
     assert f"(line {place[0]}, column {place[1]})" in error.message
@@ -158,7 +158,7 @@ def test_values_are_escaped_in_html_and_not_in_text() -> None:
     ],
 )
 def test_no_filter_lets_markup_through(name: str, pattern: str) -> None:
-    """Whatever a filter does to a hostile value, or with one as its argument, the output has no tag."""
+    """The output has no tag, with any filter of a hostile value or with a hostile argument."""
     try:
         output = html(pattern.format(name)).render({"contact": {"x": HOSTILE, "tags": [HOSTILE, "b"]}})
     except (TemplateInvalid, RenderFailed):
@@ -266,9 +266,9 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
     """Generated code and python-liquid both stop at the limits, for values that the template does not show."""
     for template in (html(source), html("{% assign unused = 1 %}" + source)):
-        with cpu_limit(), pytest.raises(RenderFailed) as caught:
+        with cpu_limit(), pytest.raises(RenderFailed) as excinfo:
             template.render({"contact": {"tags": tags}})
-        assert caught.value.field == FIELD
+        assert excinfo.value.field == FIELD
 
 
 HARMLESS = {
@@ -312,9 +312,9 @@ def test_unusual_html_and_values_take_little_time(source: str, value: str) -> No
 def test_a_failure_has_a_reason_for_its_author(source: str, tags: list[str], reason: str) -> None:
     """The reason is the same for generated code and python-liquid, and in terms of neither."""
     for template in (plain(source), plain("{% assign unused = 1 %}" + source)):
-        with pytest.raises(RenderFailed) as caught:
+        with pytest.raises(RenderFailed) as excinfo:
             template.render({"contact": {"tags": tags}})
-        assert caught.value.message == f"The template does not work with this contact's values: {reason}"
+        assert excinfo.value.message == f"The template does not work with this contact's values: {reason}"
 
 
 def test_unsuitable_values_fail_one_message_only() -> None:

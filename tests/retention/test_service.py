@@ -90,14 +90,14 @@ async def test_only_expired_rows_are_deleted(fresh_runtime: Runtime) -> None:
     assert await delete_expired(runtime.system, page_size=1, max_pages=1) == (3, True)
     assert (await delete_expired(runtime.system, page_size=2)).rows >= 2 * (3 + 2 + 1) - 3
     assert (await delete_expired(runtime.system)).rows == 0
-    found: dict[str, set[Any]] = {"keys": set(), "sessions": set(), "tokens": set()}
+    remaining: dict[str, set[Any]] = {"keys": set(), "sessions": set(), "tokens": set()}
     for owner in owners:
         reads = runtime.reads(owner.tenant)
         assert [row[0] for row in await reads.rows(select(IdempotencyKey.key))] == ["new"]
-        found["sessions"] |= {row[0] for row in await reads.rows(select(UserSession.id))}
-        found["tokens"] |= {row[0] for row in await reads.rows(select(RefreshToken.fingerprint))}
-    assert found["sessions"] == expected["sessions"]
-    assert found["tokens"] == expected["tokens"]
+        remaining["sessions"] |= {row[0] for row in await reads.rows(select(UserSession.id))}
+        remaining["tokens"] |= {row[0] for row in await reads.rows(select(RefreshToken.fingerprint))}
+    assert remaining["sessions"] == expected["sessions"]
+    assert remaining["tokens"] == expected["tokens"]
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ async def opened(
     )
 
 
-def gathered(chunks: Iterable["ChatCompletionChunk"]) -> tuple[str, dict[int, tuple[str, str]]]:
+def join_chunks(chunks: Iterable["ChatCompletionChunk"]) -> tuple[str, dict[int, tuple[str, str]]]:
     """The text and the tool calls (name, arguments) of a stream."""
     text, calls = "", dict[int, tuple[str, str]]()
     for chunk in chunks:

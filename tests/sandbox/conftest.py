@@ -109,8 +109,8 @@ def mail(to: str = "ada@example.com", **changes: object) -> Json:
 
 @pytest.fixture(scope="session")
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as opened:
-        yield opened
+    async with aiohttp.ClientSession() as client_session:
+        yield client_session
 
 
 @asynccontextmanager
@@ -122,8 +122,8 @@ async def sandbox_with(session: aiohttp.ClientSession, config: SandboxConfig) ->
 
 @pytest.fixture(scope="session")
 async def shared(session: aiohttp.ClientSession) -> AsyncIterator[Client]:
-    async with sandbox_with(session, SandboxConfig(pace=0, rates=QUIET)) as opened:
-        yield opened
+    async with sandbox_with(session, SandboxConfig(pace=0, rates=QUIET)) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ class Inbox:
 
 @pytest.fixture
 async def inbox() -> AsyncIterator[Inbox]:
-    opened = Inbox()
-    async with serving(Starlette(routes=[Route("/hook", opened.receive, methods=["POST"])])) as url:
-        opened.url = f"{url}/hook"
-        yield opened
+    hook = Inbox()
+    async with serving(Starlette(routes=[Route("/hook", hook.receive, methods=["POST"])])) as url:
+        hook.url = f"{url}/hook"
+        yield hook

@@ -12,25 +12,25 @@ STALLS = (0.3, 3.0, 30.0)
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 
 
-async def accepted(client: Client) -> object:
+async def accepted_count(client: Client) -> object:
     """The number of messages in the ledger."""
     return (await client.summary())["accepted"]
 
 
 async def has_accepted(client: Client, count: int) -> bool:
     """Whether the ledger has this number of messages."""
-    return await accepted(client) == count
+    return await accepted_count(client) == count
 
 
-async def stalled(client: Client, switch: str, seconds: float) -> asyncio.Task[Answer]:
+async def start_stalled_request(client: Client, switch: str, seconds: float) -> asyncio.Task[Answer]:
     """Send a message that the sandbox stalls, and wait until the stall has started."""
     await client.faults(postmark={switch: {"seconds": seconds, "count": 1}})
     sending = asyncio.create_task(client.call("POST", "/email/batch", [mail()]))
 
     async def has_occurred() -> bool:
-        shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
-        assert isinstance(shown, dict)
-        return bool(shown[switch]["fired"])
+        faults = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
+        assert isinstance(faults, dict)
+        return bool(faults[switch]["fired"])
 
     await until(has_occurred)
     return sending
@@ -54,7 +54,7 @@ async def test_a_fault_has_its_status_and_its_number_of_accepted_messages(
     await client.faults(postmark=switch)
     answer = await client.call("POST", "/email/batch", [mail("a@example.com"), mail("b@example.com")])
     assert answer.status == status
-    assert await accepted(client) == messages
+    assert await accepted_count(client) == messages
 
 
 async def test_http_status_has_its_error_code(client: Client) -> None:
@@ -81,7 +81,7 @@ async def test_a_cut_response_comes_after_accepting(client: Client) -> None:
     await client.faults(postmark={"cut_reply": {"count": 1}})
     with pytest.raises(aiohttp.ClientPayloadError):
         await client.call("POST", "/email/batch", [mail()])
-    assert await accepted(client) == 1
+    assert await accepted_count(client) == 1
     assert (await client.send(mail()))[0]["ErrorCode"] == 0
 
 
@@ -90,7 +90,7 @@ async def test_an_unreadable_response_has_status_200(client: Client) -> None:
     await client.faults(postmark={"unreadable_reply": True})
     with pytest.raises(orjson.JSONDecodeError):
         await client.call("POST", "/email/batch", [mail()])
-    assert await accepted(client) == 1
+    assert await accepted_count(client) == 1
 
 
 @pytest.mark.parametrize(("switch", "messages_meanwhile"), [("stall_before_accept", 0), ("stall_after_accept", 1)])
@@ -98,10 +98,10 @@ async def test_a_stall_is_before_or_after_accepting(client: Client, switch: str,
     """During a stall the ledger shows whether the messages have been accepted."""
     for seconds in STALLS:
         await client.call("DELETE", "/sandbox/ledger")
-        sending = await stalled(client, switch, seconds)
-        count, in_time = await accepted(client), not sending.done()
+        sending = await start_stalled_request(client, switch, seconds)
+        count, in_time = await accepted_count(client), not sending.done()
         assert (await sending).status == 200
-        assert await accepted(client) == 1
+        assert await accepted_count(client) == 1
         if in_time and count == messages_meanwhile:
             return
     pytest.fail("the ledger does not show it")
@@ -111,10 +111,10 @@ async def test_a_request_aborted_during_a_stall_is_accepted_later(client: Client
     """Nothing is accepted when the client disconnects, and everything a moment later."""
     for seconds in STALLS:
         await client.call("DELETE", "/sandbox/ledger")
-        sending = await stalled(client, "stall_before_accept", seconds)
+        sending = await start_stalled_request(client, "stall_before_accept", seconds)
         sending.cancel()
         await asyncio.wait([sending])
-        count = await accepted(client)
+        count = await accepted_count(client)
         await until(lambda: has_accepted(client, 1))
         if count == 0:
             return
@@ -154,8 +154,8 @@ async def test_count_and_skip_decide_when_a_fault_occurs(client: Client) -> None
     await client.faults(postmark={"rate_limited": {"skip": 1, "count": 2}})
     statuses = [(await client.call("POST", "/email/batch", [mail()])).status for _ in range(4)]
     assert statuses == [200, 429, 429, 200]
-    shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
-    assert shown == {"rate_limited": {"count": 0, "skip": 0, "probability": 1.0, "fired": 2}}
+    faults = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
+    assert faults == {"rate_limited": {"count": 0, "skip": 0, "probability": 1.0, "fired": 2}}
 
 
 async def test_a_fault_with_a_probability_occurs_in_some_requests(client: Client) -> None:
@@ -169,9 +169,11 @@ async def test_put_replaces_only_the_sections_it_names(client: Client) -> None:
     """A section does not affect others, an empty one clears its switches, DELETE clears all."""
     await client.faults(postmark={"rate_limited": True}, llm={"slow_tokens": 0.1})
     await client.faults(postmark={})
-    shown = (await client.call("GET", "/sandbox/faults")).object()
-    assert shown["postmark"] == {}
-    assert shown["llm"] == {"slow_tokens": {"seconds": 0.1, "count": None, "skip": 0, "probability": 1.0, "fired": 0}}
+    faults = (await client.call("GET", "/sandbox/faults")).object()
+    assert faults["postmark"] == {}
+    assert faults["llm"] == {
+        "slow_tokens": {"seconds": 0.1, "count": None, "skip": 0, "probability": 1.0, "fired": 0}
+    }
     assert (await client.call("DELETE", "/sandbox/faults")).status == 204
     assert (await client.call("GET", "/sandbox/faults")).object()["llm"] == {}
 
@@ -194,6 +196,6 @@ async def test_an_unknown_switch_is_refused(client: Client, document: object) ->
     """A misspelt switch or option gets a 400 and changes nothing."""
     await client.faults(postmark={"rate_limited": {"count": 7}})
     assert (await client.call("PUT", "/sandbox/faults", document)).status == 400
-    shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
-    assert isinstance(shown, dict)
-    assert shown["rate_limited"]["count"] == 7
+    faults = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
+    assert isinstance(faults, dict)
+    assert faults["rate_limited"]["count"] == 7

@@ -132,25 +132,25 @@ async def test_a_killed_sandbox_keeps_acknowledged_messages(session: aiohttp.Cli
     finally:
         process.kill()
         await process.wait()
-    ended = await asyncio.gather(*sending, return_exceptions=True)
-    assert all(isinstance(error, aiohttp.ClientError) for error in ended)
+    results = await asyncio.gather(*sending, return_exceptions=True)
+    assert all(isinstance(error, aiohttp.ClientError) for error in results)
     async with sandbox_with(session, SandboxConfig(ledger_path=path, pace=0)) as client:
         for message_id in acknowledged[-50:]:
             assert (await client.call("GET", f"/sandbox/messages/{message_id}")).status == 200
         total = (await client.summary())["accepted"]
     assert isinstance(total, int)
     assert total >= len(acknowledged) >= 2_000
-    stored = {orjson.loads(line).get("message_id") for line in path.read_bytes().splitlines()}
-    assert set(acknowledged) <= stored
+    message_ids = {orjson.loads(line).get("message_id") for line in path.read_bytes().splitlines()}
+    assert set(acknowledged) <= message_ids
 
 
 async def test_the_latest_messages_can_be_read(client: Client) -> None:
     """As sent, and as HTML under a policy without scripts; of older messages only the entry is stored."""
     (first,) = await client.send(mail("a@example.com", HtmlBody="<script>alert(1)</script><b>Hi</b>"))
     path = f"/sandbox/messages/{first['MessageID']}"
-    stored = (await client.call("GET", path)).object()["message"]
-    assert isinstance(stored, dict)
-    assert stored["HtmlBody"] == "<script>alert(1)</script><b>Hi</b>"
+    message = (await client.call("GET", path)).object()["message"]
+    assert isinstance(message, dict)
+    assert message["HtmlBody"] == "<script>alert(1)</script><b>Hi</b>"
     async with client.session.get(f"{client.url}{path}/html") as response:
         assert "sandbox" in response.headers["content-security-policy"]
         assert "<b>Hi</b>" in await response.text()

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from tests.sandbox.chat import COUNT, HELLO, ask, gathered, opened, sdk, text, tool_turn, user
+from tests.sandbox.chat import COUNT, HELLO, ask, join_chunks, opened, sdk, text, tool_turn, user
 from tests.sandbox.conftest import Client, Json
 
 CAMPAIGNS: Json = {
@@ -40,16 +40,16 @@ async def test_the_openai_sdk_reads_a_stream_with_tools(client: Client) -> None:
         "list_campaigns": campaigns,
         "campaign_results": {"name": "Spring sale", "delivered": 1980, "openRate": 0.313},
     }
-    called: list[tuple[str, object]] = []
+    tool_calls: list[tuple[str, object]] = []
     reply = ""
     async with sdk(client) as openai:
         for step in range(3):
             stream = await opened(openai, messages, tools)
-            reply, calls = gathered([chunk async for chunk in stream])
+            reply, calls = join_chunks([chunk async for chunk in stream])
             for name, arguments in calls.values():
-                called.append((name, orjson.loads(arguments)))
+                tool_calls.append((name, orjson.loads(arguments)))
                 messages += tool_turn(f"call_{step}", name, answers[name], arguments)
-    assert called == [("list_campaigns", {"limit": 5}), ("campaign_results", {"campaign_id": "c-2"})]
+    assert tool_calls == [("list_campaigns", {"limit": 5}), ("campaign_results", {"campaign_id": "c-2"})]
     assert "“Spring sale”: delivered 1,980, open rate 31.3 %" in reply
 
 
@@ -123,11 +123,11 @@ async def test_the_offline_model_chooses_the_tool_by_its_name(
     ]
     message = (await ask(client, [user(question)], tools=tools))["message"]
     assert isinstance(message, dict)
-    called = [
+    tool_calls = [
         (call["function"]["name"], orjson.loads(call["function"]["arguments"]))
         for call in message.get("tool_calls", [])
     ]
-    assert called == ([expected] if expected else [])
+    assert tool_calls == ([expected] if expected else [])
 
 
 async def test_a_draft_has_the_topic_of_the_question(client: Client) -> None:

@@ -104,12 +104,12 @@ async def test_errors_before_the_first_token_have_their_status(client: Client, s
     """The SDK gets the status."""
     await client.faults(llm={"status": {"status": status, "count": 1}})
     async with sdk(client) as openai:
-        with pytest.raises(APIStatusError) as caught:
+        with pytest.raises(APIStatusError) as excinfo:
             await opened(openai, HELLO)
-    assert caught.value.status_code == status
+    assert excinfo.value.status_code == status
 
 
-async def streamed(client: Client) -> tuple[str, list[Json], bool]:
+async def read_stream(client: Client) -> tuple[str, list[Json], bool]:
     """The body of a stream as far as received, its chunks, and whether it was complete."""
     document = {"model": "vendor/model", "messages": HELLO, "stream": True}
     body, complete = b"", True
@@ -122,22 +122,22 @@ async def streamed(client: Client) -> tuple[str, list[Json], bool]:
                 body += part
         except aiohttp.ClientPayloadError:
             complete = False
-    received = body.decode()
-    chunks = [orjson.loads(line[6:]) for line in received.splitlines() if line.startswith("data: {")]
-    return received, chunks, complete
+    text = body.decode()
+    chunks = [orjson.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    return text, chunks, complete
 
 
 async def test_an_error_in_mid_stream_is_a_chunk(client: Client) -> None:
     """Status 200, some words, then a top-level error with the finish reason error, and no DONE."""
     await client.faults(llm={"mid_stream_error": {"after": 2, "code": 502, "message": "Disconnected.", "count": 1}})
-    received, chunks, complete = await streamed(client)
+    text, chunks, complete = await read_stream(client)
     assert complete
     assert chunks[-1]["error"] == {"code": 502, "message": "Disconnected."}
     choices = chunks[-1]["choices"]
     assert isinstance(choices, list)
     assert choices[0]["finish_reason"] == "error"
     assert len(chunks) == 1 + 2 + 1
-    assert "[DONE]" not in received
+    assert "[DONE]" not in text
     await client.faults(llm={"mid_stream_error": {"count": 1}})
     async with sdk(client) as openai:
         stream = await opened(openai, HELLO)
@@ -148,10 +148,10 @@ async def test_an_error_in_mid_stream_is_a_chunk(client: Client) -> None:
 async def test_a_cut_stream_is_incomplete(client: Client) -> None:
     """The connection closes after some words."""
     await client.faults(llm={"cut_stream": {"after": 2}})
-    received, chunks, complete = await streamed(client)
+    text, chunks, complete = await read_stream(client)
     assert not complete
     assert len(chunks) == 1 + 2
-    assert "[DONE]" not in received
+    assert "[DONE]" not in text
 
 
 async def test_stalls_and_slow_tokens_take_their_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +160,9 @@ async def test_stalls_and_slow_tokens_take_their_time(client: Client, monkeypatc
     for switch in ({"stall_before_first_token": 30}, {"stall_mid_stream": 30}, {"slow_tokens": 2}):
         await client.faults(llm=switch)
         start = simulated.now
-        received, _, complete = await streamed(client)
+        text, _, complete = await read_stream(client)
         assert complete
-        assert received.endswith("data: [DONE]\n\n")
+        assert text.endswith("data: [DONE]\n\n")
         assert simulated.now - start >= 30, switch
 
 
@@ -174,9 +174,9 @@ async def test_models_fall_back_in_order(client: Client) -> None:
     assert answer.object()["model"] == "second/small"
     document["models"] = ["first/big"]
     assert (await client.call("POST", PATH, document, Authorization="Bearer key")).status == 503
-    listed = (await client.call("GET", "/api/v1/models")).object()["data"]
-    assert isinstance(listed, list)
-    assert "sandbox/offline-maya" in [model["id"] for model in listed]
+    models = (await client.call("GET", "/api/v1/models")).object()["data"]
+    assert isinstance(models, list)
+    assert "sandbox/offline-maya" in [model["id"] for model in models]
 
 
 async def test_a_script_simulates_a_hostile_model(client: Client) -> None:
@@ -207,7 +207,7 @@ async def test_a_repeated_script_never_ends(client: Client) -> None:
 
 async def test_requests_are_listed_with_how_they_ended(client: Client) -> None:
     """A finished stream, and one that its client has closed."""
-    await streamed(client)
+    await read_stream(client)
     await client.faults(llm={"slow_tokens": 0.05})
     async with client.session.post(
         client.url + PATH,

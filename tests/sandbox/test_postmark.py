@@ -91,8 +91,8 @@ async def test_a_batch_over_fifty_megabytes_is_refused(client: Client) -> None:
 )
 async def test_an_invalid_message_is_refused_alone(client: Client, changes: JsonObject, code: int) -> None:
     """Other messages of the batch are accepted; at `/email` it gets a 422."""
-    refused, accepted = await client.send({**mail(), **changes}, mail("b@example.com"))
-    assert refused["ErrorCode"] == code
+    invalid, accepted = await client.send({**mail(), **changes}, mail("b@example.com"))
+    assert invalid["ErrorCode"] == code
     assert accepted["ErrorCode"] == 0
     alone = await client.call("POST", "/email", {**mail(), **changes})
     assert (alone.status, alone.object()["ErrorCode"]) == (422, code)
@@ -146,9 +146,9 @@ async def test_search_finds_a_batch_newest_first(client: Client) -> None:
     await client.send(*[mail(f"p{n}@example.com") for n in range(5)])
     await client.send(mail("other@example.com", Metadata={"batch": "b2"}))
     answer = await client.call("GET", "/messages/outbound?count=2&offset=1&metadata_batch=b1")
-    found = answer.object()
-    assert found["TotalCount"] == 5
-    hits = found["Messages"]
+    page = answer.object()
+    assert page["TotalCount"] == 5
+    hits = page["Messages"]
     assert isinstance(hits, list)
     assert [hit["Recipients"] for hit in hits] == [["p3@example.com"], ["p2@example.com"]]
     assert hits[0]["Metadata"] == {"batch": "b1", "delivery": "d-p3@example.com", "campaign": "c1"}
@@ -188,8 +188,8 @@ async def test_search_narrows_by_each_filter(client: Client) -> None:
         ("messagestream=outbound", "b@example.com"),
         ("metadata_batch=b1&recipient=b@example.com&fromemail=news@shop.example", "b@example.com"),
     ):
-        found = (await client.call("GET", f"/messages/outbound?count=10&offset=0&{query}")).object()
-        assert isinstance(hits := found["Messages"], list)
+        page = (await client.call("GET", f"/messages/outbound?count=10&offset=0&{query}")).object()
+        assert isinstance(hits := page["Messages"], list)
         assert [hit["Recipients"] for hit in hits] == [[recipient]], query
     late = (await client.call("GET", "/messages/outbound?count=10&offset=0&fromdate=2099-01-01T00:00:00")).object()
     assert late["TotalCount"] == 0
@@ -204,5 +204,5 @@ async def test_a_date_without_an_offset_is_eastern_time(client: Client) -> None:
         (f"{hour_ago:%Y-%m-%dT%H:%M:%SZ}", 1),
         (f"{hour_ago.astimezone(ZoneInfo('America/New_York')):%Y-%m-%dT%H:%M:%S}", 1),
     ):
-        found = await client.call("GET", f"/messages/outbound?count=10&offset=0&fromdate={text}")
-        assert found.object()["TotalCount"] == total, text
+        answer = await client.call("GET", f"/messages/outbound?count=10&offset=0&fromdate={text}")
+        assert answer.object()["TotalCount"] == total, text

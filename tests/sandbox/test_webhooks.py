@@ -44,7 +44,7 @@ async def test_untracked_messages_are_neither_opened_nor_clicked(
     async with sandbox_with(session, SandboxConfig(pace=0, rates=EAGER, webhook_url=inbox.url)) as client:
         await client.send(mail(TrackOpens=False, TrackLinks="None"))
         await inbox.until(1)
-        await counted(client, attempts=1, waiting=0, queued=0)
+        await wait_for_counts(client, attempts=1, waiting=0, queued=0)
     assert inbox.types() == ["Delivery"]
 
 
@@ -76,28 +76,28 @@ async def test_the_same_seed_gives_the_same_events(session: aiohttp.ClientSessio
     for seed in (7, 7, 8):
         async with sandbox_with(session, SandboxConfig(pace=0, seed=seed, rates=rates)) as client:
             await client.send(*[mail(f"p{n}@example.com") for n in range(100)])
-            await counted(client, waiting=0, queued=0)
-            found = (await client.call("GET", "/sandbox/suppressions")).object()["suppressions"]
-            assert isinstance(found, list)
-            outcomes.append({entry["email"] for entry in found})
+            await wait_for_counts(client, waiting=0, queued=0)
+            suppressions = (await client.call("GET", "/sandbox/suppressions")).object()["suppressions"]
+            assert isinstance(suppressions, list)
+            outcomes.append({entry["email"] for entry in suppressions})
     assert outcomes[0] == outcomes[1] != outcomes[2]
     assert 15 <= len(outcomes[0]) <= 45
 
 
-async def counted(client: Client, **wanted: object) -> Json:
+async def wait_for_counts(client: Client, **expected: object) -> Json:
     """Wait until the sandbox reports these numbers of its webhooks; returns all numbers.
 
     An attempt is counted when its response has arrived, so after the receiver has got the event.
     """
-    shown: Json = {}
+    counts: Json = {}
 
     async def matches() -> bool:
-        nonlocal shown
-        shown = (await client.call("GET", "/sandbox/webhooks")).object()
-        return wanted.items() <= shown.items()
+        nonlocal counts
+        counts = (await client.call("GET", "/sandbox/webhooks")).object()
+        return expected.items() <= counts.items()
 
     await until(matches)
-    return shown
+    return counts
 
 
 async def test_a_failed_webhook_is_retried(client: Client, inbox: Inbox) -> None:
@@ -105,7 +105,7 @@ async def test_a_failed_webhook_is_retried(client: Client, inbox: Inbox) -> None
     inbox.answers = [500, 503, 302]
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
-    state = await counted(client, acknowledged=1)
+    state = await wait_for_counts(client, acknowledged=1)
     assert inbox.events[0] == inbox.events[3]
     assert (state["attempts"], state["failed"], state["abandoned"]) == (4, 3, 0)
 
@@ -115,7 +115,7 @@ async def test_a_webhook_is_dropped_after_ten_retries(client: Client, inbox: Inb
     inbox.answers = [500] * 20
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     await client.send(mail())
-    await counted(client, abandoned=1, waiting=0, queued=0)
+    await wait_for_counts(client, abandoned=1, waiting=0, queued=0)
     assert len(inbox.events) == 11
 
 
@@ -165,14 +165,14 @@ async def test_a_403_stops_the_webhooks(client: Client, inbox: Inbox) -> None:
     inbox.answers = [403]
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     (result,) = await client.send(mail())
-    await counted(client, stopped=True)
+    await wait_for_counts(client, stopped=True)
     await client.send(mail("b@example.com"))
-    await counted(client, discarded=1, waiting=0, queued=0)
+    await wait_for_counts(client, discarded=1, waiting=0, queued=0)
     assert len(inbox.events) == 1
-    opened = {"record_type": "Open", "message_id": result["MessageID"]}
-    assert (await client.call("POST", "/sandbox/webhooks", opened)).status == 409
+    event = {"record_type": "Open", "message_id": result["MessageID"]}
+    assert (await client.call("POST", "/sandbox/webhooks", event)).status == 409
     assert (await client.call("DELETE", "/sandbox/webhooks")).status == 204
-    assert (await client.call("POST", "/sandbox/webhooks", opened)).object() == {"statuses": [200]}
+    assert (await client.call("POST", "/sandbox/webhooks", event)).object() == {"statuses": [200]}
 
 
 async def test_events_are_sent_and_replayed_on_request(client: Client, inbox: Inbox) -> None:
@@ -186,8 +186,8 @@ async def test_events_are_sent_and_replayed_on_request(client: Client, inbox: In
     assert (await client.call("POST", "/sandbox/webhooks", complaint)).object() == {"statuses": [200, 401]}
     assert inbox.types() == ["Delivery", "SpamComplaint", "SubscriptionChange"]
     assert (await client.send(mail()))[0]["ErrorCode"] == 406
-    given = {"event": {"RecordType": "Odd"}, "times": 2}
-    assert (await client.call("POST", "/sandbox/webhooks", given)).object() == {"statuses": [200, 200]}
+    payload = {"event": {"RecordType": "Odd"}, "times": 2}
+    assert (await client.call("POST", "/sandbox/webhooks", payload)).object() == {"statuses": [200, 200]}
     assert inbox.types()[3:] == ["Odd", "Odd"]
     replayed = await client.call("POST", "/sandbox/webhooks", {"replay": message_id, "wait": False})
     assert (replayed.status, replayed.object()) == (202, {"queued": 3})
@@ -199,14 +199,14 @@ async def test_events_are_sent_and_replayed_on_request(client: Client, inbox: In
 async def test_invalid_requests_for_webhooks_are_refused(client: Client, inbox: Inbox) -> None:
     """An unknown message or record type, a number out of range, or no URL."""
     (result,) = await client.send(mail())
-    known = {"record_type": "Open", "message_id": result["MessageID"]}
-    assert (await client.call("POST", "/sandbox/webhooks", known)).status == 409
+    event = {"record_type": "Open", "message_id": result["MessageID"]}
+    assert (await client.call("POST", "/sandbox/webhooks", event)).status == 409
     await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
     for document, status in (
         ({"record_type": "Open", "message_id": "unknown"}, 404),
         ({"replay": "unknown"}, 404),
-        ({**known, "record_type": "Opened"}, 400),
-        ({**known, "times": 101}, 400),
+        ({**event, "record_type": "Opened"}, 400),
+        ({**event, "times": 101}, 400),
         ({}, 400),
     ):
         assert (await client.call("POST", "/sandbox/webhooks", document)).status == status, document
@@ -246,7 +246,7 @@ async def test_many_messages_need_no_tasks_of_their_own(session: aiohttp.ClientS
                 for n in range(500)
             ]
             assert len(await client.send(*page)) == 500
-        await counted(client, waiting=0, queued=0)
+        await wait_for_counts(client, waiting=0, queued=0)
         assert len(asyncio.all_tasks()) <= before + 2
         summary = await client.summary()
         assert (summary["accepted"], summary["distinct_deliveries"]) == (500 * batches, 500 * batches)
@@ -260,10 +260,10 @@ async def test_changes_of_the_suppression_list_send_webhooks_on_request(client: 
     assert (await client.call("POST", "/sandbox/suppressions", {**entry, "origin": "Admin"})).status == 201
     assert (await client.call("DELETE", "/sandbox/suppressions", entry)).status == 204
     events = sorted(await inbox.until(2), key=lambda event: not event["SuppressSending"])
-    received = [
+    received_events = [
         (event["MessageID"], event["Recipient"], event["Origin"], event["SuppressionReason"]) for event in events
     ]
-    assert received == [
+    assert received_events == [
         (None, "ada@example.com", "Admin", "ManualSuppression"),
         (None, "ada@example.com", "Customer", None),
     ]

@@ -23,7 +23,7 @@ __all__ = ["http", "provider", "shared_provider"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """An installation with a provider, whose system mail is sent when a test does so."""
+    """An installation with a provider; a test sends its system mail explicitly."""
 
     runtime: Runtime
     provider: Provider
@@ -48,14 +48,14 @@ class Installation:
         """The messages to an address, oldest first, as the provider accepted them."""
         page = (await self.provider.client.call("GET", "/sandbox/ledger?limit=1000")).object()
         assert isinstance(page["messages"], list)
-        found = []
+        messages = []
         for entry in page["messages"]:
             if entry["to"] == address:
                 answer = await self.provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
                 message = answer.object()["message"]
                 assert isinstance(message, dict)
-                found.append(message)
-        return found
+                messages.append(message)
+        return messages
 
     async def token(self, address: str) -> str:
         """The token of the latest confirmation mail to an address."""

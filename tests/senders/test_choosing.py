@@ -29,7 +29,7 @@ from services.senders.changing import SenderInUse
 from services.senders.policy import SenderNotConfirmed, SenderPolicy, sender_policy
 from services.senders.reading import SENDERS
 from tests import factories
-from tests.campaigns.calls import DUPLICATE, asked, refused
+from tests.campaigns.calls import DUPLICATE, mutate, user_errors
 from tests.client import ApiClient
 from tests.deliveries.worker import build_sender, finish, go
 from tests.senders.calls import CHOOSE, DELETE, create, list_senders
@@ -91,7 +91,7 @@ async def schedule(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Campaig
 def test_production_requires_confirmed_senders(
     runtime: Runtime, environment: Environment, confirmed_only: bool, pauses: bool, per_day: int
 ) -> None:
-    """Whatever the provider's address; elsewhere every sender is allowed."""
+    """Independent of the provider's address; elsewhere every sender is allowed."""
     policy = sender_policy(runtime.mailer, production=environment is Environment.PRODUCTION)
     assert (policy.confirmed_only, bool(policy.pause), policy.per_day) == (confirmed_only, pauses, per_day)
 
@@ -165,25 +165,25 @@ async def test_a_campaign_can_have_any_sender_of_its_organization(api: ApiClient
     mine = api.as_(factories.token(runtime, actor))
     first, second = [sender_gid(await factories.sender(runtime, actor)) for _ in range(2)]
     strange = sender_gid(await factories.sender(runtime, other))
-    made = (await asked(mine, CREATE, name="One", senderId=first))["campaign"]
-    assert made["sender"]["id"] == first
-    assert (await asked(mine, CREATE, name="Two"))["campaign"]["sender"] is None
-    for bad in (strange, "nonsense", made["id"], ""):
-        for document, values in ((CREATE, {"name": "Three"}), (CHOOSE, {"campaignId": made["id"]})):
-            errors = await refused(mine, document, senderId=bad, **values)
+    first_campaign = (await mutate(mine, CREATE, name="One", senderId=first))["campaign"]
+    assert first_campaign["sender"]["id"] == first
+    assert (await mutate(mine, CREATE, name="Two"))["campaign"]["sender"] is None
+    for bad in (strange, "nonsense", first_campaign["id"], ""):
+        for document, values in ((CREATE, {"name": "Three"}), (CHOOSE, {"campaignId": first_campaign["id"]})):
+            errors = await user_errors(mine, document, senderId=bad, **values)
             assert [(error["code"], error["field"]) for error in errors] == [("NOT_FOUND", ["input", "senderId"])]
-    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]["id"]
-    for campaign, chosen, seen in ((made["id"], second, second), (made["id"], None, None)):
-        changed = await asked(mine, CHOOSE, campaignId=campaign, senderId=chosen)
-        assert (changed["campaign"]["sender"] or {}).get("id") == seen
+    copy = (await mutate(mine, DUPLICATE, campaignId=first_campaign["id"]))["campaign"]["id"]
+    for campaign, sender_id, expected in ((first_campaign["id"], second, second), (first_campaign["id"], None, None)):
+        response = await mutate(mine, CHOOSE, campaignId=campaign, senderId=sender_id)
+        assert (response["campaign"]["sender"] or {}).get("id") == expected
     assert (await mine.execute(SENDER_OF, {"id": copy}))["campaign"]["sender"] is not None
     nodes = "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Sender { email } } }"
-    found = (await mine.execute(nodes, {"ids": [first, strange]}))["nodes"]
-    assert [bool(node) for node in found] == [True, False]
+    nodes_of_senders = (await mine.execute(nodes, {"ids": [first, strange]}))["nodes"]
+    assert [bool(node) for node in nodes_of_senders] == [True, False]
 
 
 async def test_the_first_confirmed_sender_is_the_default_until_another_is_made_so(production: Installation) -> None:
-    """`makeDefault` works at once for a confirmed sender, and at its confirmation for another; one at a time."""
+    """`makeDefault` takes effect immediately, or at the sender's confirmation; there is one default."""
     actor, api = await production.owner()
 
     async def confirm(email: str, **more: object) -> None:
@@ -203,10 +203,10 @@ async def test_the_first_confirmed_sender_is_the_default_until_another_is_made_s
     assert await default() == [two]
     await confirm(three, makeDefault=True)
     assert await default() == [three]
-    await asked(api, DELETE, senderId=(await list_senders(api))[three]["id"])
+    await mutate(api, DELETE, senderId=(await list_senders(api))[three]["id"])
     assert await default() == [one]
-    await asked(api, DELETE, senderId=(await list_senders(api))[one]["id"])
-    await asked(api, DELETE, senderId=(await list_senders(api))[two]["id"])
+    await mutate(api, DELETE, senderId=(await list_senders(api))[one]["id"])
+    await mutate(api, DELETE, senderId=(await list_senders(api))[two]["id"])
     assert await list_senders(api) == {}
 
 
@@ -238,11 +238,16 @@ async def delete(runtime: Runtime, actor: Actor, sender_id: UUID) -> None:
 async def test_an_unused_sender_can_be_deleted(runtime: Runtime, status: str) -> None:
     """Drafts then use the default sender, and sent campaigns keep their From header."""
     actor, _, campaign_id = await sendable(runtime)
-    chosen = await factories.sender(runtime, actor)
-    values = {"sender_id": chosen, "from_sender_id": chosen, "from_header": "Acme <a@b.example>", "status": status}
+    sender_id = await factories.sender(runtime, actor)
+    values = {
+        "sender_id": sender_id,
+        "from_sender_id": sender_id,
+        "from_header": "Acme <a@b.example>",
+        "status": status,
+    }
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(values))
-    await delete(runtime, actor, chosen)
+    await delete(runtime, actor, sender_id)
     row = await CAMPAIGNS.get(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")

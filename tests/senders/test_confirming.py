@@ -19,7 +19,7 @@ from models.senders import SenderConfirmation
 from runtime import Runtime
 from services.campaigns.listing import CAMPAIGNS
 from tests import factories
-from tests.campaigns.calls import TEST, VALIDATE, asked, command, gid
+from tests.campaigns.calls import TEST, VALIDATE, command, gid, mutate
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.senders.calls import CHOOSE, CONFIRM, CREATE, DELETE, LIST, create, list_senders, refusal
@@ -72,9 +72,9 @@ async def test_production_sends_from_a_confirmed_sender(production: Installation
     )
     async with production.http.post(link, data=b"", headers=FORM) as answer:
         assert (answer.status, email in await answer.text()) == (200, True)
-    found = (await list_senders(api))[email]
-    assert (found["confirmedAt"] is None, found["isDefault"]) == (False, True)
-    sent = await asked(api, command("send"), campaignId=campaign)
+    confirmed_sender = (await list_senders(api))[email]
+    assert (confirmed_sender["confirmedAt"] is None, confirmed_sender["isDefault"]) == (False, True)
+    sent = await mutate(api, command("send"), campaignId=campaign)
     assert sent["campaign"]["status"] == "PREPARING"
 
 
@@ -137,17 +137,17 @@ async def test_a_token_is_only_stored_as_a_hash(production: Installation, server
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
     try:
         tables = await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        found = [
+        tables_with_token = [
             table
             for (table,) in tables
             if await admin.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text LIKE $1", f"%{token}%")  # noqa: S608
         ]
-        kept = await admin.fetchval(
+        stored_hashes = await admin.fetchval(
             "SELECT count(*) FROM sender_confirmations WHERE fingerprint = $1", fingerprint(token)
         )
     finally:
         await admin.close()
-    assert (len(tables) > 15, found, kept) == (True, [], 1)
+    assert (len(tables) > 15, tables_with_token, stored_hashes) == (True, [], 1)
 
 
 async def test_a_token_confirms_once(production: Installation) -> None:
@@ -269,17 +269,17 @@ async def test_confirmations_are_limited(production: Installation) -> None:
 
 
 async def test_development_requires_no_confirmation(development: Installation) -> None:
-    """A campaign is sent from the settings' address, or from a sender at once; confirmations are sent as well."""
+    """Campaigns are sent from the settings' address or from an unconfirmed sender; confirmations are sent as well."""
     actor, api = await development.owner()
     await factories.contacts(development.runtime, actor, 1)
     plain = gid(await factories.campaign(development.runtime, actor))
-    assert (await asked(api, command("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
+    assert (await mutate(api, command("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
     email = address()
     sender = await create(api, email)
     await create(api, email)
-    chosen = gid(await factories.campaign(development.runtime, actor))
-    await asked(api, CHOOSE, campaignId=chosen, senderId=sender["id"])
-    assert (await asked(api, command("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
+    campaign_of_sender = gid(await factories.campaign(development.runtime, actor))
+    await mutate(api, CHOOSE, campaignId=campaign_of_sender, senderId=sender["id"])
+    assert (await mutate(api, command("send"), campaignId=campaign_of_sender))["campaign"]["status"] == "PREPARING"
     await development.deliver(actor)
     assert len(await development.mails(email)) == 2
 
@@ -296,13 +296,13 @@ async def test_in_development_the_first_sender_is_the_default(development: Insta
     assert not (await create(api, two))["isDefault"]
     await factories.contacts(development.runtime, actor, 1)
     campaign_id = await factories.campaign(development.runtime, actor)
-    await asked(api, command("send"), campaignId=gid(campaign_id))
+    await mutate(api, command("send"), campaignId=gid(campaign_id))
     row = await CAMPAIGNS.get(development.runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert row.from_header == f"Acme <{one}>"
-    made = await create(api, two, makeDefault=True)
-    assert (made["isDefault"], made["confirmedAt"], await default()) == (True, None, [two])
-    await asked(api, DELETE, senderId=made["id"])
+    default_sender = await create(api, two, makeDefault=True)
+    assert (default_sender["isDefault"], default_sender["confirmedAt"], await default()) == (True, None, [two])
+    await mutate(api, DELETE, senderId=default_sender["id"])
     assert await default() == [one]
     await create_confirmed(development, api, actor, three)
     assert await default() == [three]
@@ -313,18 +313,18 @@ async def test_validation_and_scheduling_check_the_sender(production: Installati
     actor, api = await production.owner()
     await factories.contacts(production.runtime, actor, 1)
     campaign = gid(await factories.campaign(production.runtime, actor))
-    found = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
-    assert [error["code"] for error in found["errors"]] == ["SENDER_NOT_CONFIRMED"]
-    assert "createSender" in found["errors"][0]["suggestion"]
+    validation = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
+    assert [error["code"] for error in validation["errors"]] == ["SENDER_NOT_CONFIRMED"]
+    assert "createSender" in validation["errors"][0]["suggestion"]
     soon = "2026-12-24T18:00:00Z"
     assert (await refusal(api, command("schedule"), campaignId=campaign, scheduledAt=soon))[
         0
     ] == "SENDER_NOT_CONFIRMED"
     email = address()
     sender = await create(api, email)
-    await asked(api, CHOOSE, campaignId=campaign, senderId=sender["id"])
-    found = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
-    assert email in found["errors"][0]["message"]
+    await mutate(api, CHOOSE, campaignId=campaign, senderId=sender["id"])
+    validation = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
+    assert email in validation["errors"][0]["message"]
 
 
 async def test_test_messages_go_to_known_people(production: Installation) -> None:
@@ -339,12 +339,12 @@ async def test_test_messages_go_to_known_people(production: Installation) -> Non
         "INVALID",
         ["input", "to", "1"],
     )
-    sent = await asked(api, TEST, campaignId=campaign, to=[member.upper(), email])
+    sent = await mutate(api, TEST, campaignId=campaign, to=[member.upper(), email])
     assert len(sent["sentTo"]) == 2
     (mail,) = [one for one in await production.mails(email) if str(one["Subject"]).startswith("[Test]")]
     assert mail["From"] == f"Acme <{email}>"
     for _ in range(99):
-        await asked(api, TEST, campaignId=campaign, to=[member, email])
+        await mutate(api, TEST, campaignId=campaign, to=[member, email])
     reply = await api.send(TEST, {"input": {"campaignId": campaign, "to": [member]}})
     assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
 

@@ -33,8 +33,8 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 async def default_of(runtime: Runtime, actor: Actor) -> UUID | None:
     """The organization's default sender."""
-    found = await get_default(runtime.reads(actor.tenant))
-    return None if found is None else found.id
+    default = await get_default(runtime.reads(actor.tenant))
+    return None if default is None else default.id
 
 
 async def confirmed_at(runtime: Runtime, actor: Actor, sender_id: UUID, at: datetime) -> None:
@@ -79,11 +79,11 @@ async def test_the_first_usable_sender_is_the_default(runtime: Runtime) -> None:
     """Without `makeDefault`; in production it is the first to be confirmed, and so none of these."""
     for rules, is_default in ((DEVELOPMENT, [True, False]), (PRODUCTION, [False, False])):
         actor = await factories.organization(runtime)
-        found = []
+        senders = []
         for name in ("first", "second"):
             async with runtime.work.begin(actor) as uow:
-                found.append(await changing.create(uow, rules, parse(f"{name}@acme.example"), "Acme"))
-        assert [row.is_default for row in found] == is_default
+                senders.append(await changing.create(uow, rules, parse(f"{name}@acme.example"), "Acme"))
+        assert [row.is_default for row in senders] == is_default
 
 
 async def put_token(runtime: Runtime, actor: Actor, sender_id: UUID) -> str:
@@ -131,14 +131,14 @@ async def test_an_installation_without_an_address_needs_a_sender(runtime: Runtim
     """Where no confirmation is required, the address of the settings is used, if there is one."""
     actor = await factories.organization(runtime)
     reads = runtime.reads(actor.tenant)
-    with pytest.raises(SenderNotConfirmed) as refused:
+    with pytest.raises(SenderNotConfirmed) as excinfo:
         await policy.choose(reads, replace(DEVELOPMENT, fallback=" "), None)
-    assert (refused.value.error_code, refused.value.field) == (
+    assert (excinfo.value.error_code, excinfo.value.field) == (
         ErrorCode.CAMPAIGN_NOT_SENDABLE,
         ("input", "campaignId"),
     )
-    chosen = await policy.choose(reads, replace(DEVELOPMENT, fallback="news@acme.example"), None)
-    assert chosen == ChosenSender(header="news@acme.example")
+    sender = await policy.choose(reads, replace(DEVELOPMENT, fallback="news@acme.example"), None)
+    assert sender == ChosenSender(header="news@acme.example")
 
 
 @pytest.mark.parametrize(("how_many", "others"), [(1, ""), (3, ""), (4, " and others")])
@@ -151,11 +151,11 @@ async def test_campaigns_that_use_a_sender_are_named(runtime: Runtime, how_many:
         values = {"name": f"Number {number}", "from_sender_id": sender_id, "status": CampaignStatus.SENDING}
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**values))
-    named = ", ".join(f"“Number {number}”" for number in range(min(how_many, 3)))
+    names = ", ".join(f"“Number {number}”" for number in range(min(how_many, 3)))
     async with runtime.work.begin(actor) as uow:
-        with pytest.raises(changing.SenderInUse) as refused:
+        with pytest.raises(changing.SenderInUse) as excinfo:
             await changing.delete(uow, PRODUCTION, mine)
-    assert refused.value.message.endswith(f"use this sender: {named}{others}.")
+    assert excinfo.value.message.endswith(f"use this sender: {names}{others}.")
 
 
 async def test_a_deleted_sender_is_not_chosen(runtime: Runtime) -> None:
@@ -163,9 +163,9 @@ async def test_a_deleted_sender_is_not_chosen(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     await factories.sender(runtime, actor, default=True)
     async with runtime.work.begin(actor) as uow:
-        with pytest.raises(NotFound) as refused:
+        with pytest.raises(NotFound) as excinfo:
             await policy.choose_and_lock(uow, PRODUCTION, new_id())
-        assert refused.value.field == ("input", "campaignId")
+        assert excinfo.value.field == ("input", "campaignId")
         with pytest.raises(Conflict):
             await policy.lock_chosen(uow, ChosenSender(header="a@b.example", sender_id=new_id()))
 

@@ -34,10 +34,10 @@ async def choose_and_lock(uow: UnitOfWork, sender_id: UUID) -> None:
 async def can_lock(runtime: Runtime, actor: Actor, sender_id: UUID, mode: str) -> bool:
     """Whether another transaction gets the sender's row in this mode without waiting."""
     read, key_share = MODES[mode]
-    wanted = select(Sender.id).where(Sender.id == sender_id)
+    query = select(Sender.id).where(Sender.id == sender_id)
     try:
         async with runtime.work.begin(actor) as uow:
-            rows = await uow.rows(wanted.with_for_update(nowait=True, read=read, key_share=key_share))
+            rows = await uow.rows(query.with_for_update(nowait=True, read=read, key_share=key_share))
             return len(rows) == 1
     except DBAPIError:
         return False
@@ -52,6 +52,6 @@ async def test_a_sender_is_locked_against_deletion_alone(
     sender_id = await factories.sender(runtime, owner, default=True)
     async with runtime.work.begin(owner) as uow:
         await lock(uow, sender_id)
-        allowed = [mode for mode in MODES if await can_lock(runtime, owner, sender_id, mode)]
-    assert allowed == ["KEY SHARE", "SHARE", "NO KEY UPDATE"]
+        modes = [mode for mode in MODES if await can_lock(runtime, owner, sender_id, mode)]
+    assert modes == ["KEY SHARE", "SHARE", "NO KEY UPDATE"]
     assert await can_lock(runtime, owner, sender_id, "UPDATE")

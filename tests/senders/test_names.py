@@ -5,7 +5,7 @@ from email import message_from_string, policy
 import pytest
 
 from tests import factories
-from tests.campaigns.calls import TEST, asked, gid
+from tests.campaigns.calls import TEST, gid, mutate
 from tests.senders.calls import CREATE, list_senders
 from tests.senders.conftest import Installation
 from tests.senders.test_confirming import address, create_confirmed
@@ -34,7 +34,7 @@ async def test_a_name_reaches_the_reader_as_it_was_written(production: Installat
     email = address()
     await create_confirmed(production, api, actor, email, name)
     campaign_id = await factories.campaign(production.runtime, actor)
-    await asked(api, TEST, campaignId=gid(campaign_id), to=[email])
+    await mutate(api, TEST, campaignId=gid(campaign_id), to=[email])
     (entry,) = await production.provider.messages(campaign_id)
     header = message_from_string(f"From: {entry['from_header']}\n\n", policy=policy.default)["from"]
     (mailbox,) = header.addresses

@@ -12,8 +12,8 @@ async def quota(api: ApiClient, email: str) -> tuple[int, int, timedelta]:
     document = """mutation ($input: CreateSenderInput!) {
       createSender(input: $input) { userErrors { ... on QuotaError { limit used resetsAt } } }
     }"""
-    found = await api.execute(document, {"input": {"email": email, "name": "Acme"}})
-    (error,) = found["createSender"]["userErrors"]
+    data = await api.execute(document, {"input": {"email": email, "name": "Acme"}})
+    (error,) = data["createSender"]["userErrors"]
     return error["limit"], error["used"], datetime.fromisoformat(error["resetsAt"]) - clock.now()
 
 

@@ -1,4 +1,4 @@
-"""A deadline raises `TimeoutError` whatever cancellations came before, and never hides a real cancellation."""
+"""A deadline raises `TimeoutError` also after earlier cancellations, and never hides a real cancellation."""
 
 import asyncio
 from contextlib import suppress
@@ -9,7 +9,7 @@ from cancellation.deadlines import deadline
 from tests.waiting import WAIT_SECONDS
 
 
-def counted() -> int:
+def cancellation_count() -> int:
     """The cancellation count of the current task."""
     task = asyncio.current_task()
     assert task is not None
@@ -18,11 +18,11 @@ def counted() -> int:
 
 async def expire() -> None:
     """Let a deadline expire; the task's cancellation count is the same before and after."""
-    before = counted()
+    before = cancellation_count()
     with pytest.raises(TimeoutError):
         async with deadline(0.01):
             await asyncio.sleep(WAIT_SECONDS)
-    assert counted() == before
+    assert cancellation_count() == before
 
 
 async def test_it_raises_a_timeout_error() -> None:
@@ -32,7 +32,7 @@ async def test_it_raises_a_timeout_error() -> None:
         await asyncio.sleep(0)
     async with deadline(None):
         await asyncio.sleep(0)
-    assert counted() == 0
+    assert cancellation_count() == 0
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
@@ -49,7 +49,7 @@ async def test_it_holds_in_a_task_that_has_caught_a_cancellation() -> None:
     async def careless() -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(WAIT_SECONDS)
-        assert counted() == 1
+        assert cancellation_count() == 1
         await expire()
         await expire()
 
@@ -108,7 +108,7 @@ async def test_nested_deadlines_that_expire_together() -> None:
 
     with pytest.raises(TimeoutError):
         await nested()
-    assert (reached, counted()) == ([], 0)
+    assert (reached, cancellation_count()) == ([], 0)
 
 
 async def test_only_its_own_cancellation_becomes_a_timeout() -> None:
@@ -123,4 +123,4 @@ async def test_only_its_own_cancellation_becomes_a_timeout() -> None:
 
     with pytest.raises(ValueError, match="its own"):
         await fail()
-    assert counted() == 0
+    assert cancellation_count() == 0

@@ -27,14 +27,14 @@ async def test_a_lost_cancellation_is_repeated() -> None:
 
 async def test_a_cancelled_caller_does_not_interrupt_the_clean_up() -> None:
     """However often the caller is cancelled, a task that cleans up is not cancelled again too early."""
-    ended: list[str] = []
+    events: list[str] = []
 
     async def closing() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0.1)
-            ended.append("in order")
+            events.append("in order")
 
     task = asyncio.create_task(closing())
     await asyncio.sleep(0)
@@ -43,4 +43,4 @@ async def test_a_cancelled_caller_does_not_interrupt_the_clean_up() -> None:
         await asyncio.sleep(0.01)
         caller.cancel()
     await asyncio.wait([caller])
-    assert (caller.cancelled(), task.cancelled(), ended) == (True, True, ["in order"])
+    assert (caller.cancelled(), task.cancelled(), events) == (True, True, ["in order"])

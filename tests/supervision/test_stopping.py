@@ -41,22 +41,22 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-async def slow_to_end(ended: list[str], seconds: float) -> None:
+async def slow_to_end(events: list[str], seconds: float) -> None:
     """Run until cancelled, then clean up for `seconds`."""
     try:
         await forever()
     finally:
         await asyncio.sleep(seconds)
-        ended.append("cleaned up")
+        events.append("cleaned up")
 
 
 async def test_a_cancelled_task_may_clean_up() -> None:
     """A task that is cancelled because it did not end in time has some seconds for its clean-up."""
-    tasks, ended = KeyedTasks(), list[str]()
-    tasks.start("slow", lambda: slow_to_end(ended, 1.2))
+    tasks, events = KeyedTasks(), list[str]()
+    tasks.start("slow", lambda: slow_to_end(events, 1.2))
     await asyncio.sleep(0)
     await tasks.aclose(0.0)
-    assert ended == ["cleaned up"]
+    assert events == ["cleaned up"]
     assert tasks.tasks == {}
 
 
@@ -132,7 +132,7 @@ def slow_account(runtime: Runtime, provider: Provider) -> CampaignSender:
 async def test_a_waiting_send_loop_claims_nothing_after_a_stop(
     runtime: Runtime, provider: Provider, slow_account: CampaignSender, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop ends the wait at once, whether for the provider's Retry-After or for the account's rate limit."""
+    """A stop ends the wait immediately, whether for the provider's Retry-After or for the account's rate limit."""
     actor, _, campaign_id = await sending(runtime, 3)
     sender = sender_for(runtime, provider) if reason == "backoff" else slow_account
     if reason == "backoff":
@@ -152,7 +152,7 @@ async def test_a_waiting_send_loop_claims_nothing_after_a_stop(
     sender.stop()
     await asyncio.wait_for(loop, WAIT_SECONDS)
     assert await provider.messages(campaign_id) == []
-    assert reserved == ([] if reason == "backoff" else [1, -1])  # what was reserved for the batch was released
+    assert reserved == ([] if reason == "backoff" else [1, -1])  # the batch's reservation was released
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
     if reason == "rate limit":
@@ -205,10 +205,10 @@ async def test_a_worker_ends_while_redis_does_not_answer(servers: Servers, valke
 @pytest.fixture
 async def unretrieved() -> AsyncIterator[list[dict[str, Any]]]:
     """The errors of tasks that were never retrieved."""
-    found: list[dict[str, Any]] = []
+    contexts: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: found.append(context))
-    yield found
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+    yield contexts
     loop.set_exception_handler(None)
 
 
@@ -311,10 +311,10 @@ async def is_consuming(runtime: Runtime) -> bool:
 
 async def test_a_cancelled_operation_waits_for_all_its_fields() -> None:
     """The operation does not end while one of its fields still cleans up."""
-    ended: list[str] = []
-    operation = asyncio.create_task(gather_or_cancel([forever(), slow_to_end(ended, 0.1), forever()]))
+    events: list[str] = []
+    operation = asyncio.create_task(gather_or_cancel([forever(), slow_to_end(events, 0.1), forever()]))
     await asyncio.sleep(0.01)
     operation.cancel()
     await asyncio.wait([operation])
     assert operation.cancelled()
-    assert ended == ["cleaned up"]
+    assert events == ["cleaned up"]

@@ -192,7 +192,7 @@ async def test_failures_are_logged_and_retried() -> None:
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError, KeyError])
 async def test_a_long_run_resets_the_back_off(end: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delays grow with runs that fail or are cancelled at once, until a run lasts longer than the maximum delay."""
+    """Delays grow while runs fail or are cancelled immediately; a run longer than the maximum delay resets them."""
     runs, lasted = 0, 0.0
     for module in ("cancellation.tasks", "core.supervision"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: monotonic() + lasted)
@@ -221,7 +221,7 @@ def test_delays_grow_up_to_the_maximum() -> None:
 
 
 async def test_values_and_errors_pass_through() -> None:
-    """`restart_when_cancelled` returns what the run returns, and raises what it raises, at once."""
+    """`restart_when_cancelled` returns the result of the run, and raises its error, immediately."""
 
     async def give() -> int:
         return 7
@@ -235,7 +235,7 @@ async def test_values_and_errors_pass_through() -> None:
 
 
 async def returned() -> None:
-    """A run that returns at once."""
+    """A run that returns immediately."""
 
 
 async def cancelled() -> None:

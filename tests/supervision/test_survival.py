@@ -36,7 +36,7 @@ ROUNDS = 3
 WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { status } }"
 
 
-def supervised(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
+def supervised_tasks(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
     """The supervisors and runs started since `before`, by name."""
     names = {task.get_name().removesuffix("-run") for task in asyncio.all_tasks() if task.get_name().endswith("-run")}
     return {
@@ -49,15 +49,15 @@ def supervised(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
 async def cancel_each(before: set[asyncio.Task[Any]], names: set[str]) -> None:
     """Cancel each supervisor and each run, without a request; wait until every run has been restarted."""
     for _ in range(ROUNDS):
-        found = supervised(before)
-        assert names <= found.keys()
-        for task in found.values():
+        tasks = supervised_tasks(before)
+        assert names <= tasks.keys()
+        for task in tasks.values():
             cancel_without_request(task)
-        runs = {name: task for name, task in found.items() if name.endswith("-run")}
+        runs = {name: task for name, task in tasks.items() if name.endswith("-run")}
         await until(partial(restarted, before, runs))
         # These end with their last watcher, and their watchers were cancelled as well.
         watched = ("pump ", "pubsub-shared-state")
-        lasting = [task for name, task in found.items() if name not in runs and not name.startswith(watched)]
+        lasting = [task for name, task in tasks.items() if name not in runs and not name.startswith(watched)]
         assert [task for task in lasting if task.done()] == []
 
 
@@ -68,7 +68,7 @@ async def restarted(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Task
     """
     for _ in range(20):
         await asyncio.sleep(0.1)
-        now = supervised(before)
+        now = supervised_tasks(before)
         if all(now.get(name) not in {None, task} for name, task in runs.items()):
             return True
     for task in runs.values():
@@ -148,7 +148,7 @@ async def test_the_worker_survives(
     runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)
     async with running_worker(runtime):
         names = {"send-loop-0", "send-loop-1", "consumer", *(f"sweep: {sweep.name}" for sweep in SWEEPS)}
-        await settles(lambda: names <= supervised(before).keys())
+        await settles(lambda: names <= supervised_tasks(before).keys())
         await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.ended == ()
         actor, campaign_id = await start_campaign(runtime, 60)
@@ -156,7 +156,7 @@ async def test_the_worker_survives(
             await runtime.cache.flushdb()
             assert await wait_until_ended(runtime, actor, campaign_id) is CampaignStatus.SENT
         await until(lambda: is_sent(provider, campaign_id))
-    assert names.isdisjoint(supervised(before))
+    assert names.isdisjoint(supervised_tasks(before))
 
 
 async def is_sent(provider: Provider, campaign_id: UUID) -> bool:

@@ -40,8 +40,8 @@ async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True)
     actor = await factories.organization(runtime)
     status = SUBSCRIBED if subscribed else ContactStatus.PENDING
     async with runtime.work.begin(actor) as uow:
-        made = await changing.create(uow, {"email": email}, status=status)
-    return actor, made.id
+        contact = await changing.create(uow, {"email": email}, status=status)
+    return actor, contact.id
 
 
 def address() -> str:
@@ -51,16 +51,16 @@ def address() -> str:
 
 async def row_of(runtime: Runtime, actor: Actor, contact_id: UUID) -> ContactRow:
     """The contact."""
-    found = await CONTACTS.get(runtime.reads(actor.tenant), contact_id)
-    assert found is not None
-    return found
+    row = await CONTACTS.get(runtime.reads(actor.tenant), contact_id)
+    assert row is not None
+    return row
 
 
 async def history(runtime: Runtime, actor: Actor, contact_id: UUID) -> list[EventRow]:
     """The contact's history, newest first, without its subscribing."""
     reads = runtime.reads(actor.tenant)
-    found = await EVENTS.pages_of(reads, [contact_id], page_request())
-    return [row for row in found[contact_id].rows if row.kind != "subscribed"]
+    pages = await EVENTS.pages_of(reads, [contact_id], page_request())
+    return [row for row in pages[contact_id].rows if row.kind != "subscribed"]
 
 
 async def active(runtime: Runtime, actor: Actor) -> dict[str, str]:

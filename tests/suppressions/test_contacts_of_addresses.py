@@ -89,9 +89,9 @@ async def test_a_bounced_recipient_can_still_unsubscribe(
     await deliver_events(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
     link = UnsubscribeLink(actor.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
     for is_gone in (False, True):
-        found = await read_subscription(runtime.reads(actor.tenant), link)
-        assert found is not None
-        assert found.is_unsubscribed is is_gone
+        subscription = await read_subscription(runtime.reads(actor.tenant), link)
+        assert subscription is not None
+        assert subscription.is_unsubscribed is is_gone
         assert await unsubscribe(runtime.work, link)
     assert (await row_of(runtime, actor, contact.id)).status == ContactStatus.UNSUBSCRIBED
     kinds = [line.kind for line in await history(runtime, actor, contact.id)]
@@ -219,12 +219,12 @@ async def test_the_api_shows_the_whole_history(
         change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO + 4 * HOUR)),
     ):
         await deliver_events(runtime, of(message, event))
-    found = await api.as_(factories.token(runtime, actor)).execute(
+    data = await api.as_(factories.token(runtime, actor)).execute(
         """query ($email: EmailAddress!) { contactByEmail(email: $email) {
              status unsubscribedAt events { nodes { kind occurredAt data } } } }""",
         {"email": message.recipients[0]},
     )
-    contact = found["contactByEmail"]
+    contact = data["contactByEmail"]
     assert (contact["status"], contact["unsubscribedAt"][:19]) == ("UNSUBSCRIBED", "2022-06-05T21:17:32")
     kinds = [node["kind"] for node in contact["events"]["nodes"]]
     assert kinds == ["UNSUBSCRIBED", "REACTIVATED", "BOUNCED", "BOUNCED", "NOTICE"]

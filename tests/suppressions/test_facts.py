@@ -214,17 +214,17 @@ async def test_a_new_contact_has_the_status_of_its_main_reason(runtime: Runtime)
         email = address()
         await apply_facts(runtime, actor, [fact(email, reason) for reason in pair], together=False)
         async with runtime.work.begin(actor) as uow:
-            made = await changing.create(uow, {"email": email})
-        assert made.status == STATUSES[min(pair, key=weight.index)]
-        assert made.unsubscribed_at == (FIRST if made.status == ContactStatus.UNSUBSCRIBED else None)
+            contact = await changing.create(uow, {"email": email})
+        assert contact.status == STATUSES[min(pair, key=weight.index)]
+        assert contact.unsubscribed_at == (FIRST if contact.status == ContactStatus.UNSUBSCRIBED else None)
     lifted = [fact(address(), HARD_BOUNCE) for _ in range(2)]
     await apply_facts(runtime, actor, lifted, together=True)
     await apply_facts(runtime, actor, [reactivation(one.email_norm, FIRST + HOUR) for one in lifted], together=True)
     async with runtime.work.begin(actor) as uow:
-        made = await changing.create(uow, {"email": lifted[0].email_norm})
+        contact = await changing.create(uow, {"email": lifted[0].email_norm})
         (upserted,) = await upserting.upsert(uow, [{"email": lifted[1].email_norm}])
     assert upserted.contact is not None
-    assert made.status == upserted.contact.status == ContactStatus.SUBSCRIBED
+    assert contact.status == upserted.contact.status == ContactStatus.SUBSCRIBED
 
 
 async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
@@ -243,11 +243,11 @@ async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
 
 
 async def test_each_reactivation_is_in_the_history_of_its_address(runtime: Runtime) -> None:
-    """Of two addresses at once; a repeat is recorded only if it had an effect."""
+    """For two addresses in one call; a repeat is recorded only if it had an effect."""
     emails = [address() for _ in range(3)]
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
-        made = [(await changing.create(uow, {"email": email})).id for email in emails]
+        contact_ids = [(await changing.create(uow, {"email": email})).id for email in emails]
     await apply_facts(runtime, actor, [fact(email, HARD_BOUNCE) for email in emails[:2]], together=True)
     lifts = [reactivation(email, FIRST + HOUR) for email in emails]
     repeated = [replace(one, entry=replace(one.entry, only_if_new=True)) for one in (lifts[1], lifts[2])]
@@ -255,7 +255,7 @@ async def test_each_reactivation_is_in_the_history_of_its_address(runtime: Runti
     events = await runtime.reads(actor.tenant).rows(
         select(ContactEvent.contact_id).where(ContactEvent.kind == "reactivated")
     )
-    assert sorted(event.contact_id for event in events) == sorted(made[:2])
+    assert sorted(event.contact_id for event in events) == sorted(contact_ids[:2])
 
 
 async def test_a_bounce_is_in_the_history_of_every_contact_concerned(runtime: Runtime) -> None:
@@ -293,13 +293,15 @@ async def test_each_recipient_has_a_separate_link(runtime: Runtime, *, of_test: 
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm)
     )
-    chosen = max(rows, key=lambda row: row.id)
-    link = UnsubscribeLink(actor.organization_id, campaign_id, new_id() if of_test else chosen.id, chosen.contact_id)
+    recipient = max(rows, key=lambda row: row.id)
+    link = UnsubscribeLink(
+        actor.organization_id, campaign_id, new_id() if of_test else recipient.id, recipient.contact_id
+    )
     assert await unsubscribe(runtime.work, link)
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
-    assert [row.email_norm for row in suppressed] == [chosen.email_norm]
-    found = {one: (await row_of(runtime, actor, one)).status for one in contacts}
-    assert found == dict.fromkeys(contacts, "subscribed") | {chosen.contact_id: "unsubscribed"}
+    assert [row.email_norm for row in suppressed] == [recipient.email_norm]
+    statuses = {one: (await row_of(runtime, actor, one)).status for one in contacts}
+    assert statuses == dict.fromkeys(contacts, "subscribed") | {recipient.contact_id: "unsubscribed"}
 
 
 async def test_only_repeats_are_removed_from_the_history(runtime: Runtime) -> None:

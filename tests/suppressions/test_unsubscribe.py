@@ -34,8 +34,8 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 async def link_in_mail(provider: Provider, campaign_id: UUID) -> str:
     """The path of the link in the List-Unsubscribe header of a campaign's first message."""
     entry = (await provider.messages(campaign_id))[0]
-    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
-    message = found.object()["message"]
+    answer = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    message = answer.object()["message"]
     assert isinstance(message, dict)
     [url] = [one["Value"] for one in message["Headers"] if one["Name"] == "List-Unsubscribe"]
     assert isinstance(url, str)
@@ -50,7 +50,7 @@ async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
 async def test_get_shows_a_page_and_changes_nothing(
     runtime: Runtime, provider: Provider, sender: CampaignSender, base_url: str, http: aiohttp.ClientSession
 ) -> None:
-    """Link scanners follow every link: a GET shows a button, sets no cookie, and unsubscribes nobody."""
+    """Link scanners follow every link: a GET shows a button, sets no cookie, and unsubscribes no one."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     async with http.get(base_url + await link_in_mail(provider, campaign_id)) as answer:

@@ -16,31 +16,31 @@ async def test_two_concurrent_changes_are_both_applied(runtime: Runtime) -> None
     """The second one changes the result of the first, and reverts nothing of it."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
-        made = await templates.create(uow, {"name": "News", "subject": "old", "text_content": "old"})
+        template = await templates.create(uow, {"name": "News", "subject": "old", "text_content": "old"})
     first_has_it = asyncio.Event()
 
     async def first() -> None:
         async with runtime.work.begin(owner) as uow:
-            await templates.update(uow, made.id, {"subject": "new"})
+            await templates.update(uow, template.id, {"subject": "new"})
             first_has_it.set()
             await asyncio.sleep(0.1)  # while the second one waits
 
     async def second() -> None:
         await first_has_it.wait()
         async with runtime.work.begin(owner) as uow:
-            await templates.update(uow, made.id, {"name": "Fresh news", "text_content": "new"})
+            await templates.update(uow, template.id, {"name": "Fresh news", "text_content": "new"})
 
     await asyncio.gather(first(), second())
-    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
-    assert found is not None
-    assert (found.name, found.subject, found.text_content) == ("Fresh news", "new", "new")
+    row = await templates.TEMPLATES.get(runtime.reads(owner.tenant), template.id)
+    assert row is not None
+    assert (row.name, row.subject, row.text_content) == ("Fresh news", "new", "new")
 
 
 async def test_many_concurrent_changes_are_all_applied(runtime: Runtime) -> None:
     """Each field has the change that was given for it, in any order."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
-        made = await templates.create(uow, {"name": "News", "html_content": "<p>old</p>"})
+        template = await templates.create(uow, {"name": "News", "html_content": "<p>old</p>"})
     changes: list[TemplateChanges] = [
         {"name": "new"},
         {"subject": "new"},
@@ -50,12 +50,12 @@ async def test_many_concurrent_changes_are_all_applied(runtime: Runtime) -> None
 
     async def change(values: TemplateChanges) -> None:
         async with runtime.work.begin(owner) as uow:
-            await templates.update(uow, made.id, values)
+            await templates.update(uow, template.id, values)
 
     await asyncio.gather(*map(change, changes))
-    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
-    assert found is not None
-    assert {found.name, found.subject, found.html_content, found.text_content} == {"new"}
+    row = await templates.TEMPLATES.get(runtime.reads(owner.tenant), template.id)
+    assert row is not None
+    assert {row.name, row.subject, row.html_content, row.text_content} == {"new"}
 
 
 @pytest.mark.parametrize("field", ["html_content", "text_content"])
@@ -66,12 +66,12 @@ async def test_a_text_has_at_most_512_kib(runtime: Runtime, field: str, characte
     how_many, rest = divmod(512 * 1024, len(character.encode()))
     most = character * how_many + "x" * rest
     async with runtime.work.begin(owner) as uow:
-        made = await templates.create(uow, cast("TemplateChanges", {"name": "Long", field: most}))
-    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
-    assert getattr(found, field) == most
+        template = await templates.create(uow, cast("TemplateChanges", {"name": "Long", field: most}))
+    row = await templates.TEMPLATES.get(runtime.reads(owner.tenant), template.id)
+    assert getattr(row, field) == most
     async with runtime.work.begin(owner) as uow:
-        with pytest.raises(InputErrors) as refused:
+        with pytest.raises(InputErrors) as excinfo:
             await templates.create(uow, cast("TemplateChanges", {"name": "Longer", field: most + "x"}))
-    [error] = refused.value.errors
+    [error] = excinfo.value.errors
     path = {"html_content": "htmlContent", "text_content": "textContent"}[field]
     assert (error.error_code, error.field) == (ErrorCode.TOO_LONG, ("input", path))

@@ -29,7 +29,7 @@ from core import clock
 numbers = count(1)
 DEPTH = 3
 
-# Which object an id names, where the name of its argument or field does not say it (`campaignId`, `listIds`).
+# The type of an id, where the name of its argument or field does not contain it (`campaignId`, `listIds`).
 KINDS = {
     ("cancelMayaReply", "messageId"): "Message",
     ("mayaReply", "messageId"): "Message",
@@ -58,26 +58,26 @@ def places(schema: GraphQLSchema) -> Iterator[Place]:
 
 
 def id_paths(
-    inputs: dict[str, GraphQLArgument] | dict[str, GraphQLInputField], seen: tuple[str, ...]
+    inputs: dict[str, GraphQLArgument] | dict[str, GraphQLInputField], parent_names: tuple[str, ...]
 ) -> Iterator[tuple[str, ...]]:
     """The paths to ids among some arguments or input fields, through nested inputs, each input type once."""
     for name, item in inputs.items():
         kind = get_named_type(item.type)
         if kind.name == "ID":
             yield (name,)
-        elif isinstance(kind, GraphQLInputObjectType) and kind.name not in seen:
-            for path in id_paths(kind.fields, (*seen, kind.name)):
+        elif isinstance(kind, GraphQLInputObjectType) and kind.name not in parent_names:
+            for path in id_paths(kind.fields, (*parent_names, kind.name)):
                 yield (name, *path)
 
 
-def kind_of(place: Place, known: set[str], *, name: str) -> list[str]:
+def kind_of(place: Place, types: set[str], *, name: str) -> list[str]:
     """The types of objects that an id may refer to; fails if the name does not show it."""
     if (place.field, name) in KINDS:
         return [KINDS[place.field, name]]
     if place.field in {"node", "nodes"}:
-        return sorted(known)
+        return sorted(types)
     word = place.field if name == "id" else name.removesuffix("s").removesuffix("Id")
-    matches = [kind for kind in known if word.lower().endswith(kind.lower())]
+    matches = [kind for kind in types if word.lower().endswith(kind.lower())]
     assert matches, f"{place}: which object does `{name}` name? Give tests/tenancy an example of it."
     return matches
 
@@ -97,9 +97,9 @@ class Operation:
         """The operation, with every argument as a variable."""
         used = self.arguments("")
         declared = ", ".join(f"${name}: {self.definition.args[name].type}" for name in used)
-        given = ", ".join(f"{name}: ${name}" for name in used)
+        arguments = ", ".join(f"{name}: ${name}" for name in used)
         selection = self.selection(get_named_type(self.definition.type), DEPTH)
-        head, call = (f" ({declared})", f"({given})") if used else ("", "")
+        head, call = (f" ({declared})", f"({arguments})") if used else ("", "")
         return f"{self.place.root.lower()}{head} {{ {self.place.field}{call} {selection} }}"
 
     def arguments(self, value: str) -> dict[str, Any]:
@@ -108,23 +108,23 @@ class Operation:
 
     def fill(self, inputs: dict[str, Any], path: tuple[str, ...], value: str) -> dict[str, Any]:
         """Values for required inputs, and for those on the path to the id."""
-        made: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, item in inputs.items():
             on_path = bool(path) and name == path[0]
             required = isinstance(item.type, GraphQLNonNull)
             if on_path or required:
-                made[name] = self.value(name, item.type, path[1:] if on_path else (), value if on_path else None)
-        return made
+                values[name] = self.value(name, item.type, path[1:] if on_path else (), value if on_path else None)
+        return values
 
-    def value(self, name: str, kind: Any, path: tuple[str, ...], given: str | None) -> Any:  # noqa: ANN401 - any input
+    def value(self, name: str, kind: Any, path: tuple[str, ...], id_value: str | None) -> Any:  # noqa: ANN401 - any input
         """One value: the id under test, or any valid one."""
         nullable = get_nullable_type(kind)
         if is_list_type(nullable):
-            return [self.value(name, nullable.of_type, path, given)]
+            return [self.value(name, nullable.of_type, path, id_value)]
         if isinstance(nullable, GraphQLInputObjectType):
-            return self.fill(dict(nullable.fields), path, given or "")
+            return self.fill(dict(nullable.fields), path, id_value or "")
         if nullable.name == "ID":
-            return given or self.own[kind_of(self.place, set(self.own), name=name)[0]]
+            return id_value or self.own[kind_of(self.place, set(self.own), name=name)[0]]
         if isinstance(nullable, GraphQLEnumType):
             return next(iter(nullable.values))
         number = next(numbers)
@@ -146,13 +146,13 @@ class Operation:
         if isinstance(kind, GraphQLUnionType):
             return "{ __typename }"
         assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
-        chosen = ["__typename"]
+        fields = ["__typename"]
         for name, field in kind.fields.items():
             inner = get_named_type(field.type)
             if any(isinstance(argument.type, GraphQLNonNull) for argument in field.args.values()):
                 continue
             if is_leaf_type(inner):
-                chosen.append(name)
+                fields.append(name)
             elif depth > 1 and not inner.name.endswith("Connection"):
-                chosen.append(f"{name} {self.selection(inner, depth - 1)}")
-        return f"{{ {' '.join(chosen)} }}"
+                fields.append(f"{name} {self.selection(inner, depth - 1)}")
+        return f"{{ {' '.join(fields)} }}"

@@ -18,11 +18,11 @@ from models.accounts import Organization
 async def hold_locks(work: Work, organization_id: UUID) -> None:
     """Take an advisory lock, lock the organization's row, and wait."""
     async with work.advisory_lock(str(organization_id)) as locked, work.begin(system_actor(organization_id)) as uow:
-        changed = await uow.execute(
+        result = await uow.execute(
             update(Organization).where(Organization.id == organization_id).values(name="Held by a stopped process")
         )
         assert locked
-        assert changed.rowcount == 1
+        assert result.rowcount == 1
         sys.stdout.write("holding\n")
         sys.stdout.flush()
         # The event loop is blocked, so that no statement follows, as in a stopped process.

@@ -53,8 +53,8 @@ async def test_without_a_tenant_every_table_is_empty(runtime: Runtime) -> None:
         "AND has_table_privilege(c.oid, 'SELECT') AND c.relname <> 'alembic_version'",
     )
     assert len(tables) > 15
-    seen = {name: (await rows_without_tenant(runtime, f"SELECT count(*) FROM {name}"))[0][0] for (name,) in tables}  # noqa: S608
-    assert {name: rows for name, rows in seen.items() if rows} == {}
+    counts = {name: (await rows_without_tenant(runtime, f"SELECT count(*) FROM {name}"))[0][0] for (name,) in tables}  # noqa: S608
+    assert {name: rows for name, rows in counts.items() if rows} == {}
 
 
 async def test_uniqueness_is_within_an_organization(runtime: Runtime) -> None:

@@ -46,15 +46,15 @@ async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, 
     (contact,) = await factories.contacts(runtime, actor, 1)
     campaign = await factories.campaign(runtime, actor)
     delivery = await factories.delivery(runtime, actor, await factories.campaign(runtime, actor), contact)
-    made = await caller.execute(
+    payloads = await caller.execute(
         """mutation {
-            list: createList(input: {name: "Friends"}) { made: list { id } }
+            list: createList(input: {name: "Friends"}) { node: list { id } }
             template: createTemplate(input: {name: "Plain", subject: "Hi", htmlContent: "<p>Hi</p>"}) {
-                made: template { id } }
-            conversation: startConversation(input: {}) { made: conversation { id } }
+                node: template { id } }
+            conversation: startConversation(input: {}) { node: conversation { id } }
         }"""
     )
-    ids = {name.capitalize(): payload["made"]["id"] for name, payload in made.items()}
+    ids = {name.capitalize(): payload["node"]["id"] for name, payload in payloads.items()}
     await caller.execute(
         """mutation ($list: ID!, $contact: ID!) {
             addToList(input: {listId: $list, contactIds: [$contact]}) { __typename } }""",
@@ -69,7 +69,7 @@ async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, 
         "mutation ($id: ID!) { cancelMayaReply(input: {messageId: $id}) { reply { status } } }", {"id": message}
     )
     viewer = (await caller.execute("{ viewer { id organization { id } } }"))["viewer"]
-    found = {
+    ids_by_type = {
         **ids,
         "Message": message,
         "Contact": encode_global_id("Contact", contact),
@@ -79,22 +79,22 @@ async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, 
         "User": viewer["id"],
         "Organization": viewer["organization"]["id"],
     }
-    assert set(found) == KINDS
-    return found
+    assert set(ids_by_type) == KINDS
+    return ids_by_type
 
 
 def unknown(identifier: str) -> str:
     """An id of the same type that does not exist."""
-    found = decode_global_id(identifier)
-    assert found is not None
-    return encode_global_id(found[0], new_id())
+    decoded = decode_global_id(identifier)
+    assert decoded is not None
+    return encode_global_id(decoded[0], new_id())
 
 
 def comparable(answer: dict[str, Any]) -> str:
     """An answer without values that differ between any two requests: ids, times, generated names."""
-    shown = {name: answer[name] for name in ("data", "errors", "payload", "type") if name in answer}
-    text = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
-    text = re.sub(r'"requestId":"\w+"', '"requestId":""', PRODUCT.sub("<made>", text))
+    parts = {name: answer[name] for name in ("data", "errors", "payload", "type") if name in answer}
+    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()
+    text = re.sub(r'"requestId":"\w+"', '"requestId":""', PRODUCT.sub("<generated>", text))
     return ENCODED.sub(lambda match: f"<{(decode_global_id(match[0]) or ('?',))[0]}>", text)
 
 
@@ -110,8 +110,8 @@ async def execute(server: Served, token: str, asker: Operation, identifier: str)
         await socket.subscribe(document, variables=variables)
         message = await socket.next(WAIT_SECONDS)
         payload = message.get("payload")
-        shown = payload.get("data") if isinstance(payload, dict) else payload
-        return comparable({"type": message["type"], "payload": shown})
+        data = payload.get("data") if isinstance(payload, dict) else payload
+        return comparable({"type": message["type"], "payload": data})
 
 
 async def rows_of(servers: Servers, runtime: Runtime, actor: Actor) -> dict[str, str]:

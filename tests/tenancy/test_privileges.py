@@ -65,7 +65,7 @@ def called_functions() -> list[str]:
 def deleted_from() -> set[str]:
     """The tables of the product's DELETE statements, by SQLAlchemy's `delete`, under any name."""
     tables = {mapper.class_.__name__: mapper.class_.__tablename__ for mapper in Base.registry.mappers}
-    found = set()
+    names = set()
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         imported = [
@@ -79,8 +79,8 @@ def deleted_from() -> set[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in imported:
                 (of,) = node.args
                 assert isinstance(of, ast.Name), f"{path}: which table does line {node.lineno} delete from?"
-                found.add(tables[of.id])
-    return found
+                names.add(tables[of.id])
+    return names
 
 
 async def rows_of(servers: Servers, database: str, statement: str) -> Sequence[asyncpg.Record]:
@@ -110,7 +110,7 @@ def log_size(servers: Servers) -> int:
 
 
 async def check_privileges(servers: Servers, database: str) -> None:
-    """PUBLIC has no privilege on any of our objects, and the app may execute exactly what it calls."""
+    """PUBLIC has no privilege on any of our objects, and the app may execute exactly the functions that it calls."""
     assert [tuple(row) for row in await rows_of(servers, database, RIGHTS_OF_PUBLIC)] == []
     assert [row[0] for row in await rows_of(servers, database, RIGHTS_OF_THE_APP)] == called_functions()
 
@@ -138,8 +138,8 @@ def test_the_definer_may_delete_only_where_a_function_does() -> None:
 
 async def test_no_other_role_has_privileges_on_our_schemas(servers: Servers) -> None:
     """The app may use both schemas and create in neither; the definer, which cannot log in, owns functions there."""
-    found = [tuple(row) for row in await rows_of(servers, await copy_template(servers), RIGHTS_IN_SCHEMAS)]
-    assert found == [
+    privileges = [tuple(row) for row in await rows_of(servers, await copy_template(servers), RIGHTS_IN_SCHEMAS)]
+    assert privileges == [
         ("public", "nudge_app", "USAGE"),
         ("public", "nudge_definer", "CREATE"),
         ("public", "nudge_definer", "USAGE"),

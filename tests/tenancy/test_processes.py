@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 async def test_no_process_starts_with_a_role_that_bypasses_policies(
     runtime: Runtime, servers: Servers, verb: str, tmp_path: Path
 ) -> None:
-    """`nudge api` and `nudge worker` end at once as a superuser, with the reason in one line and no traceback."""
+    """As a superuser `nudge api` and `nudge worker` exit immediately, with a reason in one line and no traceback."""
     url = runtime.settings.database.url
     assert url is not None
     database = url.get_secret_value().rpartition("/")[2]

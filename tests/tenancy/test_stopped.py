@@ -85,19 +85,19 @@ async def advisory_lock_is_free(runtime: Runtime, name: str) -> bool:
 async def test_the_idle_limit_is_set_with_the_tenant(runtime: Runtime) -> None:
     """It is part of the statement that sets the tenant, ends with the transaction, and is not set for reads."""
     actor = await factories.organization(runtime)
-    shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
-    with statements(runtime) as seen:
+    query = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    with statements(runtime) as queries:
         async with runtime.work.begin(actor) as uow:
-            assert (await uow.connection.execute(shown)).scalar_one() == "15s"
-    assert len(seen) == 2
+            assert (await uow.connection.execute(query)).scalar_one() == "15s"
+    assert len(queries) == 2
     async with runtime.engine.connect() as connection:
-        assert (await connection.execute(shown)).scalar_one() == "0"
+        assert (await connection.execute(query)).scalar_one() == "0"
 
 
 async def test_an_advisory_lock_has_eight_times_the_idle_limit(runtime: Runtime) -> None:
     """The connection with the lock is idle while other connections do the work."""
-    with statements(runtime) as seen:
+    with statements(runtime) as queries:
         async with runtime.work.advisory_lock("test") as locked:
             assert locked
-    _, parameters = seen[0]
+    _, parameters = queries[0]
     assert f"{8 * 15_000}ms" in parameters

@@ -24,7 +24,7 @@ def prose(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "stored"),
+    ("text", "expected"),
     [
         ("\u202a+49 30 1\u202c", "+49 30 1"),
         ("\u202d+49 30 1\u202c", "+49 30 1"),
@@ -47,14 +47,14 @@ def prose(text: str) -> str:
         ("\u2066\u2069", ""),
     ],
 )
-def test_padding_is_removed(given: str, stored: str) -> None:
+def test_padding_is_removed(text: str, expected: str) -> None:
     """A line loses padding and unclosed isolates; closed isolates, marks and joiners within it stay."""
-    assert line(given) == stored
-    assert line(stored) == stored
+    assert line(text) == expected
+    assert line(expected) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "stored"),
+    ("text", "expected"),
     [
         ("\u202a+49 30 1\u202c", "+49 30 1"),
         ("\u2066+49 30 1\u2069", "+49 30 1"),
@@ -65,13 +65,13 @@ def test_padding_is_removed(given: str, stored: str) -> None:
         ("", ""),
     ],
 )
-def test_prose_loses_only_padding_and_directions(given: str, stored: str) -> None:
+def test_prose_loses_only_padding_and_directions(text: str, expected: str) -> None:
     """A longer text loses padding at its ends, and embeddings; blanks, line breaks and soft hyphens stay."""
-    assert prose(given) == stored
+    assert prose(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "suggestion"),
+    ("text", "suggestion"),
     [
         ("\u202egnp.exe", "Write it as 'gnp.exe'."),
         ("Bell\x07", "Write it as 'Bell'."),
@@ -81,11 +81,11 @@ def test_prose_loses_only_padding_and_directions(given: str, stored: str) -> Non
         ("\x00", "Remove it."),
     ],
 )
-def test_a_refused_text_has_a_suggestion(given: str, suggestion: str) -> None:
+def test_a_refused_text_has_a_suggestion(text: str, suggestion: str) -> None:
     """A control character, a lone surrogate or a right-to-left override is refused, with a valid suggestion."""
-    with pytest.raises(InvalidInput) as refused:
-        line(given)
-    assert refused.value.suggestion == suggestion
+    with pytest.raises(InvalidInput) as excinfo:
+        line(text)
+    assert excinfo.value.suggestion == suggestion
 
 
 @pytest.mark.parametrize("text", NEEDED.values(), ids=NEEDED.keys())

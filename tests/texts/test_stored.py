@@ -29,7 +29,7 @@ async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
                 "time_zone": "\u200eEurope/Berlin",
             },
         )
-        listed = await lists.create(uow, PADDED, PADDED)
+        contact_list = await lists.create(uow, PADDED, PADDED)
         campaign = await drafting.create(
             uow, {"name": PADDED, "subject": f"{PADDED} \u2068{{{{ contact.email }}}}\u2069!"}
         )
@@ -37,7 +37,7 @@ async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
     assert (row.email, row.first_name, row.last_name) == ("ada@example.com", "Ada & Co", "Ada & Co")
     assert (tags, row.time_zone) == (["Ada & Co"], "Europe/Berlin")
     assert row.custom_fields == {"phone": "+49 30 1", "more": ["x", "❤\ufe0f"]}
-    assert (listed.name, listed.description, campaign.name) == ("Ada & Co",) * 3
+    assert (contact_list.name, contact_list.description, campaign.name) == ("Ada & Co",) * 3
     assert campaign.subject == "Ada & Co\u200b \u2068{{ contact.email }}\u2069!"
 
 

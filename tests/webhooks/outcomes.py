@@ -1,7 +1,7 @@
 """The expected effects of Postmark's events on a delivery, a contact and its history.
 
 Written from Postmark's documentation (the bounce types of its bounce API, its webhooks for each record type) and
-from the design's rules, and not from the code: the reference of `test_outcomes.py`.
+from the design's rules, not from the code: the reference of `test_outcomes.py`.
 """
 
 from dataclasses import dataclass, field
@@ -221,7 +221,7 @@ CASES: dict[str, Case] = {
     ),
     "no record type": Case(event=bounce("HardBounce", 1, RecordType=LEFT_OUT), outcome=NOTHING),
 }
-# Of each record type one event, whose other fields may hold what they like.
+# One event of each record type, whose other fields may have any value.
 BASES: dict[str, Case] = {
     name: CASES[name]
     for name in ("HardBounce", "SoftBounce", "Unsubscribe", "complaint", "delivery", "open", "click")

@@ -24,7 +24,7 @@ from services.webhooks.applying import apply_pages
 from services.webhooks.attributing import attribute_events
 from services.webhooks.receiving import receive
 from tests import factories
-from tests.campaigns.calls import TEST, asked, gid
+from tests.campaigns.calls import TEST, gid, mutate
 from tests.client import ApiClient
 from tests.deliveries.test_jobs import start_campaign, wait_until_ended, with_short_times, worker
 from tests.deliveries.worker import progress, statuses
@@ -54,8 +54,8 @@ def other_installation(fresh_runtime: Runtime, mailer: OtherMailer) -> Runtime:
 
 @pytest.fixture
 async def server(other_installation: Runtime) -> AsyncIterator[Served]:
-    async with served(other_installation) as found:
-        yield found
+    async with served(other_installation) as api_process:
+        yield api_process
 
 
 def events_about(mailer: OtherMailer, **kinds: int) -> list[dict[str, Any]]:
@@ -83,11 +83,11 @@ async def post(server: Served, body: bytes, headers: dict[str, str]) -> int:
         return answer.status
 
 
-async def wait_for_statuses(runtime: Runtime, owner: Actor, campaign_id: UUID, *wanted: DeliveryStatus) -> None:
+async def wait_for_statuses(runtime: Runtime, owner: Actor, campaign_id: UUID, *expected: DeliveryStatus) -> None:
     """Wait until the campaign's deliveries have these statuses."""
     async with asyncio.timeout(60):
         while True:
-            if sorted((await statuses(runtime, owner, campaign_id)).values()) == sorted(wanted):
+            if sorted((await statuses(runtime, owner, campaign_id)).values()) == sorted(expected):
                 return
             await asyncio.sleep(0.05)
 
@@ -128,7 +128,7 @@ async def test_test_messages_are_within_the_provider_s_limits(
     campaign_id = await factories.campaign(other_installation, owner)
     to = [f"someone-{number}@example.com" for number in range(3)]
     mine = ApiClient(server.url).as_(factories.token(other_installation, owner))
-    sent = await asked(mine, TEST, campaignId=gid(campaign_id), to=to)
+    sent = await mutate(mine, TEST, campaignId=gid(campaign_id), to=to)
     assert (sent["sentTo"], sorted(mailer.requests)) == (to, [1, 2])
 
 
@@ -193,16 +193,16 @@ async def test_events_without_an_adapter_are_applied_later(fresh_runtime: Runtim
         "recipient": "x",
         "reference": "/".join(ours.values()),
     }
-    work, system, known = fresh_runtime.work, fresh_runtime.system, fresh_runtime.webhooks
+    work, system, adapters = fresh_runtime.work, fresh_runtime.system, fresh_runtime.webhooks
     await receive(work, OtherWebhooks(), [event])
     await deliver(fresh_runtime, {"RecordType": "Open", "Metadata": ours})
     await attribute_events(system)
-    await apply_pages(work, owner, known)
+    await apply_pages(work, owner, adapters)
     inbox = select(WebhookInbox.provider, WebhookInbox.outcome, WebhookInbox.applied_at).order_by(WebhookInbox.id)
     first, second = await fresh_runtime.reads(owner.tenant).rows(inbox)
     assert (first.provider, first.outcome, first.applied_at) == ("other", "failed: KeyError", None)
     assert (second.provider, second.outcome) == ("postmark", "applied")
     async with work.begin(owner) as uow:
         await uow.execute(update(WebhookInbox).values(due_at=func.now()))
-    await apply_pages(work, owner, {**known, "other": OtherWebhooks()})
+    await apply_pages(work, owner, {**adapters, "other": OtherWebhooks()})
     assert list((await statuses(fresh_runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]

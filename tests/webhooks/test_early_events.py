@@ -99,7 +99,7 @@ class EarlyEventsMailer:
 async def test_recording_does_not_lower_a_status(
     runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str, reply: str
 ) -> None:
-    """Whatever the worker records of its batch afterwards, a status that an event has advanced stays."""
+    """A status that an event has advanced stays, with any outcome that the worker records afterwards."""
     actor, _, campaign_id = await sending(runtime, 1)
     overtaken: Mailer = EarlyEventsMailer(provider, runtime, kind, REPLIES[reply])
     sender.mailer = overtaken

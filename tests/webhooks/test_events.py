@@ -90,10 +90,10 @@ async def test_wrong_credentials_store_nothing(runtime: Runtime, base_url: str, 
     wrong = aiohttp.encode_basic_auth("postmark", "wrong"), aiohttp.encode_basic_auth("x", "test-webhook-password")
     for auth in (None, *wrong, "Basic %%%", "Bearer token"):
         assert await post(http, base_url, body, auth) == 401
-    assert not await stored(runtime, "never-stored")
+    assert not await count_stored(runtime, "never-stored")
 
 
-async def stored(runtime: Runtime, message_id: str) -> int:
+async def count_stored(runtime: Runtime, message_id: str) -> int:
     """How many events of a message are in the inbox, attributed or not."""
     url = runtime.settings.database.migrator_url
     assert url is not None
@@ -126,7 +126,7 @@ async def test_an_event_with_nul_characters_is_stored(
     """PostgreSQL's jsonb cannot store NUL; the rest of the event is stored."""
     body = b'{"RecordType": "Open", "MessageID": "nul-1", "UserAgent": "a\\u0000b"}'
     assert await post(http, base_url, body) == 200
-    assert await stored(runtime, "nul-1") == 1
+    assert await count_stored(runtime, "nul-1") == 1
 
 
 async def test_a_deeply_nested_event_is_refused(base_url: str, http: aiohttp.ClientSession) -> None:
@@ -180,8 +180,8 @@ async def test_a_clock_may_be_a_few_minutes_ahead(
         link = f"https://shop.example/{number}"
         await deliver_events(runtime, event("Click", message, ReceivedAt=time.isoformat(), OriginalLink=link))
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.occurred_at).order_by(ContactEvent.occurred_at))
-    replaced, kept = [row.occurred_at for row in rows]
-    assert kept == sent[0]
+    replaced, second = [row.occurred_at for row in rows]
+    assert second == sent[0]
     assert abs(replaced - now) < timedelta(minutes=1)
 
 
@@ -280,8 +280,8 @@ async def test_an_invalid_event_does_not_block_others(
 ) -> None:
     """Events that are not known, or that the database refuses, get an outcome; the others are applied."""
     actor, campaign_id, messages = await send_campaign(runtime, provider, sender, 3)
-    taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
-    taken["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
+    foreign_event = event("Delivery", messages[0], MessageID=messages[1].message_id)
+    foreign_event["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
     async with runtime.work.begin(actor) as uow:
         await uow.connection.execute(
             text("UPDATE email_deliveries SET message_id = NULL WHERE message_id = :one"),
@@ -290,7 +290,7 @@ async def test_an_invalid_event_does_not_block_others(
     await deliver_events(
         runtime,
         event("Delivery", messages[0], RecordType="Gossip", MessageID="gossip"),
-        taken,
+        foreign_event,
         event("Delivery", messages[0]),
         event("Delivery", messages[1]),
     )

@@ -69,15 +69,15 @@ async def apply_all(runtime: Runtime, provider: Provider, cases: dict[str, Case]
     await progress(runtime, actor, campaign_id)
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
-    found = await read_deliveries(runtime, actor, campaign_id)
+    deliveries = await read_deliveries(runtime, actor, campaign_id)
     others = await read_contacts(runtime, other)
     ids = {name: UUID(message.metadata["delivery"]) for name, message in by_case.items()}
     expected = Counter(case.outcome.delivery for case in cases.values())
     expected["unsubscribed"] = sum(case.outcome.unsubscribed for case in cases.values())
     counts = stats.counts
     return Results(
-        outcomes={name: found[ids[name]][0] for name in cases},
-        times={name: found[ids[name]][1] for name in cases},
+        outcomes={name: deliveries[ids[name]][0] for name in cases},
+        times={name: deliveries[ids[name]][1] for name in cases},
         expected=expected,
         figures={
             "accepted": counts.accepted,
@@ -128,7 +128,7 @@ async def read_deliveries(
     events = await reads.rows(
         select(ContactEvent.contact_id, ContactEvent.kind, ContactEvent.occurred_at).order_by(ContactEvent.kind)
     )
-    found = {}
+    outcomes_by_id = {}
     for row in deliveries:
         lines = [line for line in events if line.contact_id == row.contact_id]
         left_at = contacts[row.contact_id].unsubscribed_at
@@ -140,8 +140,8 @@ async def read_deliveries(
             unsubscribed=unsubscribed[row.id] is not None,
         )
         times = [line.occurred_at for line in lines]
-        found[row.id] = (outcome, [*times, *([left_at] if left_at else [])])
-    return found
+        outcomes_by_id[row.id] = (outcome, [*times, *([left_at] if left_at else [])])
+    return outcomes_by_id
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,6 @@ async def test_odd_values_in_other_fields_change_no_outcome(runtime: Runtime, sh
     """Any other field missing, null, of another type, huge, long, or with characters that PostgreSQL cannot store."""
     cases = ODD_FIELDS if is_long() else dict(list(ODD_FIELDS.items())[::SHARE])
     odd = await apply_all(runtime, shared_provider, cases, len(CASES))
-    wrong = {name: found for name, found in odd.outcomes.items() if found != cases[name].outcome}
+    wrong = {name: outcome for name, outcome in odd.outcomes.items() if outcome != cases[name].outcome}
     assert wrong == {}
     assert odd.figures == {name: odd.expected[name] for name in odd.figures}

@@ -15,7 +15,7 @@ from tests.deliveries.worker import drain, sending
 from tests.outages import relayed
 from tests.serving import served
 from tests.suppressions.test_unsubscribe import FORM, ONE_CLICK, contact_status, link_in_mail
-from tests.webhooks.test_events import GOOD, post, stored
+from tests.webhooks.test_events import GOOD, count_stored, post
 
 DEEP = b'{"a":' * 60 + b"1" + b"}" * 60
 LONG = b"a" * 90_000
@@ -49,7 +49,7 @@ async def test_unusual_json_is_stored(
     body = KEPT[name].replace(b"%s", message.encode())
     for _ in range(2):
         assert await post(http, base_url, body) == 200
-    assert await stored(runtime, message) == 1
+    assert await count_stored(runtime, message) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ async def test_allow_lists_the_methods(
 ) -> None:
     """For OPTIONS, and for a refused method."""
     async with http.request(method, f"{base_url}/u/some-token{slash}") as answer:
-        allowed = {one.strip() for one in answer.headers["allow"].split(",")}
-        assert (answer.status, allowed) == (status, {"GET", "HEAD", "OPTIONS", "POST"})
+        methods = {one.strip() for one in answer.headers["allow"].split(",")}
+        assert (answer.status, methods) == (status, {"GET", "HEAD", "OPTIONS", "POST"})
 
 
 async def test_an_outage_is_answered_with_retry_after(servers: Servers) -> None:
