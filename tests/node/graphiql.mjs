@@ -1,32 +1,32 @@
-// Runs the script of GraphiQL's page (given on stdin) in an empty browser; prints as JSON what the page shows.
+// Runs the script of GraphiQL's page (from standard input) in an empty browser; prints the state of the page as JSON.
 // Arguments: the scripts that did not load, or a close code and a reason that the websocket reports.
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 
-const [what, ...rest] = process.argv.slice(2);
+const [mode, ...rest] = process.argv.slice(2);
 const source = readFileSync(0, 'utf-8').match(/<script nonce="[^"]*">(.*?)<\/script>/s)[1];
 const elements = {};
 const element = (id) => (elements[id] ??= { textContent: '', hidden: true, firstElementChild: { textContent: 'Loading' } });
-const found = { rendered: false, terminated: 0 };
+const page = { rendered: false, terminated: 0 };
 const window = {
   location: { origin: 'http://localhost:8000', pathname: '/graphql' },
   document: { getElementById: element },
-  React: { createElement: (_, given) => Object.assign(found, { query: given.defaultQuery, fetcher: given.fetcher }) },
-  ReactDOM: { createRoot: () => ({ render: () => (found.rendered = true) }) },
-  graphqlWs: { createClient: (options) => Object.assign(found, { options, terminate: () => (found.terminated += 1) }) },
+  React: { createElement: (_, props) => Object.assign(page, { query: props.defaultQuery, fetcher: props.fetcher }) },
+  ReactDOM: { createRoot: () => ({ render: () => (page.rendered = true) }) },
+  graphqlWs: { createClient: (options) => Object.assign(page, { options, terminate: () => (page.terminated += 1) }) },
   GraphiQL: { createFetcher: () => () => null },
 };
-if (what === 'missing') for (const name of rest) delete window[name];
+if (mode === 'missing') for (const name of rest) delete window[name];
 window.window = window;
 runInNewContext(source, window);
-if (what === 'closed') {
+if (mode === 'closed') {
   const event = { code: Number(rest[0]), reason: rest[1] };
-  found.options.on.closed(event);
-  found.retries = found.options.shouldRetry(event);
+  page.options.on.closed(event);
+  page.retries = page.options.shouldRetry(event);
 }
-if (found.fetcher) for (const token of ['a', 'a', 'b']) found.fetcher({}, { headers: { Authorization: token } });
-const { rendered, query, retries, terminated } = found;
+if (page.fetcher) for (const token of ['a', 'a', 'b']) page.fetcher({}, { headers: { Authorization: token } });
+const { rendered, query, retries, terminated } = page;
 const { hidden, textContent } = element('notice');
 console.log(
-  JSON.stringify({ rendered, query, retries, terminated, notice: hidden ? '' : textContent, params: found.options?.connectionParams() }),
+  JSON.stringify({ rendered, query, retries, terminated, notice: hidden ? '' : textContent, params: page.options?.connectionParams() }),
 );

@@ -8,22 +8,22 @@ import WebSocket from 'ws';
 
 const [url, token] = process.argv.slice(2);
 const query = 'subscription { count(to: 3) }';
-const found = {};
+const results = {};
 
 function socketOf(name) {
-  found[name] = { closings: [] };
+  results[name] = { closings: [] };
   return createClient({
     url,
     webSocketImpl: WebSocket,
     connectionParams: { authorization: `Bearer ${token}` },
-    on: { closed: ({ code }) => found[name].closings.push(code) },
+    on: { closed: ({ code }) => results[name].closings.push(code) },
   });
 }
 
 function record(name, problem) {
   // graphql-ws and urql pass the close event on, Apollo an error whose message has both.
   const event = problem.networkError ?? problem;
-  found[name].message = `${event.code} ${event.reason} ${problem.message}`;
+  results[name].message = `${event.code} ${event.reason} ${problem.message}`;
 }
 
 await new Promise((resolve) => {
@@ -53,4 +53,4 @@ await new Promise((resolve) => {
   });
   client.subscription(query, {}).subscribe(({ error }) => error && resolve(record('urql', error)));
 });
-console.log(JSON.stringify(found));
+console.log(JSON.stringify(results));
