@@ -19,7 +19,7 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str) -> None:
-    """A value that cannot be stored is refused again tomorrow; a connection that broke may be opened anew."""
+    """A value that cannot be stored is always refused; after a broken connection a retry can succeed."""
     is_refusal, value = STATEMENTS[statement]
     actor = await factories.organization(runtime)
     with pytest.raises(DBAPIError) as excinfo:

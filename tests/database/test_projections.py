@@ -1,4 +1,4 @@
-"""Statements of the columns that clients select: built for those who come again, and never more than fit."""
+"""Statements of the columns that clients select: compiled at the second use, in a bounded cache."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +30,7 @@ def cache() -> Iterator[ProjectionCache]:
 
 
 def build(columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-    """A select of contacts; names that no column has make it a new shape all the same."""
+    """A select of contacts; unknown column names also make it a new shape."""
     return select(*project(COLUMNS, columns)).where(Contact.email == bindparam("email", type_=Contact.email.type))
 
 

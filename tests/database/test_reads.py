@@ -311,7 +311,7 @@ async def test_connections_that_died_are_replaced(single: ReadPool, servers: Ser
 
 
 async def test_a_table_that_changed_is_prepared_anew(fresh_runtime: Runtime) -> None:
-    """After a migration the old plan of a statement does not fit; the read goes on with a new one."""
+    """After a migration the plan of a statement is invalid; the read continues with a new one."""
     assert fresh_runtime.settings.database.migrator_url is not None
     url = fresh_runtime.settings.database.migrator_url.get_secret_value().replace("+asyncpg", "")
     migrator = await asyncpg.connect(url)

@@ -143,7 +143,7 @@ async def test_wide_operations_leave_connections_to_others(runtime: Runtime) -> 
 
 
 async def test_other_statements_run_one_at_a_time(runtime: Runtime) -> None:
-    """They take SQLAlchemy's connections, which transactions need; all come to their turn among prepared ones."""
+    """They take SQLAlchemy's connections, which transactions need; each is executed among prepared ones."""
     pool = HeldPool(runtime, 20)
     scope = await scope_of(runtime, pool, 3)
     prepared = asyncio.create_task(counts(scope, 2))
@@ -159,7 +159,7 @@ async def test_other_statements_run_one_at_a_time(runtime: Runtime) -> None:
 
 
 async def test_an_operation_of_many_fields_does_not_hold_up_another(runtime: Runtime) -> None:
-    """With one connection, the one read of another operation comes right after the first of the many."""
+    """With one connection, the only read of another operation runs directly after the first of the many."""
     pool = HeldPool(runtime, 1)
     many, one = await scope_of(runtime, pool, 3), await scope_of(runtime, pool, 1)
     sizes: list[int] = []

@@ -19,7 +19,7 @@ from tests.waiting import WAIT_SECONDS
 
 @pytest.fixture
 async def reads(servers: Servers) -> AsyncIterator[ReadScope]:
-    """The reads of somebody, on one connection."""
+    """The reads of a tenant, on one connection."""
     url = servers.database_url(servers.postgres.app_url, "postgres")
     engine = create_engine(url, pool_size=1, statement_timeout_seconds=WAIT_SECONDS)
     yield ReadScope(read_side(engine), user_actor(new_id(), new_id(), Role.OWNER).tenant)
@@ -48,7 +48,7 @@ async def test_a_read_whose_connection_died_is_run_on_another(
 
 
 async def test_a_read_that_is_refused_is_run_once(reads: ReadScope) -> None:
-    """It would be refused on any other connection; this one goes on being used."""
+    """It would be refused on any other connection, so this connection stays in use."""
     sent: list[str] = []
     before = await pid(reads)
     event.listen(reads.engine.sync_engine, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))

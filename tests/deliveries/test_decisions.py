@@ -1,4 +1,4 @@
-"""Resolving deliveries in doubt by a person's decision."""
+"""Resolving deliveries in doubt by a user's decision."""
 
 import asyncio
 from functools import partial
@@ -227,7 +227,7 @@ async def test_of_concurrent_decisions_one_succeeds(
 async def test_a_decision_excludes_the_end_of_the_campaign(
     api: ApiClient, runtime: Runtime, scripted_sender: CampaignSender, mailer: ModelMailer
 ) -> None:
-    """Whichever comes first, no pending delivery is left in a finished campaign."""
+    """In either order, no pending delivery is left in a finished campaign."""
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await list_deliveries(mine, campaign_id))["deliveries"]["nodes"]

@@ -142,7 +142,7 @@ async def test_an_empty_lookup_counts_for_its_own_batch(runtime: Runtime, sender
 async def test_a_late_lookup_with_a_result_counts(
     runtime: Runtime, sender_in_doubt: CampaignSender, mailer: ModelMailer
 ) -> None:
-    """However long it took, a message that the search shows was sent."""
+    """A message that the search returns was sent, after any delay."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(sender_in_doubt, actor, campaign_id)
     lookup = await reserve_lookup(runtime, actor, campaign_id)
@@ -230,7 +230,7 @@ async def look_up_until_decided(
 async def test_the_grace_period_covers_a_lagging_search(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """The search shows a message after a second: with a grace period of two, it is found and not sent again."""
+    """The search returns a message after a second: with a grace period of two, it is found and not sent again."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
     await drain(sender, actor, campaign_id)
@@ -242,7 +242,7 @@ async def test_the_grace_period_covers_a_lagging_search(
 async def test_a_message_missing_beyond_the_grace_period_is_sent_again(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """The documented limit: it counts as not sent, although the search would show it later."""
+    """The documented limit: it counts as not sent, although the search would return it later."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 3600})
     await drain(sender, actor, campaign_id)

@@ -130,7 +130,7 @@ FAULTS: dict[str, object] = {
 async def test_provider_errors_neither_lose_nor_duplicate_messages(
     runtime: Runtime, provider: Provider, sender: CampaignSender, fault: str
 ) -> None:
-    """Whether the provider refused, failed, or accepted without an answer: one message each in the end."""
+    """After a refusal, a failure, or a lost response of the provider, each recipient gets exactly one message."""
     actor, contacts, campaign_id = await sending(runtime, 700)
     assert (await provider.fail(**{fault: FAULTS[fault]})).status == 200
     now = await finish(runtime, sender, actor, campaign_id)
@@ -237,7 +237,7 @@ async def test_an_account_error_pauses_the_campaign(
 
 
 async def test_a_refused_batch_is_halved(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
-    """A 422 for a whole batch is bisected; here every part is accepted in the end."""
+    """A batch refused with 422 is bisected until every part is accepted."""
     actor, contacts, campaign_id = await sending(runtime, 8)
     await provider.fail(http_status={"status": 422, "error_code": 300, "count": 1})
     await drain(sender, actor, campaign_id)
@@ -303,7 +303,7 @@ async def test_an_empty_audience_fails_with_a_reason(runtime: Runtime) -> None:
 async def test_wrong_counters_are_corrected_at_the_end(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """The counters of a finished campaign come from its deliveries."""
+    """The counters of a finished campaign equal the numbers of its deliveries."""
     actor, contacts, campaign_id = await sending(runtime, 3)
     await drain(sender, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:

@@ -213,7 +213,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
 
 
 async def test_after_the_deadline_nothing_is_sent() -> None:
-    """It does not even connect, and the cause is local."""
+    """No connection is opened, and the cause is local."""
     outcome = await send_to("http://127.0.0.1:9", timeout_seconds=-1)
     assert outcome == NotSent(reason="Too late to send.", caused_locally=True)
 

@@ -60,7 +60,7 @@ async def pair(servers: Servers, provider: Provider) -> AsyncIterator[Pair]:
 
 
 async def test_a_worker_skips_rows_locked_by_another(pair: Pair, provider: Provider) -> None:
-    """While one worker claims, the other sends all the rest; in the end each recipient got one message."""
+    """While one worker claims, the other sends all the rest; each recipient gets exactly one message."""
     first, second = pair.senders
     actor, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
     await pair.admin.execute(HOLD_FIRST_CLAIM)

@@ -10,7 +10,7 @@ PAGE = text_of("docs/erd.md")
 
 
 def test_the_page_is_what_the_command_prints() -> None:
-    """docs/erd.md holds the diagrams of the models; `nudge erd` prints them anew."""
+    """docs/erd.md contains the current output of `nudge erd`."""
     match = re.search(r"<!-- erd: begin -->\n(.*?)\n<!-- erd: end -->", PAGE, re.DOTALL)
     assert match is not None
     assert match[1] == text()

@@ -78,7 +78,7 @@ def command_at(path: list[str]) -> Any:  # noqa: ANN401 - a command of click, wh
 
 @pytest.mark.parametrize("page", handbook())
 def test_commands_exist(page: str) -> None:
-    """Every `nudge` command that a page shows is there, with the options that it shows."""
+    """Every `nudge` command on a page exists, with its options."""
     wrong = []
     for line in code(page):
         for names, options in re.findall(r"(?:^|[\s/$])nudge((?: [a-z][a-z-]*)+)((?: --[a-z-]+)*)", line):
@@ -91,7 +91,7 @@ def test_commands_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", handbook())
 def test_targets_exist(page: str) -> None:
-    """Every `make` target that a page shows is one of the Makefile."""
+    """Every `make` target on a page exists in the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
     names = {target for line in code(page) for target in re.findall(r"^(?:\$ )?make ([a-z]+)", line)}
     assert names - targets - {"partitions"} == set()  # the name of a sweep

@@ -24,14 +24,14 @@ MADE = {name for code in CODE for name in re.findall(r"^ *(?:class|def|async def
 
 
 def test_there_is_a_recipe_for_each_usual_change() -> None:
-    """What people add most often."""
+    """The recipes for the most frequent additions."""
     things = "field, filter, mutation, subscription, job, sweep, noun, vendor"
     assert [recipe.title for recipe in RECIPES] == [f"Add a {thing}" for thing in things.split(", ")]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
 def test_its_steps_fit(recipe: Recipe) -> None:
-    """Each text that a step refers to stands in its file, a new file is not there yet, and whole files are Python."""
+    """Each anchor exists in its file, new files do not exist yet, and complete files are valid Python."""
     texts = carried_out(recipe)
     for path, text in texts.items():
         if path.endswith(".py"):
@@ -117,7 +117,7 @@ def test_the_adapter_is_whole(name: str, protocol: type) -> None:
 
 
 def text_at(step: Step) -> str:
-    """The text of a step's file; nothing of one that is new."""
+    """The text of a step's file; empty for a new one."""
     path = ROOT / step.path
     assert path.exists() == (step.place != "new"), path
     return path.read_text("utf-8") if path.exists() else ""

@@ -18,7 +18,7 @@ COMMAND = re.compile(r"(nudge|make|git|systemctl|apt|chgrp|chmod) ")
 
 
 async def test_metrics_are_exposed(api_server: Served) -> None:
-    """Every metric that a page names is one that an API process shows."""
+    """Every metric on a page is exposed by an API process."""
     async with aiohttp.ClientSession() as http, http.get(f"{api_server.base}/metrics") as response:
         exposed = set(METRIC.findall(await response.text()))
     names = {token for page in handbook() for token in inline(page) if METRIC.fullmatch(token)}
@@ -43,14 +43,14 @@ def sentences() -> frozenset[str]:
 
 @pytest.mark.parametrize("page", ["docs/runbook.md", "docs/sending.md", "docs/realtime.md", "docs/transport.md"])
 def test_sentences_are_of_the_code(page: str) -> None:
-    """Every sentence in backticks, a log line or a reason that people see, stands in a text of the code."""
+    """Every sentence in backticks (a log line or a reason shown to users) occurs in a text of the code."""
     quoted = [token for token in inline(page) if SENTENCE.fullmatch(token) and not COMMAND.match(token)]
     texts = sentences()
     assert [each for each in quoted if not any(each in text for text in texts)] == []
 
 
 def test_every_sweep_is_in_the_table() -> None:
-    """docs/sending.md has a row for each sweep, with how often it comes and whether all processes do it."""
+    """docs/sending.md has a row for each sweep, with its interval and whether all processes run it."""
     table = text_of("docs/sending.md").partition("\n## Sweeps\n")[2].partition("\n## ")[0]
     rows = {
         name: (every, processes)

@@ -62,7 +62,7 @@ def test_a_value_has_one_number_in_all_its_forms() -> None:
 
 
 def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
-    """Of a new row it differs each time, which shows only where its row is in another position."""
+    """The value of a new row differs each time, which is a difference only if its row has another position."""
     rows = [Row(datetime.fromisoformat(time), id_) for time in (FIRST, SECOND) for id_ in (UUID_ONE, UUID(OTHER))]
     texts = [
         f'"{cursor}" "{row.created_at.isoformat()}" "{row.id}"'

@@ -47,7 +47,7 @@ async def compare(company: Company, random: Random) -> list[str]:
 
 @pytest.fixture
 def succeeded() -> Iterator[set[str]]:
-    """The mutations that succeeded; in the end they must be all, or in the quick form eight."""
+    """The mutations that succeeded; finally these must be all, or eight in the quick form."""
     mutations: set[str] = set()
     yield mutations
     if is_long():

@@ -72,7 +72,7 @@ pytestmark = pytest.mark.usefixtures("eager")
 
 
 def new_schema(executor: type[Any] = execution.CompiledStrawberryExecutor) -> strawberry.Schema:
-    """A schema of its own, without plans."""
+    """A separate schema, without plans."""
     return strawberry.Schema(Query, types=[Person], execution_context_class=executor)
 
 

@@ -279,7 +279,7 @@ async def test_a_slow_subscriber_delays_no_other_and_is_closed(runtime: Runtime)
 
 
 async def test_a_subscriber_that_catches_up_gets_the_newest_state(probe_server: Served, runtime: Runtime) -> None:
-    """After a pause below the timeout, states in between may be missing, but none comes twice or late."""
+    """After a pause below the timeout, intermediate states may be missing, but none is repeated or late."""
     token = factories.token(runtime, await factories.organization(runtime))
     async with connected(probe_server) as socket, connected(probe_server) as other:
         for each in (socket, other):
@@ -297,7 +297,7 @@ async def test_a_subscriber_that_catches_up_gets_the_newest_state(probe_server: 
 
 
 async def test_a_group_keeps_nothing_of_the_first_request(probe_server: Served, runtime: Runtime) -> None:
-    """A group has a context of its own, with the first subscriber's rights and nothing that it has read."""
+    """A group has a separate context, with the first subscriber's rights and none of the rows that it has read."""
     fanout = fanout_of(probe_server)
     request = GraphQLRequest(query=BOARD, variables={})
     operation = fanout.executor.documents.operation(BOARD, None)

@@ -1,7 +1,7 @@
 """Omitted and null: what each does for every argument and input field that may be null.
 
 Which of the three cases applies (null is as omitted, null is refused, null has a meaning of its own) is read from the
-schema, so that a new field cannot be missing here.
+schema, so that a new field is always included.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -92,7 +92,7 @@ async def test_connection_init_needs_a_valid_token(probe_server: Served, token: 
 
 @pytest.mark.parametrize("authorization", [None, "", 42, ["Bearer x"], {}])
 async def test_the_token_must_be_a_string(probe_server: Served, authorization: object) -> None:
-    """Anything else is 4401, with a reason that shows what to send."""
+    """Anything else is 4401, with a reason that contains an example."""
     async with connected(probe_server) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": authorization}})
         code, reason = await socket.closed()

@@ -97,7 +97,7 @@ async def test_a_campaign_with_recipients_is_not_deleted(company: Company, runti
 
 
 async def test_a_resolved_delivery_has_its_state(company: Company, runtime: Runtime) -> None:
-    """And the two states from which a person decides, as values of `DeliveryState`."""
+    """And the two states in which a user can resolve it, as values of `DeliveryState`."""
     (contact,) = await factories.contacts(runtime, company.owner, 1)
     delivery = await factories.delivery(
         runtime, company.owner, company.campaign_id, contact, DeliveryStatus.DELIVERED
@@ -180,7 +180,7 @@ async def test_errors_of_several_types_in_one_list(company: Company) -> None:
         await uow.execute(update(Campaign).where(Campaign.id == company.campaign_id).values(subject=" "))
     query = f"query ($id: ID!) {{ validateCampaign(campaignId: $id) {{ errors {{ {DETAILS} }} }} }}"
     errors: list[dict[str, Any]] = []
-    for _ in range(3):  # compiled when the document comes again
+    for _ in range(3):  # compiled at the second use of the document
         errors = (await company.client.execute(query, {"id": company.campaign}))["validateCampaign"]["errors"]
         assert [error["__typename"] for error in errors] == ["InvalidStateError", "InputError"]
         assert ["state" in error for error in errors] == [True, False]

@@ -1,4 +1,4 @@
-"""Sweeps: page by page, round-robin over organizations, each in a loop of its own."""
+"""Sweeps: page by page, round-robin over organizations, each in a separate loop."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -57,7 +57,7 @@ async def test_a_log_with_more_events_belongs_to_another_run(runtime: Runtime) -
 
 
 async def test_text_is_written_before_a_later_event(runtime: Runtime) -> None:
-    """The text before a tool call stands before it in the log, as one event."""
+    """The text before a tool call precedes it in the log, as one event."""
     journal = Journal(runtime.logs, new_id().hex)
     journal.add_text("Let me ")
     journal.add_text("see.")

@@ -342,7 +342,7 @@ def test_lines_and_streams_are_bounded() -> None:
 
 
 def test_hostile_json_is_ignored() -> None:
-    """A chunk with extreme nesting or an extremely long number is skipped; the reply goes on."""
+    """A chunk with extreme nesting or an extremely long number is skipped; the reply continues."""
     deep, long = b"[" * 100_000, b"9" * 50_000
     body = b"data: " + deep + b'\n\ndata: {"a": ' + long + b"}\n\n" + lines(HELLO, "\n", gap=True).encode()
     objects = {

@@ -218,7 +218,7 @@ async def test_a_reply_is_found_again_after_a_long_outage(chat: Chat, monkeypatc
 
 
 async def test_a_run_stops_when_an_outage_outlasts_its_lease(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run goes on while it holds the lease, and stops without a result once another run may hold it."""
+    """The run continues while it holds the lease, and stops without a result once another run may hold it."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
     poll = FailingPoll()
     chat = chat.scripted(streaming_turn("So far ", then=FOREVER))
@@ -234,7 +234,7 @@ async def test_a_run_stops_when_an_outage_outlasts_its_lease(chat: Chat, monkeyp
 
 
 async def test_a_renewed_lease_lasts_from_its_renewal(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an outage a run goes on for the full lease after its last renewal, however long ago it started."""
+    """In an outage a run continues for the full lease after its last renewal, independent of its start."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
     poll, gate = FailingPoll(), asyncio.Event()
     cancel_requested = leases.cancel_requested
@@ -253,7 +253,7 @@ async def test_a_renewed_lease_lasts_from_its_renewal(chat: Chat, monkeypatch: p
 
 
 async def test_a_reply_goes_on_when_all_connections_are_closed(fresh_chat: Chat, servers: Servers) -> None:
-    """The database closes all connections during a reply: the reply goes on and is stored."""
+    """The database closes all connections during a reply: the reply continues and is stored."""
     gate = asyncio.Event()
     chat = fresh_chat.scripted(streaming_turn("Before ", then=gate))
     reply = await chat.ask()

@@ -187,7 +187,7 @@ async def test_tools_need_the_callers_permission(chat: Chat, monkeypatch: pytest
 
 
 async def test_hostile_tool_calls_are_harmless(chat: Chat) -> None:
-    """Calls with unknown names and invalid arguments are sanitized in the next prompt; the reply goes on."""
+    """Calls with unknown names and invalid arguments are sanitized in the next prompt; the reply continues."""
     hostile = [
         ToolCall(id="a", name="run_sql\x00; DROP TABLE", arguments='{"broken'),
         ToolCall(id="a", name="list_campaigns", arguments='"text"'),

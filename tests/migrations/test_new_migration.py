@@ -65,7 +65,7 @@ async def test_a_migration_creates_what_is_missing(servers: Servers, tree: Path)
 
 
 async def test_extended_statistics_must_be_written_by_hand(servers: Servers, tree: Path) -> None:
-    """Those of a new table too; otherwise only a slow plan would show that they are missing."""
+    """Those of a new table too; otherwise a missing one is noticed only by a slow plan."""
     url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
     owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
     statement = DDL(  # type: ignore[no-untyped-call]

@@ -88,7 +88,7 @@ def test_an_interrupt_ends_both(tmp_path: Path) -> None:
 
 
 def test_every_tier_of_tests_has_a_target_a_description_and_a_nightly_run() -> None:
-    """What `make test` runs in short is run at length by a target of its own, which the README and CI name."""
+    """Tests with a short form in `make test` have a target for the long form, which the README and CI name."""
     makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
     nightly = (ROOT / ".github" / "workflows" / "nightly.yml").read_text()
     for target in (*TARGETS, "mutation"):

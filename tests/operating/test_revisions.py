@@ -80,7 +80,7 @@ async def test_in_development_each_command_prints_how_to_start_over(servers: Ser
 
 @pytest.mark.parametrize("revision", [OLD_CHAIN, OTHER_BRANCH, NEWER])
 async def test_in_development_no_unknown_revision_is_served(servers: Servers, revision: str) -> None:
-    """Not even a later one, which in production would come from a newer version: here it is of another branch."""
+    """Including a later one, which in production would be of a newer version: here it is of another branch."""
     database = await at_revision(servers, revision)
     document = settings_for(servers, database).model_dump() | {"environment": "development", "_env_file": None}
     with pytest.raises(UnsafeDatabase, match=rf"at revision {revision}, .*; to start over, "):

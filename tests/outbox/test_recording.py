@@ -207,7 +207,7 @@ async def test_a_lookup_is_recorded_for_each_message_of_its_batch(runtime: Runti
 
 
 async def test_the_longest_due_is_sent_first(runtime: Runtime) -> None:
-    """Also if it was written later: postponed messages come after it."""
+    """Also if it was written later: postponed messages follow it."""
     actor = await factories.organization(runtime)
     first, second = await put(runtime, actor, 2)
     async with runtime.work.begin(actor) as uow:

@@ -72,7 +72,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
 
 
 async def test_snapshot_then_changes_then_final_state(hub: Hub, publisher: Publisher) -> None:
-    """The current state comes first, then each change; after the final state the stream ends and holds nothing."""
+    """The current state is first, then each change; after the final state the stream ends and releases everything."""
     store = Store(final=3)
     states = []
     async with asyncio.timeout(WAIT_SECONDS):

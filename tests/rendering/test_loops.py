@@ -45,7 +45,7 @@ def both(source: str) -> set[str]:
     ],
 )  # fmt: skip
 def test_what_a_loop_renders(source: str, expected: str) -> None:
-    """`break` ends the innermost loop, `continue` its current turn, `else` stands for a list without items."""
+    """`break` ends the innermost loop, `continue` its current iteration; `else` is for an empty list."""
     assert both(source) == {expected}
 
 
@@ -109,7 +109,7 @@ def test_what_ends_a_loop_stands_in_one(tag: str) -> None:
 @pytest.mark.parametrize(("items", "fits"), [(10_000, True), (10_001, False)])
 @pytest.mark.parametrize("prefix", ["", INTERPRETED])
 def test_the_items_of_all_loops_are_limited(items: int, prefix: str, *, fits: bool) -> None:
-    """A loop goes through 10,000 items at most, whichever way it is rendered."""
+    """A loop has at most 10,000 iterations, in generated code and in python-liquid."""
     template = compile_template(prefix + EACH + "x" + END, html=True, field=FIELD)
     variables = {"contact": {"tags": ["t"] * items}}
     if fits:

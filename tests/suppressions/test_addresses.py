@@ -183,7 +183,7 @@ def of(message: AcceptedMessage, event: dict[str, Any]) -> dict[str, Any]:
 async def test_a_hard_bounce_concerns_all_organizations_with_the_address(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """The other organization gets the bounce, but nothing of the message."""
+    """The other organization gets the bounce, but no data of the message."""
     actor, message, other_owner, contact_id = await same_address(runtime, provider, sender)
     event = of(message, bounce("HardBounce", 1, inactive=True, Details="550 SECRET details"))
     await deliver_events(runtime, event, event)
@@ -329,7 +329,7 @@ async def test_with_several_organizations_unsubscribing_is_not_lifted(
 
 
 async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
-    """Not by the provider, at anybody's request, and not after a bounce of the same address was."""
+    """Neither by the provider at any request, nor after the lifting of a bounce of the same address."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await deliver_events(runtime, of(message, complaint()), of(message, bounce("HardBounce", 1, inactive=True)))
@@ -383,7 +383,7 @@ async def test_other_refusals_are_in_the_history_only(
 async def test_a_bounce_and_the_change_of_the_list_are_one_line(
     runtime: Runtime, provider: Provider, sender: CampaignSender
 ) -> None:
-    """Postmark reports both: the history has the bounce, whichever comes first."""
+    """Postmark reports both: the history has the bounce, in either order."""
     for order in (("bounce", "change"), ("change", "bounce")):
         actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
         [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))

@@ -61,7 +61,7 @@ async def test_a_template_from_creation_to_deletion(api: ApiClient, runtime: Run
 
 
 async def test_a_campaign_starts_from_a_template(api: ApiClient, runtime: Runtime) -> None:
-    """Texts that the input leaves out come from the template; later changes of the template affect no campaign."""
+    """Texts omitted in the input are those of the template; later changes of the template affect no campaign."""
     mine = caller(api, runtime, await factories.organization(runtime))
     content = {"subject": "From template", "htmlContent": "<p>x</p>", "textContent": "T"}
     template = (await mutate(mine, CREATE, name="News", **content))["template"]

@@ -13,7 +13,7 @@ from tests import factories
 
 
 async def test_two_concurrent_changes_are_both_applied(runtime: Runtime) -> None:
-    """The second one changes the result of the first, and reverts nothing of it."""
+    """The second one changes the result of the first, and reverts no part of it."""
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         template = await templates.create(uow, {"name": "News", "subject": "old", "text_content": "old"})

@@ -152,7 +152,7 @@ async def test_the_adapter_authenticates_requests(
 
 
 async def test_the_reason_of_a_refusal_names_the_provider(other_installation: Runtime, mailer: OtherMailer) -> None:
-    """The reason for people has the provider's name."""
+    """The reason shown to users has the provider's name."""
     no = SubmissionResult(SubmissionStatus.REFUSED, None, 7, "No.")
     mailer.answer = lambda _, messages: BatchProcessed(results=[no] * len(messages))
     owner, campaign_id = await start_campaign(other_installation, PEOPLE)

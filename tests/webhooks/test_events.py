@@ -158,7 +158,7 @@ async def test_a_repeated_event_counts_once(
 async def test_an_impossible_time_is_replaced_by_the_time_of_receipt(
     runtime: Runtime, provider: Provider, sender: CampaignSender, time: str
 ) -> None:
-    """A date that stands for none, or cannot be stored, does not prevent the event."""
+    """A placeholder date, or one that cannot be stored, does not prevent the event."""
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     await deliver_events(runtime, {**event("Open", message), "ReceivedAt": time})
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
@@ -234,7 +234,7 @@ async def test_which_events_suppress_an_address(
 async def test_a_bounce_of_a_former_address(
     runtime: Runtime, provider: Provider, sender: CampaignSender, kind: str, status: ContactStatus
 ) -> None:
-    """It does not affect a contact with a new address; a complaint does, as it is the person's decision."""
+    """It does not affect a contact with a new address; a complaint does, as it is the recipient's decision."""
     actor, _, [message] = await send_campaign(runtime, provider, sender)
     moved = f"moved-{actor.organization_id}@example.com"
     async with runtime.work.begin(actor) as uow:

@@ -165,7 +165,7 @@ OF_ADDRESS = frozenset({"hard_bounce", "provider"})
 
 @pytest.mark.parametrize("name", CASES)
 async def test_other_organizations_get_the_facts_about_the_address(results: Results, name: str) -> None:
-    """A hard bounce and an entry of the provider's list; not decisions of a person, nor soft bounces."""
+    """A hard bounce and an entry of the provider's list; not a recipient's decisions, nor soft bounces."""
     case = CASES[name]
     reasons = case.outcome.suppressed & OF_ADDRESS if case.event.get("Inactive") is not False else frozenset()
     assert results.others[name] == ("bounced" if reasons else "subscribed", reasons)

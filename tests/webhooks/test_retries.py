@@ -146,7 +146,7 @@ async def test_a_failed_event_counts_no_attempt_of_others(runtime: Runtime) -> N
 
 
 async def test_the_longest_due_are_applied_first(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Page by page until nothing is due: postponed events come after newer ones."""
+    """Page by page until nothing is due: postponed events follow newer ones."""
     monkeypatch.setattr(applying, "PAGE", 1)
     owner, _ = await waiting_events(runtime, "Delivery", "Open", "Click")
     earlier = func.now() - timedelta(hours=1)
@@ -201,7 +201,7 @@ async def test_attempts_to_attribute_an_event_do_not_count_for_applying(
 
 
 async def test_an_unattributed_event_waits_until_it_is_due(fresh_runtime: Runtime) -> None:
-    """It waits for its next attempt, although its message is there by then."""
+    """It waits for its next attempt, although its message exists before."""
     owner, campaign_id = await waiting_events(fresh_runtime)
     await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
     assert await attribute_events(fresh_runtime.system) == set()
