@@ -111,12 +111,12 @@ class OneByOne(RecordingMailer):
         super().__init__()
         self.limits = replace(self.limits, max_messages=1)
         self.outcomes = list(outcomes)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     async def send(self, header: BatchHeader, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """The next outcome."""
         del header, not_after
-        self.asked += [message.to for message in messages]
+        self.requested += [message.to for message in messages]
         return self.outcomes.pop(0)
 
 
@@ -131,7 +131,7 @@ async def test_addresses_that_the_provider_never_got_are_named(runtime: Runtime)
     test = await prepared(runtime, owner, TO)
     mailer = OneByOne(REFUSED, NotSent(reason="The provider is unavailable."))
     submission = await test_sends.submit(mailer, test)
-    assert mailer.asked == TO[:2]
+    assert mailer.requested == TO[:2]
     assert submission.results == REFUSED.results
     with pytest.raises(InputErrors) as excinfo:
         test_sends.accepted_of(test, submission)
@@ -168,7 +168,7 @@ async def test_without_any_receipt_there_is_one_error(runtime: Runtime, outcome:
     test = await prepared(runtime, owner, TO)
     mailer = OneByOne(outcome)
     submission = await test_sends.submit(mailer, test)
-    assert mailer.asked == TO[:1]
+    assert mailer.requested == TO[:1]
     with pytest.raises(test_sends.ProviderRefused, match="Busy") as excinfo:
         test_sends.accepted_of(test, submission)
     assert (excinfo.value.field, excinfo.value.suggestion) == ((), suggestion)

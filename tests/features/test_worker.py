@@ -87,8 +87,8 @@ async def test_campaigns_wait_with_a_reason(off: Runtime) -> None:
     mailer = RecordingMailer()
 
     async def sent() -> bool:
-        statuses = [await status_of(off, owner, scheduled), await status_of(off, other, live)]
-        return statuses == [(CampaignStatus.SENT, None)] * 2
+        both = [await status_of(off, owner, scheduled), await status_of(off, other, live)]
+        return both == [(CampaignStatus.SENT, None)] * 2
 
     async with worker(on(off, mailer)):
         await until(sent)

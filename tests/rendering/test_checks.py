@@ -199,9 +199,9 @@ def test_parts_of_variables_are_known(path: str) -> None:
 def test_a_text_part_is_checked_like_the_html(text: str, warning: str | None) -> None:
     """Its link may be missing, in a longer word, or depend on a condition."""
     message = compile_message(subject="x", html_content=GOOD, text_content=text)
-    found = check_content(subject="x", html_content=GOOD, message=message)
-    assert len(found) == (warning is not None)
-    assert all(each.startswith(warning or "") and "HTML" not in each for each in found)
+    checks = check_content(subject="x", html_content=GOOD, message=message)
+    assert len(checks) == (warning is not None)
+    assert all(each.startswith(warning or "") and "HTML" not in each for each in checks)
 
 
 @pytest.mark.parametrize("piece", ["href=", "href ", " ", "<a on", "<script", "<1", "<a<1", "{{ a%d }}"])

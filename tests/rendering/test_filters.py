@@ -106,10 +106,10 @@ def test_the_text_of_a_float_is_that_number(number: float) -> None:
 @given(text=TEXTS, other=st.text(st.sampled_from("ab "), min_size=1, max_size=2), new=TEXTS)
 def test_texts_are_replaced_as_in_python(text: str, other: str, new: str) -> None:
     """Everywhere, the first or the last occurrence, or none."""
-    before, found, after = text.rpartition(other)
+    before, separator, after = text.rpartition(other)
     assert apply("replace", text, other, new) == text.replace(other, new)
     assert apply("replace_first", text, other, new) == text.replace(other, new, 1)
-    assert apply("replace_last", text, other, new) == (before + new + after if found else text)
+    assert apply("replace_last", text, other, new) == (before + new + after if separator else text)
     assert apply("remove", text, other) == text.replace(other, "")
     assert apply("remove_first", text, other) == text.replace(other, "", 1)
     assert apply("remove_last", text, other) == before + after
