@@ -43,7 +43,7 @@ def core_metrics(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
     signals = hub.statistics()
     yield Gauge("nudge_pubsub_connected", "1 while connected to Redis; while 0, streams poll.", hub.connected)
     yield Gauge("nudge_pubsub_topics", "Topics with watchers.", signals.topics)
-    yield Gauge("nudge_pubsub_viewers", "Watchers of all topics.", signals.watchers)
+    yield Gauge("nudge_pubsub_watchers", "Watchers of all topics.", signals.watchers)
     yield Gauge("nudge_pubsub_shared", "Streams whose reads are shared.", signals.shared)
     yield Gauge("nudge_pubsub_tasks", "Tasks that serve topics and shared streams.", signals.tasks)
     yield Gauge("nudge_pubsub_channels", "Channels subscribed at the server.", signals.channels)

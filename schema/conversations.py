@@ -172,7 +172,8 @@ class MayaToolFinished:
 class MayaReplyCompleted:
     sequence: int = strawberry.field(description=SEQUENCE)
     message: MayaMessage = strawberry.field(
-        description="The reply, the same as `reply`. Use `reply` in new clients; `MayaReplyFailed` has it as well."
+        description="The reply, the same as `reply`.",
+        deprecation_reason="Use `reply`, which `MayaReplyFailed` has as well.",
     )
     reply: MayaMessage = strawberry.field(description="The reply.")
 

@@ -75,7 +75,7 @@ class Endpoint:
         yield Gauge(
             "nudge_fanout_groups", "Groups of subscribers that share the execution of each event.", fanout.groups
         )
-        yield Gauge("nudge_fanout_viewers", "Subscribers in these groups.", fanout.subscribers)
+        yield Gauge("nudge_fanout_subscribers", "Subscribers in these groups.", fanout.subscribers)
         yield Counter("nudge_fanout_frames_written_total", "Events written to a subscriber at once.", fanout.written)
         yield Counter("nudge_fanout_messages_waited_total", "Events that waited for a connection.", fanout.waited)
 

@@ -55,7 +55,7 @@ class Hub:
         self._backend = backend
         self._broadcast = SupervisedBroadcast(backend)
         self._supervisors = backend.supervisors
-        self._viewers: dict[str, set[Watcher]] = {}
+        self._watchers: dict[str, set[Watcher]] = {}
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._shared: dict[tuple[str, Hashable], SharedState[object]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,7 +78,7 @@ class Hub:
         if self._closed:
             return
         self._closed = True
-        for watchers in self._viewers.values():
+        for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.close()
         self._supervisors.release(*self._tasks)
@@ -101,7 +101,7 @@ class Hub:
         if self._closed:
             raise HubClosed
         watcher = Watcher()
-        watchers = self._viewers.setdefault(topic, set())
+        watchers = self._watchers.setdefault(topic, set())
         watchers.add(watcher)
         if topic not in self._pumps:
             starts = itertools.count()
@@ -113,7 +113,7 @@ class Hub:
         finally:
             watchers.discard(watcher)
             if not watchers:
-                del self._viewers[topic]
+                del self._watchers[topic]
                 pump = self._pumps.pop(topic)
                 self._supervisors.release(pump)
                 pump.cancel()
@@ -152,8 +152,8 @@ class Hub:
     def statistics(self) -> HubStatistics:
         """What the hub holds now, for metrics and for tests of leaks."""
         return HubStatistics(
-            topics=len(self._viewers),
-            watchers=sum(map(len, self._viewers.values())),
+            topics=len(self._watchers),
+            watchers=sum(map(len, self._watchers.values())),
             shared=len(self._shared),
             tasks=len(self._tasks),
             channels=self._backend.channels,

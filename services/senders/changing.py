@@ -193,9 +193,9 @@ async def _require_confirmation_allowed(reads: Reader, policy: SenderPolicy, sen
         sent = await writing.recent(reads, kind, policy.pause, target_id=sender_id)
         if sent.first_at is not None:
             raise QuotaExceeded(
-                "A confirmation e-mail was sent to this address less than a minute ago.",
+                "A confirmation e-mail was sent to this address a moment ago.",
                 field=("input", "email"),
-                suggestion="Check the mailbox and its spam folder. After a minute, another one can be sent.",
+                suggestion="Check the mailbox and its spam folder. The next one can be sent at the `resetsAt` time.",
                 limit=1,
                 used=sent.how_many,
                 resets_at=sent.first_at + policy.pause,

@@ -60,11 +60,13 @@ def tracked_files() -> frozenset[str]:
 
 
 @cache
-def words() -> frozenset[str]:
-    """Every word of the code: of all text files but the pages themselves and what tests them, and of all paths."""
+def words(*, tests: bool) -> frozenset[str]:
+    """Every word of all paths and of all text files but the pages, with or without the text of the tests."""
     all_words = {word for name in tracked_files() for word in re.findall(r"\w+", name)}
     for name in tracked_files():
         if name.endswith((".md", "package-lock.json", ".lock")) or name == "tests/documents/test_pages.py":
+            continue
+        if name.startswith("tests/") and not tests:
             continue
         try:
             all_words.update(re.findall(r"\w+", (ROOT / name).read_text("utf-8")))

@@ -16,7 +16,8 @@ PAGE: Final = ROOT / "CONTRIBUTING.md"
 STEP: Final = re.compile(
     r"^<!-- (new|end|after|inside|before|swap): (\S+?)(?: \| (.+?))? -->\n```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
-FILES: Final = re.compile(r"\*\*(\d+) files\*\*")
+FILES: Final = re.compile(r"\*\*(\d+) files\*\*: (.*?)(?:\n\n|\. )", re.DOTALL)
+GENERATED: Final = re.compile(r"(\d+)?(?: |\n|`)+generated")
 
 
 class Step(NamedTuple):
@@ -29,11 +30,12 @@ class Step(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """A recipe's title, its steps, and how many files it takes."""
+    """A recipe's title, its steps, how many files it takes, and how many of these are written by commands."""
 
     title: str
     steps: list[Step]
     files: int
+    by_command: int
 
 
 def recipes() -> Iterator[Recipe]:
@@ -45,7 +47,9 @@ def recipes() -> Iterator[Recipe]:
         match = FILES.search(part)
         if match is None:
             raise AssertionError(f"{title}: how many files does it take?")
-        yield Recipe(title, steps, int(match[1]))
+        generated = GENERATED.search(match[2])
+        by_command = int(generated[1] or 1) if generated else 0
+        yield Recipe(title, steps, int(match[1]), by_command + ("the migration" in " ".join(match[2].split())))
 
 
 def apply_step(step: Step, text: str) -> str:

@@ -72,7 +72,7 @@ async def test_refused_requests_have_the_budget(
 
 
 async def test_a_spent_budget_has_retry_after(runtime: Runtime, small: Served) -> None:
-    """`Retry-After` equals the `t` of `RateLimit`, also where the status must be 200."""
+    """`Retry-After` is at least the `t` of `RateLimit`, also where the status must be 200."""
     client = await caller(runtime, small)
     for accept, status in (("application/graphql-response+json", 429), ("application/json", 200)):
         reply = await client.send(PAGE, accept=accept)
@@ -81,8 +81,8 @@ async def test_a_spent_budget_has_retry_after(runtime: Runtime, small: Served) -
         assert (reply.status, reply.codes) == (status, ["RATE_LIMITED"])
         left, seconds = budget(reply)
         assert left < 101
-        # The refusal may be a second before the headers. After that delay the next request is accepted.
-        assert int(reply.headers["retry-after"]) - seconds in {0, 1}
+        # The refusal is computed before the headers. A client that waits for this time is not refused again.
+        assert int(reply.headers["retry-after"]) >= seconds
 
 
 async def test_unreadable_requests_have_no_budget(small: Served) -> None:

@@ -122,7 +122,7 @@ async def test_metrics_of_sockets_and_reads_identify_no_tenant(runtime: Runtime)
         metrics = await scrape(server)
     for name in ("nudge_websockets_open", "nudge_websockets_authenticated", "nudge_websocket_operations"):
         assert metrics.value(name) == 1
-    assert (metrics.value("nudge_fanout_groups"), metrics.value("nudge_fanout_viewers")) == (1, 1)
+    assert (metrics.value("nudge_fanout_groups"), metrics.value("nudge_fanout_subscribers")) == (1, 1)
     assert (
         metrics.value("nudge_fanout_frames_written_total") + metrics.value("nudge_fanout_messages_waited_total") >= 2
     )

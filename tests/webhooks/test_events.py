@@ -159,11 +159,12 @@ async def test_an_impossible_time_is_replaced_by_the_time_of_receipt(
     runtime: Runtime, provider: Provider, sender: CampaignSender, time: str
 ) -> None:
     """A placeholder date, or one that cannot be stored, does not prevent the event."""
+    began = clock.now()
     actor, campaign_id, [message] = await send_campaign(runtime, provider, sender)
     await deliver_events(runtime, {**event("Open", message), "ReceivedAt": time})
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
     assert [row.kind for row in rows] == ["opened"]
-    assert abs(rows[0].occurred_at - clock.now()) < timedelta(hours=1)
+    assert began <= rows[0].occurred_at <= clock.now()
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
     assert stats.opened == 1
@@ -182,7 +183,7 @@ async def test_a_clock_may_be_a_few_minutes_ahead(
     rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.occurred_at).order_by(ContactEvent.occurred_at))
     replaced, second = [row.occurred_at for row in rows]
     assert second == sent[0]
-    assert abs(replaced - now) < timedelta(minutes=1)
+    assert now <= replaced <= clock.now()
 
 
 async def test_a_status_only_advances(runtime: Runtime, provider: Provider, sender: CampaignSender) -> None:
