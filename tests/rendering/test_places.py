@@ -1,13 +1,17 @@
 """Values stay the same at any place in the HTML: the standard library's parser reads them back."""
 
+import re
 from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.rendering.environment import HTML
 from services.rendering.templates import compile_template
+from tests.properties import examples
 
 HOSTILE: Final = (
     "plain",
@@ -247,3 +251,92 @@ def test_a_value_cannot_leave_a_script_string(source: str, value: str) -> None:
     assert output == before + inner + after
     assert inner.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16") == value
     assert not set(inner) & set("'\"<>&`%\n\u2028")
+
+
+CHARACTERS: Final = ("a", " ", "\t", "\n", '"', "'", "<", ">", "&", "&lt;", "&#x22;", "=", "/", "`", "--", "on", "é")
+VALUES: Final = st.lists(st.sampled_from(CHARACTERS), max_size=8).map("".join)
+
+
+@pytest.mark.parametrize("quote", ['"', "'", ""])
+@examples(30)
+@given(value=VALUES, other=VALUES)
+def test_attributes_hold_any_value(quote: str, value: str, other: str) -> None:
+    """Two values, and the author's text around them, are one attribute each."""
+    source = f"<p title={quote}{{{{ v }}}}{quote} lang={quote}x{{{{ v }}}}-{{{{ w }}}}{quote} id=i>{{{{ v }}}}</p>"
+    read = Tags(html(source, v=value, w=other))
+    assert read.tags == [("p", {"title": value, "lang": f"x{value}-{other}", "id": "i"})]
+    assert read.text == value
+
+
+LINK_ATTRIBUTES: Final = (
+    "href", "src", "action", "formaction", "background", "cite", "poster", "data", "longdesc", "codebase",
+    "xlink:href", "srcset", "lowsrc", "dynsrc",
+)  # fmt: skip
+SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+PARTS: Final = (
+    "java", "script", "data", "http", "https", "mailto", ":", "//", "/", "?", "#", "&", "&colon;", "%3a", "x", "+",
+    " ", "\t", "\n", "\r", "\x01", "\x00", "\x7f", "\xa0", "\xad", "\u200b", "\u2028", "\ufeff",
+)  # fmt: skip
+ADDRESSES: Final = st.lists(st.sampled_from(PARTS), max_size=6).map("".join)
+
+
+def scheme_in_browsers(address: str) -> str | None:
+    """The scheme of a URL by the rules of the WHATWG, once with the characters that some programs ignore."""
+    text = re.sub("[\t\n\r]", "", address.strip("".join(map(chr, range(33)))))
+    found = SCHEME.match(text) or SCHEME.match(re.sub("[^!-~]", "", text))
+    return found[1].lower() if found else None
+
+
+@pytest.mark.parametrize(
+    "source", ['<a href="{{ v }}{{ w }}">', "<a href=' {{ v }}{{ w }}'>", "<a href={{ v }}{{ w }}>"]
+)
+@examples()
+@given(first=ADDRESSES, second=ADDRESSES)
+def test_only_allowed_schemes_reach_a_browser(source: str, first: str, second: str) -> None:
+    """Whatever two values together would make of a URL."""
+    ((_, attributes),) = Tags(html(source, v=first, w=second)).tags
+    assert scheme_in_browsers(attributes["href"] or "") in {None, "http", "https", "mailto"}
+
+
+@pytest.mark.parametrize("name", LINK_ATTRIBUTES)
+def test_every_attribute_with_a_url_is_checked(name: str) -> None:
+    """Of any element, and in letters of either case."""
+    for written in (name, name.upper()):
+        assert html(f'<x {written}="{{{{ v }}}}">', v="javascript:x") == f'<x {written}="#">'
+        assert (
+            html(f'<x title="" {written}="/{{{{ v }}}}">', v="javascript:x")
+            == f'<x title="" {written}="/javascript:x">'
+        )
+    assert html(f'<x data-{name}="{{{{ v }}}}">', v="javascript:x") == f'<x data-{name}="javascript:x">'
+
+
+def test_a_scheme_is_not_hidden_behind_a_long_text() -> None:
+    """Of a text without end it is not known what a browser takes for its scheme, so that it is no URL."""
+    for value in ("\x01" * 1_990 + "javascript:x", "\u200b" * 5_000 + "javascript:x", "x" * 2_001):
+        assert html('<a href="{{ v }}">', v=value) == '<a href="#">'
+    for value in ("x" * 2_000, "x" * 1_999 + "/" + "y" * 9_000, "https://x.test/" + "y" * 9_000):
+        assert html('<a href="{{ v }}">', v=value) == f'<a href="{value}">'
+
+
+@pytest.mark.parametrize("element", ["style", "script", "title", "textarea", "p"])
+def test_an_end_tag_begins_no_element(element: str) -> None:
+    """After the end of a style sheet or script, and after an end tag that ends nothing, a value is ordinary text."""
+    for before in (f"</{element}>", f"<{element}></{element}>", f"<{element}>x</{element.upper()} >"):
+        assert html(before + "{{ v }}<i title='{{ v }}'>", v="a;'b\\") == before + "a;&#39;b\\<i title='a;&#39;b\\'>"
+
+
+@pytest.mark.parametrize(
+    ("before", "escaped"),
+    [
+        ("<style>", True), ("<style >a", True), ("<STYLE type=x>a", True), ("<style></styles>", True),
+        ("<style><!-- </style", True), ("<style>a</style>", False), ("<style>a</style\n>", False),
+        ("<styles>", False), ("<p><!-- <style> -->", False), ("<!--><style>", True), ("<!---><style>", True),
+        ("<!-- <style>", False), ("<!x <style>", False), ("<? <style>", False), ("<!--[if mso]><style>", True),
+        ("< style>", False), ("<1><style>", True), ("<p title='<style>'>", False), ("<p title=<style>", False),
+        ("<p =x><style>", True), ("<p a = ><style>", True), ("<p a=''b><style>", True), ("<p a/b='>'><style>", True),
+        ("<style a='>", False), ("<style a=>", True), ("<style a= b>", True), ("<br/><style>", True),
+    ],
+)  # fmt: skip
+def test_where_a_style_sheet_begins_and_ends(before: str, *, escaped: bool) -> None:
+    """A value in it is escaped for CSS; in a comment, an attribute or another element it is not."""
+    assert html(before + "{{ v }}", v="a}b") == before + (r"a\7d b" if escaped else "a}b")
