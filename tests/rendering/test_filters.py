@@ -1,5 +1,6 @@
 """Filters of numbers, texts and lists, compared with Python's fractions, texts and lists."""
 
+import re
 from fractions import Fraction
 from math import floor
 from typing import Final
@@ -161,6 +162,31 @@ def test_lists_are_those_of_python(items: list[int], other: list[int]) -> None:
     assert apply("find_index", hashes, "n", 1) == (items.index(1) if 1 in items else None)
     assert apply("has", hashes, "n", 1) == (1 in items)
     assert apply("sum", hashes, "n") == sum(items)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("a<b>b</b>c", "abc"),
+        ("a<script>b</script>c<script>d</script>e", "ace"),
+        ("a<script>b<i>c</i>", "abc"),
+        ("a<script>b<style>c</style>d", "abd"),
+        ("a<!--b<script>c-->d</script>e", "ade"),
+        ("a<!-- b <i>c</i>", "ac"),
+        ("a<style>b</style><!-- c -->d", "ad"),
+        ("a<style>b</style>c<style>d", "acd"),
+        ("</script>a<script>b</script>", "a"),
+        ("a < b", "a < b"),
+        ("a > b", "a > b"),
+        ("a <b> < c", "a  < c"),
+        ("", ""),
+    ],
+)
+def test_html_is_stripped_as_by_the_regular_expressions_of_the_reference(source: str, text: str) -> None:
+    """Whole scripts, comments and styles, then tags; of one that is never closed only its tag."""
+    blocks = re.sub("<script.*?</script>|<!--.*?-->|<style.*?</style>", "", source, flags=re.DOTALL)
+    assert re.sub("<.*?>", "", blocks, flags=re.DOTALL) == text
+    assert apply("strip_html", source) == text
 
 
 FULL: Final = ["x"] * MAX_ITEMS

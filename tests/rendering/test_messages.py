@@ -1,5 +1,7 @@
 """Whole messages: three parts, all errors in one response, an unsubscribe link in each body."""
 
+import unicodedata
+
 import pytest
 
 from core.errors import InputErrors
@@ -149,3 +151,37 @@ def test_filters_that_make_html_are_neutral_in_text() -> None:
     rendered = message.render(contact, CAMPAIGN)
     assert rendered.subject == "O'Neil <x> A & B"
     assert rendered.text.startswith("O'Neil <x> A & B\none\ntwo")
+
+
+def test_control_characters_are_removed_from_all_variables() -> None:
+    """All but tab and line ends, lone surrogates, and the overrides of the direction of a text."""
+    for number in (*range(0x3000), *range(0xD700, 0xE100), 0xFEFF, 0x1F600):
+        character = chr(number)
+        control = unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n\r"
+        shown = "ab" if control or number in {0x202D, 0x202E} else f"a{character}b"
+        text = f"a{character}b"
+        made = contact_variables(
+            first_name=text, last_name=text, email=text, custom_fields={"x": [text, {"y": text}]}, tags=[text]
+        )
+        assert made == {
+            "firstName": shown,
+            "lastName": shown,
+            "email": shown,
+            "customFields": {"x": [shown, {"y": shown}]},
+            "tags": [shown],
+        }
+        names = campaign_variables(organization_name=text, campaign_name=text, unsubscribe_url=URL)
+        assert names == {"organization": {"name": shown}, "campaign": {"name": shown}, "unsubscribeUrl": URL}
+
+
+def test_deep_custom_fields_are_cut() -> None:
+    """Twenty levels are kept; what is deeper is missing, and other values keep their types."""
+    deep: object = "x"
+    cut: object = None
+    for _ in range(18):
+        deep, cut = [deep], [cut]
+    fields = {"a": [deep], "b": [[deep]], "c": [1, 2.5, True, None]}
+    found = contact_variables(first_name=None, last_name="", email="a@b.test", custom_fields=fields)
+    assert (found["firstName"], found["lastName"]) == (None, "")
+    assert found["customFields"] == {"a": [deep], "b": [cut], "c": [1, 2.5, True, None]}
+    assert contact_variables(first_name=None, last_name=None, email="x")["customFields"] == {}
