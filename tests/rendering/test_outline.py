@@ -285,6 +285,8 @@ def _agrees(html: str, contact: dict[str, object]) -> None:
         "<ul>{% for t in contact.tags %}<li>{{ t }}</li>{% endfor %}</ul>{{ unsubscribeUrl }}",
         '<a href="https://shop.example/?c={{ contact.email }}"><img src="a.png" alt="Logo"></a>' + LINK,
         '<a href="{{ unsubscribeUrl }}">{{ unsubscribeUrl }}</a>',
+        "<title>{{ campaign.name }}</title>" + LINK,
+        "<!-- {{ campaign.name }} -->{% if contact.lastName %}a{% elsif contact.email %}b{% endif %}" + LINK,
         "<table><td title='{{ contact.email }}'>a</td></table><a href='{{ unsubscribeUrl | escape }}?x=1'>Bye</a>",
     ],
 )

@@ -104,3 +104,12 @@ def test_messages_of_the_parser_are_about_the_template(source: str) -> None:
     """With any typing error."""
     assert len(list(messages(source))) == 1
     check(source)
+
+
+@pytest.mark.parametrize("name", ["contentt", "outputs", "illega", "conten"])
+def test_names_of_the_library_are_not_suggested(name: str) -> None:
+    """`content`, `output` and `illegal` are tags of python-liquid's parser, and none of Liquid's."""
+    for kind in ("content", "output", "illegal"):
+        with pytest.raises(TemplateInvalid, match="no tag called") as caught:
+            compile_template("{% " + name + " %}", html=False, field=())
+        assert f"Did you mean {kind}?" != caught.value.suggestion
