@@ -31,7 +31,7 @@ def test_there_is_a_recipe_for_each_usual_change() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
 def test_its_steps_fit(recipe: Recipe) -> None:
-    """Each anchor exists in its file, new files do not exist yet, complete files are valid Python, the count is right."""
+    """Each anchor is in its file, new files do not exist yet, complete files are valid Python, the count is right."""
     texts = carried_out(recipe)
     for path, text in texts.items():
         if path.endswith(".py"):
