@@ -1,11 +1,13 @@
 """Values are escaped once, when they are printed: the HTML shows the plain text."""
 
 import json
+from collections.abc import Callable
 from html import unescape
 from typing import Final
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from markupsafe import escape
 
 from services.rendering.environment import HTML, TEXT
@@ -176,3 +178,81 @@ def test_json_within_a_script_stays_json() -> None:
     script, rest = html(source).removeprefix('<script type="application/ld+json">').split("</script>")
     assert json.loads(script) == {"name": "Tom & Jo O'Neil", "n": TOM["note"]}
     assert rest == "&lt;b&gt;"
+
+
+Characters = list[tuple[str, bool]]
+"""Each with whether it is the author's own, which is printed as it is."""
+CAPTURES: Final[st.SearchStrategy[Characters]] = st.lists(
+    st.tuples(st.sampled_from("a>, "), st.booleans()), max_size=10
+)
+
+
+def plain(text: Characters) -> str:
+    return "".join(character for character, _ in text)
+
+
+def replaced(text: Characters, searched: str, new: str, most: int = 99) -> Characters:
+    """The text with a character replaced by values, one by one from the left."""
+    result: Characters = []
+    for character, own in text:
+        found = character == searched and most > 0
+        most -= found
+        result += [(each, False) for each in new] if found else [(character, own)]
+    return result
+
+
+def without_last(text: Characters, searched: str) -> Characters:
+    place = plain(text).rfind(searched)
+    return text if place < 0 else text[:place] + text[place + 1 :]
+
+
+def lstripped(text: Characters) -> Characters:
+    return text[len(plain(text)) - len(plain(text).lstrip()) :]
+
+
+def rstripped(text: Characters) -> Characters:
+    return text[: len(plain(text).rstrip())]
+
+
+STEPS: Final[dict[str, Callable[[Characters], Characters]]] = {
+    "append: '>'": lambda text: [*text, (">", False)],
+    "prepend: '>'": lambda text: [(">", False), *text],
+    "slice: 2, 5": lambda text: text[2:7],
+    "slice: -4, 2": lambda text: text[len(text) - 4 :][:2] if len(text) >= 4 else [],
+    "truncate: 4, ''": lambda text: text[:4],
+    "truncate: 4, '>'": lambda text: text if len(text) <= 4 else [*text[:3], (">", False)],
+    "remove: 'a'": lambda text: replaced(text, "a", ""),
+    "remove_first: '>'": lambda text: replaced(text, ">", "", 1),
+    "remove_last: '>'": lambda text: without_last(text, ">"),
+    "replace: '>', '>a'": lambda text: replaced(text, ">", ">a"),
+    "replace_first: 'a', '>'": lambda text: replaced(text, "a", ">", 1),
+    "replace: '', ''": lambda text: [(character, False) for character in plain(text)],
+    "lstrip": lstripped,
+    "rstrip": rstripped,
+    "strip": lambda text: lstripped(rstripped(text)),
+    "upcase": lambda text: [(character.upper(), own) for character, own in text],
+    "split: ',' | join: '>'": lambda text: replaced(rstripped_commas(text), ",", ">"),
+    "newline_to_br | strip_newlines": lambda text: text,
+    "escape": lambda text: [(character, False) for character, _ in text],
+}
+
+
+def rstripped_commas(text: Characters) -> Characters:
+    """The text as `split` takes it: without what is empty at its end."""
+    return text[: len(plain(text).rstrip(","))]
+
+
+@examples()
+@given(text=CAPTURES, steps=st.lists(st.sampled_from(sorted(STEPS)), max_size=4))
+def test_each_character_stays_that_of_its_author(text: Characters, steps: list[str]) -> None:
+    """Whatever filters cut, replace and join: the author's `>` is printed as it is, that of a value as an entity."""
+    names = {"a": "a", ">": "gt", ",": "comma", " ": "space"}
+    source = "".join(character if own else f"{{{{ {names[character]} }}}}" for character, own in text)
+    shown = "".join(f" | {step}" for step in steps)
+    values = {name: character for character, name in names.items()}
+    for step in steps:
+        text = STEPS[step](text)
+    expected = "".join(character if own else str(escape(character)) for character, own in text)
+    assert (
+        HTML.from_string(f"{{% capture c %}}{source}{{% endcapture %}}{{{{ c{shown} }}}}").render(values) == expected
+    )
