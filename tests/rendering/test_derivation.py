@@ -78,6 +78,8 @@ def test_white_space_of_branches_and_loops(html: str, texts: tuple[str, str, str
         ("<a href='https://x.test/'><img src='a.png' alt='{{ contact.customFields.v }}'></a>", "x.test", "x.test"),
         ("<a href='https://x.test/'><img src='a.png' alt='{{ contact.customFields.v }}'></a>", "y", "y (https://x.test/)"),
         ("<p hidden>{{ contact.customFields.v }}</p>a", "x", "a"),
+        ("<head><title>t</title><p>{{ contact.customFields.v }}</p>", "x", "x"),
+        ("<head><title>t</title><body>{{ contact.customFields.v }}", "x", "x"),
         ("<title>{{ contact.customFields.v }}</title>a", "x", "a"),
         ("<style>.a { display: {{ contact.customFields.v }} }</style><p class=a>b</p>", "none", "b"),
         ("<textarea>{{ contact.customFields.v }}</textarea>", "x", "x"),

@@ -95,6 +95,15 @@ def test_numbers_that_are_none(source: str, expected: str) -> None:
     assert rendered(source) == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["round", "floor", "ceil", "abs", "plus: 0", "times: 1", "at_least: 0", "at_most: n"]
+)
+def test_no_digit_of_a_large_number_is_lost(name: str) -> None:
+    """A whole number may have 3,900 digits, and all of them are printed."""
+    number = 2 ** (MAX_BITS - 1) + 1
+    assert rendered(f"{{{{ n | {name} }}}}", n=number) == str(number)
+
+
 @examples()
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_the_text_of_a_float_is_that_number(number: float) -> None:
