@@ -290,7 +290,7 @@ def scheme_in_browsers(address: str) -> str | None:
 @pytest.mark.parametrize(
     "source", ['<a href="{{ v }}{{ w }}">', "<a href=' {{ v }}{{ w }}'>", "<a href={{ v }}{{ w }}>"]
 )
-@examples()
+@examples(20)
 @given(first=ADDRESSES, second=ADDRESSES)
 def test_only_allowed_schemes_reach_a_browser(source: str, first: str, second: str) -> None:
     """Whatever two values together make of a URL; at most they put letters before an allowed scheme: `xhttp:`."""
