@@ -38,6 +38,8 @@ def text_of(template: MessageTemplate, *tags: str, **fields: object) -> str:
         (EACH + "{% unless t == 'vip' %} {{ t }}{% endunless %}" + END + " .", ("x .", "x y z .", ".")),
         (EACH + "{{ t }} {% else %}<br>none {% endfor %} .", ("vip vip x .", "x y z .", "none .")),
         ("a" + EACH + "x{% else %}<b> </b>{% endfor %}b", ("axxxb", "axxxb", "a b")),
+        ("a{% if contact.firstName %}<b> </b>{% if contact.lastName %} {% endif %}{% endif %}b", ("a b",) * 3),
+        ("a{% if contact.firstName %}" + EACH + "<b> </b>" + END + "{% endif %}b", ("a b", "a b", "ab")),
         ("a" + EACH + "<b> </b>{% else %}x{% endfor %}b", ("a b", "a b", "axb")),
         ("{% assign n = contact.tags.size %}{{ n }}" + EACH + " {{ forloop.index }}" + END,
          ("3 1 2 3", "3 1 2 3", "0")),

@@ -113,3 +113,20 @@ def test_names_of_the_library_are_not_suggested(name: str) -> None:
         with pytest.raises(TemplateInvalid, match="no tag called") as caught:
             compile_template("{% " + name + " %}", html=False, field=())
         assert f"Did you mean {kind}?" != caught.value.suggestion
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "\n" + "{% if a %}" * 900 + "{% endif %}" * 900,
+        "\n" + "{% for i in a %}" * 200 + "{% endfor %}" * 200,
+        "\n{{ a" + "[a" * 1_500 + "]" * 1_500 + " }}",
+        "\n{% if a" + " and a" * 700 + " %}{% endif %}" + "{% if a %}" * 300 + "{% endif %}" * 300,
+    ],
+    ids=["blocks", "loops", "brackets", "conditions"],
+)
+def test_a_template_nested_too_deeply_has_no_position(source: str) -> None:
+    """The error is at the beginning, because no single tag is the cause."""
+    with pytest.raises(TemplateInvalid) as caught:
+        compile_template(source, html=False, field=())
+    assert caught.value.message == "The template is too deeply nested (line 1, column 1)"
