@@ -72,11 +72,12 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     """The refusal of the campaign or the account, if all of several messages were refused with one code and text.
 
     The cause is then most likely the sender or the content, such as a From address that the provider does not accept.
-    If sending continued, the whole audience would be rejected. Refusals of inactive addresses do not count, because
-    each concerns its recipient alone.
+    If sending continued, the whole audience would be rejected. Inactive addresses do not count, because each concerns
+    its recipient alone. If all others are refused, they are not recorded as rejected, but sent again later.
     """
+    processed = [each.outcome for each in outcomes if isinstance(each.outcome, BatchProcessed)]
     results = [
-        result for each in outcomes if isinstance(each.outcome, BatchProcessed) for result in each.outcome.results
+        result for each in processed for result in each.results if result.status is not SubmissionStatus.INACTIVE
     ]
     refusals = {(result.status, result.code, result.text) for result in results}
     if len(results) < _MIN_REFUSALS or len(refusals) > 1:

@@ -17,6 +17,7 @@ from tests.deliveries.worker import drain, finish, go, progress, sending
 
 NO = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Invalid 'From' address.")
 YES = SubmissionResult(SubmissionStatus.ACCEPTED, "m")
+INACTIVE = SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "Inactive recipient.")
 
 
 async def set_from(runtime: Runtime, actor: Actor, header: str) -> None:
@@ -112,9 +113,13 @@ def request_outcome(*results: SubmissionResult) -> RequestOutcome:
         ([request_outcome(NO, NO._replace(text="Invalid 'To' address."))], False),
         ([request_outcome(NO, NO._replace(code=301))], False),
         ([request_outcome(YES, YES)], False),
+        ([request_outcome(INACTIVE, NO, NO)], True),
+        ([request_outcome(INACTIVE, NO)], False),
+        ([request_outcome(INACTIVE, YES)], False),
+        ([request_outcome(INACTIVE, INACTIVE)], False),
         ([], False),
     ],
 )
 def test_when_all_messages_count_as_refused(parts: list[RequestOutcome], all_refused: bool) -> None:
-    """Several messages with the same refusal, also of a halved batch; a single one does not count."""
+    """Several messages with the same refusal, also in halves or next to inactive addresses; not a single one."""
     assert (refusal_of_all("The provider", parts) is not None) is all_refused
