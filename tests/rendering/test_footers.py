@@ -298,3 +298,17 @@ def test_the_footers_are_written_like_this() -> None:
         f'You receive this e-mail from Ada &amp; Co. <a href="{URL}">Unsubscribe</a></p>\n'
     )
     assert message.text == f"Hi\n\n-- \nYou receive this e-mail from Ada & Co.\nUnsubscribe: {URL}\n"
+
+
+@pytest.mark.parametrize("before", ["", "{% if contact.lastName %}<div hidden>{% endif %}"])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<div hidden>x</div>", "<b hidden>x</b>", "<p hidden>x<p>y", "<table><td hidden>x<td>y</table>",
+        "<style>p {}</style>", "<head><title>x</title></head>", "<div hidden><b hidden>x</b></div>", "<br hidden>",
+    ],
+)  # fmt: skip
+def test_the_footer_stands_at_the_end_after_hidden_elements(before: str, hidden: str) -> None:
+    """What is closed hides nothing after it, whether the source or the rendered HTML is read."""
+    made = render(f"{before}{hidden}<p>Hi</p>", "x").html
+    assert made.startswith(f"{hidden}<p>Hi</p>{FOOTER}")

@@ -84,6 +84,26 @@ def test_an_attribute_holds_the_value_and_nothing_else(source: str, value: str) 
     assert tags.text == "x"
 
 
+@pytest.mark.parametrize("value", [value for value in HOSTILE if value])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for n in none %}<b>{% else %}<p title={% endfor %}{{ v }} id=i>x</p>",
+        "{% for n in none %}<b>{% else %}<p title={{ v }} id=i>x</p>{% endfor %}",
+        "{% for n in l %}<p title={% else %}<b>{% endfor %}{{ v }} id=i>x</p>",
+        "{% unless a %}<p title={% else %}<b>{% endunless %}{{ v }} id=i>x</p>",
+        "{% if a %}<b>{% elsif l %}<p title={% else %}<i>{% endif %}{{ v }} id=i>x</p>",
+        "{% case a %}{% when 1 %}<b>{% else %}<p title={% endcase %}{{ v }} id=i>x</p>",
+        "{% case 1 %}{% when 2 %}<b>{% when 1 %}<p title={% endcase %}{{ v }} id=i>x</p>",
+    ],
+)
+def test_a_value_after_branches_is_safe_in_each(source: str, value: str) -> None:
+    """Also where only one of the branches, or no turn of a loop, leads into an attribute without quotes."""
+    read = Tags(html(source, v=value, l=[1]))
+    assert read.tags == [("p", {"title": value, "id": "i"})]
+    assert read.text == "x"
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("element", ["title", "textarea", "p", "td"])
 def test_an_element_holds_the_value_and_nothing_else(element: str, value: str) -> None:
@@ -218,6 +238,20 @@ def test_a_value_cannot_leave_its_style(value: str, output: str) -> None:
     sheet = Tags(html("<style>p { color: {{ v }} }</style>", v=value))
     assert sheet.text == f"p {{ color: {output} }}"
     assert sheet.tags == [("style", {})]
+
+
+@pytest.mark.parametrize(
+    ("captured", "place", "expected"),
+    [
+        ("color: {{ v }};", '<p style="{{ c }}">', r'<p style="color: r\27 \3b x\26 ;">'),
+        ("a { b: '{{ v }}' }", "<style>{{ c }}</style>", r"<style>a { b: 'r\27 \3b x\26 ' }</style>"),
+        ("f('{{ v }}')", "<script>{{ c }}</script>", r"<script>f('r\u0027\u003Bx\u0026')</script>"),
+        ("f('{{ v }}')", '<a onclick="{{ c }}">', r'<a onclick="f(&#39;r\u0027\u003Bx\u0026&#39;)">'),
+    ],
+)
+def test_a_capture_may_stand_in_a_style_or_script(captured: str, place: str, expected: str) -> None:
+    """The author's part of it is kept, and only the values in it are escaped."""
+    assert html(f"{{% capture c %}}{captured}{{% endcapture %}}{place}", v="r';x&") == expected
 
 
 @pytest.mark.parametrize("value", ["onclick", "ONLOAD", " onclick", "on"])

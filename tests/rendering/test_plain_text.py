@@ -83,6 +83,10 @@ def test_html_becomes_readable_text(html: str, text: str) -> None:
         ("a<!-- editor-mode: fancy -->", "a"),
         ("a<!-- </style> --><style>/* <!-- */</style>b", "ab"),
         ("a<p title='<!--'>b</p>", "a\n\nb"),
+        ("a<p title='b>c", "a"),
+        ("a</p title='b>c", "a"),
+        ("a<p title=b", "a"),
+        ("a<1 title='b>c", "a<1 title='b>c"),
         ("a<script>if (1<2) '<!--'</script>b", "ab"),
     ],
 )
