@@ -86,6 +86,7 @@ def test_what_forloop_does_not_have_is_empty(expression: str, expected: str) -> 
         ("t in contact.tags limit: 1", "a"),
         ("t in contact.tags offset: 1", "bc"),
         ("t in contact.tags limit: 1 offset: 1", "b"),
+        ("t in contact.tags limit: '1' offset: '2'", "c"),
         ("t in contact.tags reversed", "cba"),
         ("t in (1..3)", "123"),
         ("t in (3..1)", ""),
