@@ -1,7 +1,7 @@
 """The `date` filter: the expected results are those of the reference implementation (in UTC)."""
 
 import datetime as dt
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
 import pytest
@@ -231,3 +231,18 @@ def test_dates_at_the_end_of_a_range(text: str, expected: str | None) -> None:
     """The last second, day and month are dates, and what follows them is none."""
     read = read_moment(text, TODAY)
     assert (read and f"{read.time:%F %T}") == expected
+
+
+@pytest.mark.parametrize("zone", ["UT", "UTC", "GMT", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"])
+def test_names_of_zones_are_those_of_email(zone: str) -> None:
+    """As in the header of a message (RFC 5322, 4.3)."""
+    text = f"Mon, 14 Mar 2016 10:15:30 {zone}"
+    assert date(text, "%s") == str(int(parsedate_to_datetime(text).timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("letter", "hours"), [("a", 1), ("i", 9), ("k", 10), ("m", 12), ("n", -1), ("y", -12), ("z", 0)]
+)
+def test_letters_of_zones_are_those_of_the_military(letter: str, hours: int) -> None:
+    """From A to M east of Greenwich, without J, and from N to Y west of it."""
+    assert date(f"2016-03-14 12:00 {letter}", "%F %T %z") == f"2016-03-14 12:00:00 {hours:+03d}00"

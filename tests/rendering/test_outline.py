@@ -286,6 +286,7 @@ def _agrees(html: str, contact: dict[str, object]) -> None:
         '<a href="https://shop.example/?c={{ contact.email }}"><img src="a.png" alt="Logo"></a>' + LINK,
         '<a href="{{ unsubscribeUrl }}">{{ unsubscribeUrl }}</a>',
         "<title>{{ campaign.name }}</title>" + LINK,
+        "<p>{% if contact.lastName %}{% endif %}{% unless contact.email %} {% endunless %}</p>" + LINK,
         "<!-- {{ campaign.name }} -->{% if contact.lastName %}a{% elsif contact.email %}b{% endif %}" + LINK,
         "<table><td title='{{ contact.email }}'>a</td></table><a href='{{ unsubscribeUrl | escape }}?x=1'>Bye</a>",
     ],
