@@ -171,6 +171,7 @@ def test_lists_are_those_of_python(items: list[int], other: list[int]) -> None:
     assert apply("find_index", hashes, "n", 1) == (items.index(1) if 1 in items else None)
     assert apply("has", hashes, "n", 1) == (1 in items)
     assert apply("sum", hashes, "n") == sum(items)
+    assert apply("sum", [None, True, 2.5, *hashes], "n") == sum(items)
 
 
 @pytest.mark.parametrize(
