@@ -1,4 +1,7 @@
-"""The errors of the application. GraphQL maps them to `userErrors`, routes to a status, each in one place."""
+"""The errors of the application. GraphQL maps them to `userErrors`, routes to a status, each in one place.
+
+How an error of any kind is described in a log is defined in `core/failures.py`.
+"""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -2,6 +2,8 @@
 
 A message may contain anything: a row (PostgreSQL's DETAIL), a parameter, a client's document, an address, a token. So
 most errors are logged by type only; the words of a message of ours are in the source line of the traceback.
+
+The errors of the application are defined in `core/errors.py`; this module describes errors of any kind.
 """
 
 import linecache

@@ -1,4 +1,4 @@
-"""A transaction of one actor. Its jobs and events are buffered, and sent only after COMMIT."""
+"""A transaction of one actor. Its jobs and signals are buffered, and sent only after COMMIT."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -29,10 +29,10 @@ class JobSink(Protocol):
         """Enqueue a job; raises `QueueUnavailable`."""
 
 
-class EventSink(Protocol):
-    """Receives events after COMMIT."""
+class SignalSink(Protocol):
+    """Receives signals after COMMIT."""
 
-    async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
+    async def publish_all(self, signals: Iterable[tuple[str, bytes]]) -> None:
         """Publish the payload of each topic; raises `PublishFailed`."""
 
 
@@ -43,7 +43,7 @@ class UnitOfWork:
     connection: AsyncConnection
     actor: Actor
     jobs: list[Job] = field(default_factory=list)
-    events: dict[str, bytes] = field(default_factory=dict)
+    signals: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def tenant(self) -> Tenant:
@@ -78,7 +78,7 @@ class UnitOfWork:
 
     def publish(self, topic: str, payload: bytes = b"") -> None:
         """Publish to a topic after COMMIT; only the last payload of a topic is sent."""
-        self.events[topic] = payload
+        self.signals[topic] = payload
 
 
 class Work:
@@ -88,18 +88,18 @@ class Work:
     """
 
     def __init__(
-        self, engine: AsyncEngine, jobs: JobSink, events: EventSink, *, idle_seconds: float = IDLE_SECONDS
+        self, engine: AsyncEngine, jobs: JobSink, signals: SignalSink, *, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         self.engine = engine
         self.jobs = jobs
-        self.events = events
+        self.signals = signals
         self.idle_seconds = idle_seconds
 
     @asynccontextmanager
     async def begin(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """Open a unit of work: commits when the block ends, rolls back when it raises.
 
-        A job or event that cannot be sent after COMMIT is logged, not raised: the sweeper finds the committed rows.
+        A job or signal that cannot be sent after COMMIT is logged, not raised: the sweeper finds the committed rows.
         """
         async with transaction(self.engine, actor.tenant, idle_seconds=self.idle_seconds) as connection:
             uow = UnitOfWork(connection=connection, actor=actor)
@@ -117,16 +117,16 @@ class Work:
             yield bool(await connection.scalar(select(lock)))
 
     async def _dispatch(self, uow: UnitOfWork) -> None:
-        """Send the jobs and events of a committed unit of work."""
+        """Send the jobs and signals of a committed unit of work."""
         for job in uow.jobs:
             try:
                 await self.jobs.enqueue(job)
             except QueueUnavailable as error:
                 log.warning("job not enqueued; a sweep will find its rows", job=job.name, error=describe_error(error))
-        if uow.events:
+        if uow.signals:
             try:
-                await self.events.publish_all(uow.events.items())
+                await self.signals.publish_all(uow.signals.items())
             except PublishFailed as error:
                 log.warning(
-                    "events not published; subscribers poll", topics=list(uow.events), error=describe_error(error)
+                    "signals not published; subscribers poll", topics=list(uow.signals), error=describe_error(error)
                 )

@@ -44,7 +44,7 @@ async def find_campaigns(system: SystemScope, after: UUID) -> JobPage:
     return JobPage(jobs, campaigns[-1].campaign_id if len(campaigns) == PAGE else None)
 
 
-async def make_partitions(worker: Worker) -> None:
+async def create_partitions(worker: Worker) -> None:
     """Create the partitions of the coming months."""
     log.info("partitions checked", made=await ensure_partitions(worker.runtime.system))
 
@@ -52,5 +52,5 @@ async def make_partitions(worker: Worker) -> None:
 JOBS = (handles(SendBatches, send_batches), handles(ReconcileCampaign, reconcile_campaign, max_concurrent=10))
 SWEEPS = (
     sweep_jobs(find_campaigns, name="send campaigns", exclusive=False),
-    sweep(make_partitions, name="make partitions", every=DAY_SECONDS),
+    sweep(create_partitions, name="create partitions", every=DAY_SECONDS),
 )

@@ -130,8 +130,8 @@ class Hub:
     ) -> AsyncGenerator[T, None]:
         """A `state_stream` whose reads are shared by all callers with the same topic and key.
 
-        The key must contain everything that the value depends on: operation, variables, tenant, rights. The `read` of
-        the first caller serves all of them, in a task of its own, until the last one leaves; each gets its errors.
+        The key must contain everything that the value depends on: operation, arguments, tenant. All callers get the
+        values and errors of the first caller's `read`, which runs in a task of its own while any caller remains.
         """
         state = self._join(
             (topic, key),

@@ -27,12 +27,12 @@ class Publisher:
         """Publish to one topic, retrying once. Raises `PublishFailed` within `within` seconds."""
         await self.publish_all([(topic, payload)])
 
-    async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
+    async def publish_all(self, signals: Iterable[tuple[str, bytes]]) -> None:
         """Publish to many topics in one round trip, retrying once: a topic may get its signal twice.
 
         Raises `PublishFailed`, also if some topics have got theirs.
         """
-        batch = list(events)
+        batch = list(signals)
         try:
             async with deadline(self._within):
                 try:

@@ -1,5 +1,5 @@
 -- Collects the planner's statistics of the partition that has a campaign's deliveries. Runs as the owner of the
--- tables, as only the owner may ANALYZE.
+-- tables, as ANALYZE requires the owner or the privilege MAINTAIN, which the app does not have.
 
 CREATE OR REPLACE FUNCTION system.analyze_deliveries(campaign_id uuid)
 RETURNS void

@@ -27,7 +27,8 @@ CampaignStatus = described_enum(
         "DRAFT": "The campaign can be changed. It has not been scheduled or sent.",
         "SCHEDULED": "The campaign will be sent at `scheduledAt`. It can be unscheduled or cancelled.",
         "PREPARING": (
-            "The recipients are being determined: the audience is frozen, and a delivery is created for each contact."
+            "The recipients are being determined: the audience is being frozen, and a delivery is created for each "
+            "contact."
         ),
         "SENDING": "Messages are being sent. The campaign can be paused or cancelled.",
         "PAUSED": "Sending is paused. The campaign can be resumed or cancelled.",

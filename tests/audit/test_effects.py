@@ -1,4 +1,4 @@
-"""The existing rows that each mutation changes, and the jobs and events that it sends: none but those it is about."""
+"""The existing rows that each mutation changes, and the jobs and signals that it sends: only those it is about."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The effects of commands on campaigns: jobs, events, columns; and the exact limits."""
+"""The effects of commands on campaigns: jobs, signals, columns; and the exact limits."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -90,7 +90,7 @@ async def test_a_command_enqueues_its_job_and_publishes_the_change(runtime: Runt
         after = await order(uow, campaign_id, runtime.sender_policy)
         of_campaign = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
         assert uow.jobs == ([] if job is None else [job(**of_campaign)])
-        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, campaign_id)]
     assert (after.status, after.version) == (ends, before.version + 1)
     assert after.updated_at > before.updated_at
 
@@ -157,7 +157,7 @@ async def test_the_deletion_of_a_campaign_is_published(runtime: Runtime) -> None
     actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
     async with runtime.work.begin(actor) as uow:
         await drafting.delete(uow, campaign_id)
-        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
 async def test_only_confirmed_senders_may_get_tests(runtime: Runtime) -> None:

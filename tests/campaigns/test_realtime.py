@@ -273,7 +273,7 @@ async def test_a_deletion_is_published(runtime: Runtime) -> None:
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
         await drafting.delete(uow, campaign_id)
-        assert list(uow.events) == [campaign_topic(owner.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(owner.organization_id, campaign_id)]
 
 
 async def test_subscribers_of_a_campaign_share_its_reads(api_server: Served, runtime: Runtime) -> None:

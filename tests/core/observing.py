@@ -64,7 +64,7 @@ class Done:
 
 @dataclass(slots=True, kw_only=True)
 class Observer:
-    """The view of other processes: rows through a separate connection, jobs and events through Valkey."""
+    """The view of other processes: rows through a separate connection, jobs and signals through Valkey."""
 
     actor: Actor
     work: Work

@@ -180,7 +180,7 @@ async def test_jobs_are_sent_before_events(observer: Observer, valkey: ValkeySer
 
 
 async def test_a_change_is_committed_without_redis(observer: Observer, valkey: ValkeyServer) -> None:
-    """Without Redis the caller gets no error, the rows are committed, and warnings name unsent jobs and events."""
+    """Without Redis the caller gets no error, the rows are committed, and warnings name unsent jobs and signals."""
     valkey.kill()
     contact_ids = [new_id(), new_id()]
     with capture_logs() as logs:

@@ -83,7 +83,7 @@ async def test_a_lookup_publishes_progress(
     messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if has_result}
     async with runtime.work.begin(actor) as uow:
         await record_lookup(uow, campaign_id, lookup, messages, grace_seconds=3600)
-        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
 async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, sender_in_doubt: CampaignSender) -> None:

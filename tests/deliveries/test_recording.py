@@ -75,7 +75,7 @@ async def record_outcome(runtime: Runtime, actor: Actor, batch: Batch, outcome: 
     """Record one outcome of a whole batch; progress is published."""
     async with runtime.work.begin(actor) as uow:
         await record(uow, batch.claim, [RequestOutcome(batch.messages, outcome)], request_seconds=0)
-        assert list(uow.events) == [campaign_topic(actor.organization_id, batch.claim.campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, batch.claim.campaign_id)]
 
 
 async def deliveries_by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
@@ -225,6 +225,6 @@ async def test_claims_are_in_the_order_of_the_audience(runtime: Runtime) -> None
         async with runtime.work.begin(actor) as uow:
             claimed_page = await claim(uow, campaign_id, limit=limit, lease_seconds=60, after=after)
             topics = [campaign_topic(actor.organization_id, campaign_id)]
-            assert list(uow.events) == (topics if claimed_page.rows else [])
+            assert list(uow.signals) == (topics if claimed_page.rows else [])
         claimed += sorted(row[0] for row in claimed_page.rows)
     assert claimed == [order[0], order[1], order[3], order[4], order[2]]

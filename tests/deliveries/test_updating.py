@@ -57,9 +57,9 @@ async def test_an_event_accepts_an_open_delivery(runtime: Runtime) -> None:
     }
     async with runtime.work.begin(actor) as uow:
         await apply_updates(uow, campaign_id, {})
-        assert uow.events == {}
+        assert uow.signals == {}
         await apply_updates(uow, campaign_id, updates)
-        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, campaign_id)]
     *after, last = await reads.rows(query)
     assert [(row.message_id, row.accepted_at) for row in after] == [
         (f"message {leased}", AT),

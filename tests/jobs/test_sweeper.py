@@ -70,7 +70,7 @@ def worker_of(runtime: Runtime, rows: Rows) -> Worker:
 def test_which_sweeps_are_exclusive_and_which_are_daily() -> None:
     """All are exclusive but the one that gives each process its campaigns; partitions and retention are daily."""
     assert {each.name for each in SWEEPS if not each.exclusive} == {"send campaigns"}
-    daily = {"make partitions", "delete expired rows"}
+    daily = {"create partitions", "delete expired rows"}
     assert {each.name: each.every for each in SWEEPS if each.every is not None} == dict.fromkeys(daily, 86_400.0)
     assert len({each.name for each in SWEEPS}) == len(SWEEPS)
 

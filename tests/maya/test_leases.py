@@ -79,6 +79,6 @@ async def test_the_end_of_a_reply_is_published(chat: Chat) -> None:
     async with chat.runtime.work.begin(maya_actor(chat.actor)) as uow:
         await leases.end(uow, lease, ending)
         own = chat.actor.organization_id
-        assert set(uow.events) == {message_topic(own, reply.id), log_topic(reply_log(own, reply.id))}
+        assert set(uow.signals) == {message_topic(own, reply.id), log_topic(reply_log(own, reply.id))}
     assert (await chat.stored(reply)).completed_at is not None
     assert await chat.stored(other) == other

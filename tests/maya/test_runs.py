@@ -53,7 +53,7 @@ class RecordingWork(Work):
     """Units of work that record their actors."""
 
     def __init__(self, work: Work) -> None:
-        super().__init__(work.engine, work.jobs, work.events)
+        super().__init__(work.engine, work.jobs, work.signals)
         self.actors: list[Actor] = []
 
     @asynccontextmanager

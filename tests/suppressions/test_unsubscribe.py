@@ -128,7 +128,7 @@ async def test_unsubscribing_publishes_the_campaign_s_progress(runtime: Runtime)
             delivery_id=row.id,
         )
         await suppress(uow, [fact])
-        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+        assert list(uow.signals) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
 async def test_an_invalid_link_is_answered_with_404(
