@@ -37,7 +37,7 @@ class Policy:
 class RowSecurity:
     """A table's policies and privileges. A role without a policy sees no row.
 
-    `app` holds the privileges of the app's role, `definer` those of the SECURITY DEFINER functions, which read across
+    `app` holds the privileges of `nudge_app`, `definer` those of the SECURITY DEFINER functions, which read across
     organizations. Both are in the syntax of GRANT: `SELECT (id, organization_id)`.
     """
 
@@ -57,7 +57,7 @@ def organization_rows(
     """The rows of the tenant's organization.
 
     Args:
-        app: The privileges of the app's role.
+        app: The privileges of `nudge_app`.
         key: The column that holds the organization's id.
         lookup: Columns that the definer functions may read in the rows of all organizations.
         expired: The condition of the rows that the definer functions may delete, of all organizations.

@@ -19,7 +19,7 @@ def message_topic(organization_id: UUID, message_id: UUID) -> str:
 
 
 def session_topic(actor_id: UUID) -> str:
-    """Changes of a user's or an API key's rights: open WebSocket connections check them again."""
+    """Ends of a user's sessions: the user's open WebSocket connections check theirs again."""
     return f"session:{actor_id}"
 
 
