@@ -1,7 +1,7 @@
 """Errors as text for the log: their types and tracebacks, without the values in their messages.
 
 A message may contain anything: a row (PostgreSQL's DETAIL), a parameter, a client's document, an address, a token. So
-most errors are logged by type only; the words of a message of ours are in the source line of the traceback.
+most errors are logged by type only. For errors that our code raises, the traceback's source line shows the message.
 
 The errors of the application are defined in `core/errors.py`; this module describes errors of any kind.
 """
@@ -21,6 +21,9 @@ ROOT = f"{Path(__file__).parents[1]}/"
 MAX_FRAMES = 20
 MAX_ERRORS = 6
 MAX_MESSAGE = 200
+MAX_OPERATOR_MESSAGE = 1_000
+MAX_SUMMARY = 400
+MAX_SOURCE_LINE = 200
 MAX_TEXT = 8_000
 # Errors whose messages contain names of code, types and servers, but no values.
 SAFE_TYPES = (
@@ -42,7 +45,7 @@ CONTEXT_LINE = "\nDuring handling of the error above, the following error occurr
 
 def describe_error(error: BaseException) -> str:
     """An error and its causes in one line: types, SQLSTATEs, constraints, messages of the operating system."""
-    return " < ".join(headline(each) for each in [error, *_causes(error)])[: 2 * MAX_MESSAGE]
+    return " < ".join(headline(each) for each in [error, *_causes(error)])[:MAX_SUMMARY]
 
 
 def headline(error: BaseException) -> str:
@@ -61,12 +64,12 @@ def _safe_message(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"[Errno {error.errno}] {error.strerror}"[:MAX_MESSAGE] if error.errno is not None else ""
     if isinstance(error, OperatorError):
-        return str(error)[: 5 * MAX_MESSAGE]
+        return str(error)[:MAX_OPERATOR_MESSAGE]
     return " ".join(str(error).split())[:MAX_MESSAGE] if isinstance(error, SAFE_TYPES) else ""
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The chain of an error's causes and contexts, the nearest first."""
+    """The chain of an error's causes (`_cause`), the nearest first."""
     causes: list[BaseException] = []
     current = _cause(error)
     while current is not None and len(causes) < MAX_ERRORS and current not in causes:
@@ -83,15 +86,15 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def traceback_text(error: BaseException) -> str:
-    """The tracebacks of an error and of its causes, as Python prints them but without locals and messages.
+    """The tracebacks of an error and of its causes, as Python prints them, but with the messages of `headline` only.
 
     At most the 20 innermost frames of each error, the first 6 errors of a group, and 8,000 characters.
     """
     chain = [error, *_causes(error)]
     parts = []
-    for later, each in zip([None, *chain], chain, strict=False):
-        if later is not None:
-            parts.append(CAUSE_LINE if later.__cause__ is each else CONTEXT_LINE)
+    for following, each in zip([None, *chain], chain, strict=False):
+        if following is not None:
+            parts.append(CAUSE_LINE if following.__cause__ is each else CONTEXT_LINE)
         parts.append("".join(_error_lines(each)))
     text = "".join(reversed(parts)).rstrip()
     half = MAX_TEXT // 2
@@ -118,12 +121,12 @@ def _frame_lines(traceback: TracebackType) -> Iterator[str]:
     for frame, number in frames[-MAX_FRAMES:]:
         code = frame.f_code
         source = linecache.getline(code.co_filename, number, frame.f_globals).strip()
-        summary = FrameSummary(_short_path(code.co_filename), number, code.co_name, line=source[:MAX_MESSAGE])
+        summary = FrameSummary(_short_path(code.co_filename), number, code.co_name, line=source[:MAX_SOURCE_LINE])
         yield f'  File "{summary.filename}", line {summary.lineno}, in {summary.name}\n'
         if source:
             yield f"    {summary.line}\n"
 
 
 def _short_path(path: str) -> str:
-    """The path of a file relative to the product, or to site-packages."""
+    """The path of a file relative to the project, or to site-packages."""
     return path.rpartition("/site-packages/")[2].removeprefix(ROOT)

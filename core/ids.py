@@ -14,11 +14,11 @@ _last_tick = 0
 
 
 def new_id() -> UUID:
-    """A UUIDv7, greater than every id that this function has returned before in this process.
+    """A UUIDv7, greater than every earlier one of this process, unless the clock is set back by more than 10 s.
 
     It has 48 bits of milliseconds, 12 bits of their fraction (RFC 9562, section 6.2, method 3) and 62 random bits. So
-    ids are in the order of creation, also within a millisecond, and also if the clock is set back by at most 10 s.
-    After a larger step back, ids follow the clock, because retention uses the time in them. Not thread-safe.
+    ids are in the order of creation, also within a millisecond, and also after a smaller step back of the clock.
+    After a larger one, ids follow the clock, because retention uses the time in them. Not thread-safe.
     """
     global _last_tick  # noqa: PLW0603 - the order holds for the process
     tick = time.time_ns() * TICKS_PER_MILLISECOND // 1_000_000
@@ -55,7 +55,7 @@ def global_ids(type_name: str) -> Callable[[UUID], str]:
 
 
 def decode_id(type_name: str, text: str) -> UUID | None:
-    """The UUID in a global id of this type; None for any other text, which is treated as an unknown id."""
+    """The UUID in a global id of this type; None for any other text, which callers treat as an unknown id."""
     decoded = decode_global_id(text)
     return decoded[1] if decoded and decoded[0] == type_name else None
 

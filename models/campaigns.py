@@ -32,7 +32,7 @@ class OnDoubt(StrEnum):
 
 
 class RecipientKind(StrEnum):
-    """What a `CampaignRecipient` refers to."""
+    """What an audience rule refers to. `segment` and `contact` are not written yet."""
 
     ALL = "all"
     LIST = "list"
@@ -103,7 +103,7 @@ class Campaign(Base):
 
 
 class CampaignRecipient(Base):
-    """One part of a campaign's audience: everybody, a list, segment, tag or contact, included or excluded."""
+    """An audience rule: all contacts, a list, a segment, a tag or a contact, included or excluded."""
 
     __tablename__ = "campaign_recipients"
     __row_security__ = organization_rows(WITH_DELETE)

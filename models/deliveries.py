@@ -27,7 +27,7 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryDecision(StrEnum):
-    """Why a recipient got no message (`deliveryDecision`)."""
+    """Why the message of a recipient was not submitted (column `decision`)."""
 
     UNSUBSCRIBED = "unsubscribed"
     NOT_CONFIRMED = "not_confirmed"
@@ -40,7 +40,7 @@ class DeliveryDecision(StrEnum):
 
 
 class DeliveryResolution(StrEnum):
-    """A user's decision about a delivery of status unknown: treat it as sent, as not sent, or send it again."""
+    """A user's decision about a delivery that is unknown or failed: it was sent, was not sent, or is sent again."""
 
     SENT = "sent"
     NOT_SENT = "not_sent"
@@ -74,7 +74,7 @@ _IS_EXCEPTIONAL = (
 
 
 class EmailDelivery(Leased, Base):
-    """The ledger: one row per recipient, partitioned by range of `campaign_id` (a UUIDv7, so by time)."""
+    """The message of one recipient. The table is partitioned by range of `campaign_id` (a UUIDv7, so by time)."""
 
     __tablename__ = "email_deliveries"
     __row_security__ = organization_rows(
@@ -149,7 +149,7 @@ event.listen(
 
 
 class ProviderBudget(Base):
-    """The time up to which a provider account's rate is reserved, set by `system.reserve_sending`. Has no tenant."""
+    """The time from which a provider account may send again, set by `system.reserve_sending`. Has no tenant."""
 
     __tablename__ = "provider_budgets"
     __row_security__ = function_rows("SELECT, INSERT, UPDATE")

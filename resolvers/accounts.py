@@ -131,8 +131,8 @@ class AccountMutations:
         """Replace the access token of the WebSocket connection over which this is sent; its subscriptions continue.
 
         Without renewal, the server closes the connection with code 4403 when the token expires. Changed permissions
-        take effect: a subscription that is no longer permitted ends with the error `FORBIDDEN`. `INVALID_STATE` over
-        HTTP, where each request has its own token.
+        take effect: a subscription that is no longer permitted ends with the error `FORBIDDEN`. `CONFLICT` during
+        another renewal of the connection. `INVALID_STATE` over HTTP, where each request has its own token.
         """
         return RenewConnectionPayload(expires_in=await info.context.websocket.renew(input.access_token))
 

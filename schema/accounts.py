@@ -17,14 +17,16 @@ Role = described_enum(
         "ADMIN": "Has the same permissions as `OWNER` at present. Permissions for the owner alone may be added.",
         "EDITOR": (
             "Can change contacts, lists, templates and campaigns, and send campaigns. Cannot change senders "
-            "or read the audit log."
+            "or read the audit log. The audit log is not in the API yet."
         ),
         "VIEWER": "Can read everything except the audit log, and have conversations with Maya.",
     },
 )
 
 
-@strawberry.type(description="A customer account. Every other object belongs to exactly one organization.")
+@strawberry.type(
+    description="A customer of the installation. Every other object belongs to exactly one organization."
+)
 class Organization(Node):
     name: str = strawberry.field(description="Name of the organization, 1 to 120 characters.")
     slug: str = strawberry.field(
@@ -62,7 +64,7 @@ class SignUpInput:
         description="Name of the organization, 1 to 120 characters. It does not have to be unique."
     )
     email: EmailAddress = strawberry.field(
-        description="E-mail address of the owner. `TAKEN` if it already belongs to an account in any organization."
+        description="E-mail address of the owner. `TAKEN` if it already belongs to a user of any organization."
     )
     password: str = strawberry.field(
         description="Password, 8 to 128 characters. It must differ from the e-mail address."
@@ -81,8 +83,8 @@ class SignUpPayload:
 
 @strawberry.input(description="Input of `logIn`.")
 class LogInInput:
-    email: EmailAddress = strawberry.field(description="E-mail address of the account, case-insensitive.")
-    password: str = strawberry.field(description="Password of the account.")
+    email: EmailAddress = strawberry.field(description="E-mail address of the user, case-insensitive.")
+    password: str = strawberry.field(description="Password of the user.")
 
 
 @strawberry.type(description="The result of `logIn`.")

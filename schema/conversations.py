@@ -77,7 +77,7 @@ class MayaMessage(Node):
     content: str = strawberry.field(
         description=(
             "Text of the message. Maya writes Markdown without images and HTML. A space is inserted "
-            "into URLs of other sites, so that clients do not show them as links.\n\n"
+            "into URLs of sites other than this installation, so that clients do not show them as links.\n\n"
             "While the status is `STREAMING`, this text may be a few seconds old; the subscription "
             "`mayaReply` delivers it live."
         )
@@ -267,8 +267,8 @@ class CancelMayaReplyPayload:
     reply: MayaMessage | None = strawberry.field(
         default=None,
         description=(
-            "The reply. It may still be `STREAMING`; it becomes `CANCELLED` within a second. `null` if the "
-            "mutation was refused."
+            "The reply. It may still be `PENDING` or `STREAMING`; it becomes `CANCELLED` within a second. `null` if "
+            "the mutation was refused."
         ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

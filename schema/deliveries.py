@@ -26,8 +26,9 @@ DeliveryState = described_enum(
     name="DeliveryState",
     description=(
         "State of one recipient's message. `PENDING`, `CLAIMED`, `SUBMITTING` and `UNKNOWN` are temporary; "
-        "the others are final, with two exceptions: reports of the mail provider can change the state to "
-        "`DELIVERED`, `BOUNCED` or `COMPLAINED`, and `resolveDelivery` can change `FAILED`."
+        "the others are final, with two exceptions. A report of the mail provider can change any state to "
+        "`ACCEPTED`, `DELIVERED`, `BOUNCED` or `COMPLAINED`, but among these four only to a later one in this order. "
+        "`resolveDelivery` can change `FAILED`."
     ),
     values={
         "PENDING": "Waiting to be sent.",
@@ -92,11 +93,22 @@ class Delivery(Node):
         description="Error code of the mail provider. `null` unless the provider refused the message."
     )
     provider_message_id: str | None = strawberry.field(
-        description="ID of the message at the mail provider. `null` until the provider has accepted it."
+        description=(
+            "ID of the message at the mail provider. `null` if the provider has not accepted it, or if the ID is "
+            "not known."
+        )
     )
-    attempts: int = strawberry.field(description="Number of times the message was submitted to the mail provider.")
+    attempts: int = strawberry.field(
+        description=(
+            "Number of times the message was submitted to the mail provider, including those that the provider did "
+            "not accept."
+        )
+    )
     submitted_at: DateTime | None = strawberry.field(
-        description="The time at which the message was last submitted to the mail provider."
+        description=(
+            "The time at which the message was last submitted to the mail provider. `null` if it was not, or if it "
+            "is to be submitted again."
+        )
     )
     accepted_at: DateTime | None = strawberry.field(
         description="The time at which the mail provider accepted the message."

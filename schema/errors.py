@@ -1,4 +1,4 @@
-"""How a refusal looks to the API's readers."""
+"""User errors: the refusals of the API, and their codes."""
 
 from collections.abc import Collection, Mapping
 from enum import Enum
@@ -32,7 +32,10 @@ ErrorCode = described_enum(
         "TEMPLATE_INVALID": "The Liquid template cannot be parsed. The message contains line and column.",
         "CAMPAIGN_NOT_SENDABLE": "The campaign cannot be sent, for example because it has no subject or no audience.",
         "IDEMPOTENCY_KEY_REUSED": "The idempotency key was already used with other arguments.",
-        "LIMIT_EXCEEDED": "A limit of the organization is reached, for example the number of senders.",
+        "LIMIT_EXCEEDED": (
+            "A limit of the organization is reached: the number of senders or of confirmation e-mails. Operations "
+            "with a rate limit fail with the error `RATE_LIMITED` instead."
+        ),
         "PROVIDER_REFUSED": "The mail provider refused the message.",
         "SIGN_UP_CLOSED": "The installation does not allow signing up.",
         "SENDER_NOT_CONFIRMED": "The sender must be confirmed before it can be used.",
@@ -43,9 +46,9 @@ ErrorCode = described_enum(
 
 @strawberry.interface(
     description=(
-        "A reason why a mutation was refused. A refused mutation has changed nothing. The type depends on "
-        "`code`: `InvalidStateError`, `ConflictError` and `QuotaError` have additional fields; all other codes "
-        "have the type `InputError`."
+        "A reason why a mutation, a row of its input or the input of a query was refused. A mutation that was "
+        "refused as a whole has changed nothing. The type depends on `code`: `InvalidStateError`, `ConflictError` "
+        "and `QuotaError` have additional fields; all other codes have the type `InputError`."
     )
 )
 class UserError:
@@ -101,8 +104,9 @@ class ConflictError(UserError):
 
 @strawberry.type(
     description=(
-        "An error with the code `LIMIT_EXCEEDED`: a limit of the organization is reached, for example the number of "
-        "senders. It is not used for the rate limit in cost points, see `rateLimit`."
+        "An error with the code `LIMIT_EXCEEDED`: a limit of the organization is reached, the number of senders or "
+        "of confirmation e-mails. It is not used for rate limits, such as the one in cost points (`rateLimit`) or "
+        "the daily number of test messages: these fail with the error `RATE_LIMITED`."
     )
 )
 class QuotaError(UserError):

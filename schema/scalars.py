@@ -101,8 +101,9 @@ SCALARS: dict[object, Any] = {
         name="EmailAddress",
         description=(
             "An e-mail address in ASCII, at most 254 characters, compared without regard to case. International "
-            "domains are converted to Punycode, and invisible characters are removed. A malformed "
-            "address results in a user error with the code `INVALID_EMAIL`."
+            "domains are converted to Punycode, and invisible characters are removed. In the "
+            "input of a mutation, a malformed address is refused with `INVALID_EMAIL`, or by `logIn` with "
+            "`INVALID_CREDENTIALS`."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2",
         serialize=str,

@@ -35,15 +35,16 @@ class Sender(Node):
     is_default: bool = strawberry.field(
         description=(
             "Whether campaigns for which no sender was chosen are sent from this one. The first confirmed sender "
-            "becomes the default until another one is made the default. Outside production, the first sender is "
-            "the default until another one is confirmed."
+            "becomes the default, until `makeDefault` of `createSender` chooses another one. Outside production, an "
+            "unconfirmed sender can be the default, such as the first one; the next sender that is confirmed "
+            "replaces it."
         )
     )
     created_at: DateTime = strawberry.field(description="The time at which the sender was created.")
 
     @on_demand(
-        "Why the latest confirmation e-mail could not be sent, as reported by the mail provider. `null` if "
-        "there was no problem."
+        "Why the latest confirmation e-mail was not sent, or not yet, for example the error text of the mail "
+        "provider. `null` if there was no problem."
     )
     async def confirmation_problem(self, info: strawberry.Info) -> str | None:
         """Read together for all senders of a response."""

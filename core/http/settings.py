@@ -70,7 +70,9 @@ class RealtimeSettings(SettingsGroup):
         description="Maximum number of unauthenticated WebSockets of a process. Further ones are closed (1013).",
     )
     per_socket: int = Field(100, ge=1, description="Maximum number of operations on a WebSocket at once.")
-    per_user: int = Field(500, ge=1, description="Maximum number of WebSockets of a user or API key in a process.")
+    per_user: int = Field(
+        500, ge=1, description="Maximum number of WebSockets of a user or (reserved) API key in a process."
+    )
     per_organization: int = Field(
         5_000, ge=1, description="Maximum number of WebSockets of an organization in a process."
     )

@@ -1,3 +1,9 @@
+"""The hub of a process, which passes signals from Redis to the streams of the process.
+
+A watcher is what `Hub.watch` returns: it gets the signals of one topic, and is used by one stream. A subscriber is a
+caller of `Hub.shared`: all subscribers with the same topic and key share one `SharedState`, which has one watcher.
+"""
+
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
@@ -49,14 +55,14 @@ class SupervisedBroadcast(Broadcast):
 
 
 class Hub:
-    """Fans signals out to the watchers in a process, with one Redis subscription for each topic."""
+    """Passes signals to the watchers of a process, with one Redis subscription for each topic."""
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
         self._broadcast = SupervisedBroadcast(backend)
         self._supervisors = backend.supervisors
         self._watchers: dict[str, set[Watcher]] = {}
-        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._forwarders: dict[str, asyncio.Task[None]] = {}
         self._shared: dict[tuple[str, Hashable], SharedState[object]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -103,10 +109,10 @@ class Hub:
         watcher = Watcher()
         watchers = self._watchers.setdefault(topic, set())
         watchers.add(watcher)
-        if topic not in self._pumps:
+        if topic not in self._forwarders:
             starts = itertools.count()
-            self._pumps[topic] = self._track(
-                self._supervisors.start(f"pump {topic}", lambda: self._pump(topic, watchers, next(starts)))
+            self._forwarders[topic] = self._track(
+                self._supervisors.start(f"forward {topic}", lambda: self._forward(topic, watchers, next(starts)))
             )
         try:
             yield watcher
@@ -114,9 +120,9 @@ class Hub:
             watchers.discard(watcher)
             if not watchers:
                 del self._watchers[topic]
-                pump = self._pumps.pop(topic)
-                self._supervisors.release(pump)
-                pump.cancel()
+                forwarder = self._forwarders.pop(topic)
+                self._supervisors.release(forwarder)
+                forwarder.cancel()
 
     async def shared(
         self,
@@ -128,10 +134,10 @@ class Hub:
         min_interval: float = MIN_INTERVAL,
         poll_interval: float = POLL_INTERVAL,
     ) -> AsyncGenerator[T, None]:
-        """A `state_stream` whose reads are shared by all callers with the same topic and key.
+        """A `state_stream` whose reads are shared by all subscribers with the same topic and key.
 
-        The key must contain everything that the value depends on: operation, arguments, tenant. All callers get the
-        values and errors of the first caller's `read`, which runs in a task of its own while any caller remains.
+        The key must contain everything that the value depends on: operation, arguments, tenant. All subscribers get
+        the values and errors of the first one's `read`, which runs in a task of its own while any subscriber remains.
         """
         state = self._join(
             (topic, key),
@@ -140,12 +146,12 @@ class Hub:
             ),
         )
         try:
-            async with aclosing(state.follow()) as values:
+            async with aclosing(state.subscribe()) as values:
                 async for value in values:
                     yield value
         finally:
-            state.followers -= 1
-            if not state.followers:
+            state.subscribers -= 1
+            if not state.subscribers:
                 state.task.cancel()
                 self._discard((topic, key), state)
 
@@ -168,7 +174,7 @@ class Hub:
             state = SharedState(source)
             self._shared[key] = cast("SharedState[object]", state)
             self._track(state.task).add_done_callback(lambda _: self._discard(key, state))
-        state.followers += 1
+        state.subscribers += 1
         return state
 
     def _discard(self, key: tuple[str, Hashable], state: SharedState[T]) -> None:
@@ -180,11 +186,11 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _pump(self, topic: str, watchers: set[Watcher], start: int) -> None:
+    async def _forward(self, topic: str, watchers: set[Watcher], start: int) -> None:
         async with self._broadcast.subscribe(topic) as events:
-            if start:  # restarted: messages in between are lost
+            if start:  # restarted: the signals in between are lost
                 for watcher in watchers:
-                    watcher.offer(Signal.of(None))
+                    watcher.offer(Signal("gap"))
             while True:
                 event = cast("TopicEvent", await events.get())
                 signal = Signal.of(event.payload)

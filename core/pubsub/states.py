@@ -1,4 +1,4 @@
-"""Streams of a state that is read again after each signal, and one such stream for many followers."""
+"""Streams of a state that is read again after each signal, and one such stream for many subscribers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -51,10 +51,10 @@ async def state_stream(
 
 
 class SharedState(Generic[T]):
-    """The newest value of one source for many followers. A slow follower skips values, but never the last one."""
+    """The newest value of one source for many subscribers. A slow subscriber skips values, but never the last one."""
 
     def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
-        self.followers = 0
+        self.subscribers = 0
         self._source = source
         self._version = 0
         self._value: T | None = None
@@ -64,7 +64,7 @@ class SharedState(Generic[T]):
         )
         self.task.add_done_callback(self._on_done)
 
-    async def follow(self) -> AsyncGenerator[T, None]:
+    async def subscribe(self) -> AsyncGenerator[T, None]:
         """Yield the newest value, then each newer one; ends when the source ends, with its error."""
         seen = 0
         while True:
@@ -89,7 +89,7 @@ class SharedState(Generic[T]):
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # asyncio logs an error that is never retrieved, and there may be no follower
+            task.exception()  # asyncio logs an error that is never retrieved, and there may be no subscriber
         self._notify()
 
     def _notify(self) -> None:

@@ -26,7 +26,7 @@ class Signal:
 
 
 class Watcher:
-    """A subscriber of a topic. Holds at most one unread signal: the newest one, or a gap, which is never replaced."""
+    """Gets the signals of a topic. Holds at most one unread signal: the newest, or a gap, which is never replaced."""
 
     __slots__ = ("_changed_event", "_closed", "_signal")
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Selection(Mapping[str, "Selection"]):
     """Names of selected fields (the schema's, not their aliases) and the selection below each.
 
-    Fragments count for all types. Use `"totalCount" in selection` and `selection.has("edges", "node")`.
+    The type condition of a fragment is ignored. Use `"totalCount" in selection` and `selection.has("edges", "node")`.
     """
 
     __slots__ = ("fields",)

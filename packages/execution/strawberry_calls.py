@@ -1,6 +1,7 @@
 """Resolvers of Strawberry fields, called as Strawberry calls them, with everything constant computed in advance.
 
-Only for fields without arguments to convert; `execution/strawberry_fields.py` decides which fields come here.
+Arguments that must be converted are left to Strawberry's resolver; `direct_call` returns None for a field that always
+has such an argument.
 """
 
 from collections.abc import Callable
@@ -29,12 +30,12 @@ def direct_call(
     *,
     is_async: bool,
 ) -> Callable[..., Any] | None:
-    """A function that resolves the field as Strawberry's resolver `original` does; None where only that one can.
+    """A function that resolves the field as Strawberry's resolver `original` does; None if only `original` can.
 
-    `is_async` means that `original` is a coroutine function. It is called where an argument must be converted.
+    `original` is called if an argument must be converted. `is_async` means that it is a coroutine function.
     """
-    owner = strawberry_definition(schema)
-    if not isinstance(owner, strawberry.Schema) or not callable(resolver.wrapped_func):
+    strawberry_schema = strawberry_definition(schema)
+    if not isinstance(strawberry_schema, strawberry.Schema) or not callable(resolver.wrapped_func):
         return None
     if resolver.parent_parameter or resolver.root_parameter:
         return None
@@ -42,14 +43,14 @@ def direct_call(
         return None
     if any(type(extension).map_arguments is not FieldExtension.map_arguments for extension in definition.extensions):
         return None
-    names, converted = _argument_names(definition, owner.config)
-    if names is None:
+    python_names, to_convert = _argument_names(definition, strawberry_schema.config)
+    if python_names is None:
         return None
     takes_self, takes_info = bool(resolver.self_parameter), bool(resolver.info_parameter)
     base = _base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
-    call = _with_extensions(base, names, extension_calls(definition))
-    direct = with_info(definition, owner.config.info_class, call, is_async=is_async)
-    return _unless_converted(converted, direct, original, is_async=is_async) if converted else direct
+    call = _with_extensions(base, python_names, extension_calls(definition))
+    direct = with_info(definition, strawberry_schema.config.info_class, call, is_async=is_async)
+    return _unless_converted(to_convert, direct, original, is_async=is_async) if to_convert else direct
 
 
 def _argument_names(
@@ -59,8 +60,8 @@ def _argument_names(
 
     None instead of the names when there is an argument that must always be converted.
     """
-    names: dict[str, str] = {}
-    converted: set[str] = set()
+    python_names: dict[str, str] = {}
+    to_convert: set[str] = set()
     for argument in definition.arguments:
         type_: Any = argument.type
         name = config.name_converter.from_argument(argument)
@@ -70,18 +71,18 @@ def _argument_names(
         if type_ not in _UNCONVERTED_TYPES and not isinstance(type_, StrawberryEnumDefinition):
             if not optional:
                 return None, frozenset()
-            converted.add(name)
-        names[name] = argument.python_name
-    return names, frozenset(converted)
+            to_convert.add(name)
+        python_names[name] = argument.python_name
+    return python_names, frozenset(to_convert)
 
 
 def _unless_converted(
-    names: frozenset[str], direct: Callable[..., Any], original: Callable[..., Any], *, is_async: bool
+    to_convert: frozenset[str], direct: Callable[..., Any], original: Callable[..., Any], *, is_async: bool
 ) -> Callable[..., Any]:
-    """The direct call, or Strawberry's own resolver where one of these arguments has a value."""
+    """The direct call, or Strawberry's own resolver if one of the arguments to convert has a value."""
 
     def call(source: Any, info: Any, /, **arguments: Any) -> Any:
-        for name in names:
+        for name in to_convert:
             if arguments.get(name) is not None:
                 return original(source, info, **arguments)
         return direct(source, info, **arguments)
@@ -103,9 +104,11 @@ def _base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: bo
     return call
 
 
-def _with_extensions(base: Callable[..., Any], names: dict[str, str], extensions: list[Any]) -> Callable[..., Any]:
+def _with_extensions(
+    base: Callable[..., Any], python_names: dict[str, str], extensions: list[Any]
+) -> Callable[..., Any]:
     """The call of the resolver inside its extensions, the last one outermost."""
-    renamed = list(names.items()) if any(name != python for name, python in names.items()) else None
+    renamed = list(python_names.items()) if any(name != python for name, python in python_names.items()) else None
 
     def call(source: Any, info: Any, arguments: dict[str, Any]) -> Any:
         if renamed is not None:

@@ -11,7 +11,7 @@ import orjson
 
 from sandbox.wire import JsonObject
 
-MAX_PREVIEWS = 200
+MAX_BODIES = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self.messages: list[AcceptedMessage] = []
         self.by_id: dict[str, AcceptedMessage] = {}
-        self.previews: OrderedDict[str, JsonObject] = OrderedDict()
+        self.bodies: OrderedDict[str, JsonObject] = OrderedDict()
         self.counters: Counter[str] = Counter()
         self.suppressions: dict[tuple[str, str], Suppression] = {}
         self._by_metadata: dict[tuple[str, str], list[AcceptedMessage]] = {}
@@ -83,7 +83,7 @@ class Ledger:
 
     def reset(self) -> None:
         """Delete everything, also on disk."""
-        for index in (self.messages, self.by_id, self.previews, self.counters, self.suppressions):
+        for index in (self.messages, self.by_id, self.bodies, self.counters, self.suppressions):
             index.clear()
         self._by_metadata.clear()
         self._by_recipient.clear()
@@ -95,10 +95,10 @@ class Ledger:
         self._write(accepted)
         for message in accepted:
             self._index(message)
-        for message, body in zip(accepted[-MAX_PREVIEWS:], bodies[-MAX_PREVIEWS:], strict=True):
-            self.previews[message.message_id] = body
-        while len(self.previews) > MAX_PREVIEWS:
-            self.previews.popitem(last=False)
+        for message, body in zip(accepted[-MAX_BODIES:], bodies[-MAX_BODIES:], strict=True):
+            self.bodies[message.message_id] = body
+        while len(self.bodies) > MAX_BODIES:
+            self.bodies.popitem(last=False)
 
     def with_metadata(self, key: str, value: str) -> list[AcceptedMessage]:
         """The messages with this metadata field, oldest first."""

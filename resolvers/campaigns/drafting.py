@@ -58,7 +58,7 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.deleted")
     async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
-        """Delete a campaign that has no recipients yet.
+        """Delete a campaign that has no deliveries.
 
         `INVALID_STATE` for any other campaign, because its deliveries have to be preserved.
         """
@@ -78,11 +78,11 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit=("campaign.archived", "campaign.unarchived"))
     async def archive_campaign(self, info: Info, input: ArchiveCampaignInput) -> ArchiveCampaignPayload:  # noqa: A002 - the same
-        """Archive a draft or a campaign that has ended, or restore it with `archived: false`.
+        """Archive a draft or a campaign that has ended, or unarchive it with `archived: false`.
 
         An archived campaign can still be read, changed, duplicated and deleted. Exclude it from a list with
         `campaigns(filter: {archived: false})`. Scheduling or sending it, or sending one of its messages again,
-        restores it.
+        unarchives it.
 
         `INVALID_STATE` for a campaign that is scheduled or being sent. Repeating the call changes nothing and is not
         refused, whatever `version` is.

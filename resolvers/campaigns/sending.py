@@ -75,7 +75,7 @@ class SendingMutations:
     async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
         """Cancel a campaign permanently. Recipients who have not been mailed yet get no message.
 
-        `INVALID_STATE` for a draft and for a campaign with a final status.
+        `INVALID_STATE` for a draft, for a campaign with a final status, and for one that is being cancelled.
         """
         async with info.context.work() as uow:
             row = await sending.cancel(uow, uuid_of("Campaign", input.campaign_id))

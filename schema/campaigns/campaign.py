@@ -148,12 +148,17 @@ class Campaign(Node):
         )
     )
     scheduled_at: DateTime | None = strawberry.field(
-        description="The time for which the campaign is or was scheduled. `null` if it was never scheduled."
+        description=(
+            "The time for which the campaign is or was scheduled. `null` if it was never scheduled, or was "
+            "unscheduled."
+        )
     )
     started_at: DateTime | None = strawberry.field(
         description="The time at which the audience was frozen and sending started. `null` before that."
     )
-    sent_at: DateTime | None = strawberry.field(description="The time at which sending ended. `null` before that.")
+    sent_at: DateTime | None = strawberry.field(
+        description=("The time at which sending ended. `null` unless the status is `SENT` or `SENT_WITH_ISSUES`.")
+    )
     archived_at: DateTime | None = strawberry.field(
         description=(
             "The time at which the campaign was archived. `null` if it is not archived. A campaign that is "
@@ -186,9 +191,9 @@ class Campaign(Node):
 
     @on_demand(
         "Sender of the campaign: the chosen one or, once the campaign is scheduled or sent, the one in use. "
-        "`null` if no sender was chosen; the default sender will then be used. Outside production, it is also "
-        "`null` if the campaign is sent from the address in the installation's settings. Requires the permission "
-        "`sender:read`."
+        "`null` if no sender was chosen, in which case the default sender will be used, and if the sender has been "
+        "deleted since. Outside production, it is also `null` if the campaign is sent from the address in the "
+        "installation's settings. Requires the permission `sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of a response."""
@@ -219,8 +224,8 @@ class Campaign(Node):
         return later(progress_of(CAMPAIGN_FIGURES.of(info, key_of(self))))
 
     @on_demand(
-        "The messages of the campaign, one for each recipient, in the order in which the audience was "
-        "frozen. Empty before that.\n\n"
+        "The messages of the campaign, one for each recipient, in the order in which they were created. They are "
+        "created while the status is `PREPARING`; empty before that.\n\n"
         "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})` returns the messages whose sending "
         "did not succeed. Requires the permission `contact:read`.",
         null_on_error=True,

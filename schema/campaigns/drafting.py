@@ -165,7 +165,7 @@ class DuplicateCampaignPayload:
 class ArchiveCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     archived: bool = strawberry.field(
-        default=True, description="Whether to archive the campaign. `false` restores an archived one."
+        default=True, description="Whether to archive the campaign. `false` unarchives it."
     )
     version: int | None = never_null(
         "The `version` on which the change is based. `CONFLICT` if the campaign has changed since. If "

@@ -1,4 +1,4 @@
-"""How far a campaign is, and what became of it."""
+"""The status, the progress and the statistics of a campaign."""
 
 from typing import TYPE_CHECKING, Annotated, Final, cast
 from uuid import UUID
@@ -34,9 +34,10 @@ CampaignStatus = described_enum(
         "PAUSED": "Sending is paused. The campaign can be resumed or cancelled.",
         "SENT": "Sending has ended without issues.",
         "SENT_WITH_ISSUES": (
-            "Sending has ended, but some messages were refused by the mail provider, could not be rendered "
-            "or have an unknown outcome. `statusReason` summarizes the issues and `deliveries` lists the "
-            "recipients. After `resolveDelivery`, the status can become `SENDING` or `SENT`."
+            "Sending has ended, but some messages were refused by the mail provider (`REJECTED`), could not be "
+            "rendered (`SKIPPED`), or have an outcome that could not be determined (`FAILED`). `statusReason` "
+            "summarizes these issues and `deliveries` lists the recipients. After `resolveDelivery`, the status can "
+            "become `SENDING` or `SENT`."
         ),
         "CANCELLING": "The campaign is being cancelled. The outcomes of submitted messages are awaited.",
         "CANCELLED": "The campaign was cancelled. The remaining recipients got no message.",
@@ -71,8 +72,9 @@ class CampaignProgress:
     )
     audience: int = strawberry.field(
         description=(
-            "Number of recipients, fixed when sending starts. 0 before that. The field `audience` of `Campaign` is "
-            "an object instead: it describes who the recipients are."
+            "Number of recipients. It increases while the status is `PREPARING`, and is fixed after that; it is 0 "
+            "before. The field `audience` of `Campaign` is an object instead: it describes who the "
+            "recipients are."
         )
     )
     pending: int = strawberry.field(description="Number of messages waiting to be sent.")
@@ -115,9 +117,9 @@ class CampaignProgress:
     )
     percent: float = strawberry.field(
         description=(
-            "Share of recipients for whom sending is complete, 0 to 100. Messages that are `pending`, `inFlight` "
-            "or `unknown` are not complete. 100 for a campaign with a final status, 0 before there are "
-            "recipients."
+            "Percentage of recipients for whom sending is complete, 0 to 100. Messages that are `pending`, "
+            "`inFlight` or `unknown` are not complete. 100 for a campaign with a final status, otherwise 0 if there "
+            "are no recipients yet."
         )
     )
     rate_per_second: float = strawberry.field(
@@ -132,7 +134,9 @@ class CampaignProgress:
             "is `SENDING` and the rate is above 0."
         )
     )
-    occurred_at: DateTime = strawberry.field(description="The time of the latest change of the counts.")
+    occurred_at: DateTime = strawberry.field(
+        description="The time of the latest change of the counts, the status or its reason."
+    )
 
     @on_demand(
         "The campaign, read at the time of this update or later. Select its `id` and `status` so that each "
@@ -152,8 +156,9 @@ class CampaignProgress:
 class CampaignStats:
     audience: int = strawberry.field(
         description=(
-            "Number of recipients, fixed when sending starts. The field `audience` of `Campaign` is an object "
-            "instead: it describes who the recipients are."
+            "Number of recipients. It increases while the status is `PREPARING`, and is fixed after that; it is 0 "
+            "before. The field `audience` of `Campaign` is an object instead: it describes who the "
+            "recipients are."
         )
     )
     sent: int = strawberry.field(

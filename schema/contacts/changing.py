@@ -64,7 +64,8 @@ class CreateContactInput:
 
 @strawberry.input(
     description=(
-        "Input of `updateContact`. Omitted fields stay unchanged. An update never changes the status to `SUBSCRIBED`."
+        "Input of `updateContact`. Omitted fields stay unchanged. If the new address is suppressed, the status "
+        "can change to the corresponding one, but never to `SUBSCRIBED`."
     )
 )
 class UpdateContactInput:

@@ -53,7 +53,8 @@ ContactEventKind = described_enum(
         "REJECTED": "The mail provider refused a message. `data` contains its `code` and `message`.",
         "SUPPRESSED": "The mail provider stopped mailing the address.",
         "REACTIVATED": (
-            "The mail provider mails the address again, which ends the suppressions that depended on it."
+            "The mail provider mails the address again. This lifts suppressions by bounces and by the provider "
+            "itself."
         ),
         "NOTICE": (
             "Another report of the mail provider, such as a delay or an automatic reply. It does not change the "

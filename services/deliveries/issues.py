@@ -14,7 +14,7 @@ from services.deliveries.batch_sql import of_campaign
 _MAX_QUOTED: Final = 200
 """Characters of the provider's error text in a summary."""
 _SEE_DELIVERIES: Final = "See `deliveries`."
-_SEE_RESOLVE: Final = "Resolve those with an unknown outcome with `resolveDelivery`."
+_SEE_RESOLVE: Final = "`resolveDelivery` resolves messages whose outcome was not determined."
 
 
 class Issue(NamedTuple):
@@ -82,5 +82,5 @@ def _describe(issue: Issue) -> str:
 _DESCRIPTIONS: Final = {
     str(DeliveryStatus.REJECTED): "refused by the provider",
     str(DeliveryStatus.SKIPPED): "not rendered, because the template does not work with these contacts' data",
-    str(DeliveryStatus.FAILED): "with an unknown outcome",
+    str(DeliveryStatus.FAILED): "whose outcome was not determined or was resolved as not sent",
 }

@@ -1,4 +1,4 @@
-"""Sending a submitted batch of messages to the provider: each message once, before the lease expires."""
+"""The requests to the provider for a batch whose state SUBMITTING is committed, before its lease expires."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from services.mailing.leases import LeaseTimes, has_time
 _BODY_SHARE = 0.8
 """Share of the provider's size limit that a request may have, because its size is only estimated."""
 _MIN_REFUSALS = 2
-"""With fewer refusals nothing can be concluded about the account."""
+"""With fewer refusals nothing can be concluded about the campaign or the account."""
 MAX_REASON_LENGTH = 500
 """Characters of the provider's error text that are stored."""
 
@@ -38,27 +38,27 @@ class RequestOutcome(NamedTuple):
 async def hand_over(
     mailer: Mailer, header: BatchHeader, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
 ) -> list[RequestOutcome]:
-    """Send every message once, before `deadline` (`since_boot` seconds).
+    """Send the messages before `deadline` (`since_boot` seconds), each in at most one request that may be accepted.
 
-    A batch that the provider refuses because of one message is halved until that message is alone. After an outcome
-    that concerns the whole account, or is in doubt, the remaining messages are not sent.
+    Messages of a request that the provider refuses because of one message are sent again in halves, until that
+    message is alone. After `NotSent`, `AccountRefused` or `InDoubt` the remaining messages are not sent.
     """
     waiting = split(messages, mailer.limits)
     outcomes: list[RequestOutcome] = []
     while waiting:
-        batch = waiting.pop()
+        part = waiting.pop()
         if not has_time(deadline, times.request):
-            outcomes.append(RequestOutcome(batch, NotSent(reason="The lease was nearly over.", caused_locally=True)))
+            outcomes.append(RequestOutcome(part, NotSent(reason="The lease was nearly over.", caused_locally=True)))
             continue
         not_after = min(since_boot() + times.request, deadline)
-        outcome = await mailer.send(header, batch, not_after=not_after)
-        if isinstance(outcome, BatchRefused) and len(batch) > 1:
-            middle = len(batch) // 2
-            waiting += [batch[middle:], batch[:middle]]
+        outcome = await mailer.send(header, part, not_after=not_after)
+        if isinstance(outcome, BatchRefused) and len(part) > 1:
+            middle = len(part) // 2
+            waiting += [part[middle:], part[:middle]]
             continue
         if isinstance(outcome, BatchRefused):
             outcome = BatchProcessed(results=[_result_of(outcome)])
-        outcomes.append(RequestOutcome(batch, outcome))
+        outcomes.append(RequestOutcome(part, outcome))
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
             outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", caused_locally=True)) for rest in waiting]
             break
@@ -98,7 +98,7 @@ def _result_of(outcome: BatchRefused) -> SubmissionResult:
 
 
 def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:
-    """Split a batch into requests within the provider's limits; almost always it is a single one."""
+    """Split a batch into the messages of each request, within the provider's limits; almost always one request."""
     result: list[Sequence[Message]] = []
     max_bytes = limits.max_bytes * _BODY_SHARE
     start = size = 0

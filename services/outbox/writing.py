@@ -14,7 +14,7 @@ from models.outbox import OutboxKind, OutboxMessage
 from services.outbox.work import SendOutbox
 
 
-async def put(
+async def enqueue(
     uow: UnitOfWork,
     kind: OutboxKind,
     target_id: UUID,
@@ -23,9 +23,10 @@ async def put(
     expires_in: timedelta,
     dedupe_key: str | None = None,
 ) -> UUID | None:
-    """Send a message about the target after COMMIT; returns its id, or None if there is one with the same key.
+    """Write a message about the row `target_id`, such as a sender, which is sent after COMMIT.
 
-    A message that could not be sent within `expires_in` fails.
+    Returns its id, or None if there is one with the same `dedupe_key`. A message that could not be sent within
+    `expires_in` fails.
     """
     rows = await uow.rows(
         insert(OutboxMessage)
@@ -50,12 +51,12 @@ async def put(
 class Recent(NamedTuple):
     """How many messages were written within a time, and when the first of them was."""
 
-    how_many: int
+    total: int
     first_at: datetime | None
 
 
 async def recent(reads: Reader, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> Recent:
-    """The messages of the kind that the organization has written within the time, about the target or about any."""
+    """The messages of the kind that the organization wrote within the time; with `target_id`, about that row only."""
     statement = select(func.count(), func.min(OutboxMessage.created_at)).where(
         OutboxMessage.organization_id == reads.tenant.organization_id,
         OutboxMessage.kind == kind,

@@ -86,7 +86,7 @@ async def create(
     row = row or await _insert(uow, address, name, make_default=make_default)
     if row.confirmed_at is None:
         await _require_confirmation_allowed(uow, policy, row.id)
-        await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=_DAY)
+        await writing.enqueue(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=_DAY)
     may_send = row.confirmed_at is not None or not policy.confirmed_only
     if may_send and (make_default or await get_default(uow) is None):
         row = await make_it_default(uow, row.id)
@@ -197,17 +197,17 @@ async def _require_confirmation_allowed(reads: Reader, policy: SenderPolicy, sen
                 field=("input", "email"),
                 suggestion="Check the mailbox and its spam folder. The next one can be sent at the `resetsAt` time.",
                 limit=1,
-                used=sent.how_many,
+                used=sent.total,
                 resets_at=sent.first_at + policy.pause,
             )
     sent = await writing.recent(reads, kind, _DAY)
-    if sent.how_many >= policy.per_day:
+    if sent.total >= policy.per_day:
         raise QuotaExceeded(
             f"An organization can send {policy.per_day} confirmation e-mails a day.",
             field=("input", "email"),
             suggestion="Try again tomorrow.",
             limit=policy.per_day,
-            used=sent.how_many,
+            used=sent.total,
             resets_at=sent.first_at + _DAY if sent.first_at else None,
         )
 

@@ -34,13 +34,13 @@ async def test_sent_accepts_the_delivery(
     owner, campaign_id = await send_in_doubt(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
     campaign = await list_deliveries(mine, campaign_id, "FAILED")
-    assert "2 messages with an unknown outcome" in campaign["statusReason"]
+    assert "2 messages whose outcome was not determined" in campaign["statusReason"]
     assert "resolveDelivery" in campaign["statusReason"]
     first, second = (one["id"] for one in campaign["deliveries"]["nodes"])
     payload = await resolve_delivery(mine, first, "SENT")
     assert (payload["delivery"]["state"], payload["delivery"]["reason"]) == ("ACCEPTED", None)
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
-    assert payload["campaign"]["statusReason"].startswith("1 message with an unknown outcome")
+    assert payload["campaign"]["statusReason"].startswith("1 message whose outcome was not determined")
     sent_at = payload["campaign"]["sentAt"]
     payload = await resolve_delivery(mine, second, "SENT")
     assert payload["campaign"]["status"] == "SENT"

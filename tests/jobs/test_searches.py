@@ -65,7 +65,9 @@ async def create_rows(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Recor
             (await changing.send(uow, (await changing.start(uow, title=None)).id, "Hello"))[1] for _ in range(2)
         ]
         await changing.cancel(uow, cancelled.id)
-        await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, new_id(), "a@b.example", expires_in=timedelta(days=1))
+        await writing.enqueue(
+            uow, OutboxKind.SENDER_CONFIRMATION, new_id(), "a@b.example", expires_in=timedelta(days=1)
+        )
     prepare = await campaign_in(runtime, actor, CampaignStatus.PREPARING, pending=0)
     send = await campaign_in(runtime, actor, CampaignStatus.SENDING, pending=1)
     await campaign_in(runtime, actor, CampaignStatus.PAUSED, pending=1)

@@ -54,7 +54,7 @@ async def put(runtime: Runtime, actor: Actor, how_many: int = 1, *, expires_in: 
     """Write this number of messages in one unit of work; returns their ids."""
     async with runtime.work.begin(actor) as uow:
         ids = [
-            await writing.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
+            await writing.enqueue(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
             for _ in range(how_many)
         ]
     return [one for one in ids if one is not None]

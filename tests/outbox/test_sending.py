@@ -81,7 +81,7 @@ async def test_a_message_is_part_of_the_caller_s_transaction(runtime: Runtime) -
     assert (await rows(runtime, actor), noted.jobs) == ([], [])
     async with work.begin(actor) as uow:
         for _ in range(2):
-            await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+            await writing.enqueue(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
     assert noted.jobs == [SendOutbox(organization_id=actor.organization_id)]
     assert await statuses(runtime, actor) == [PENDING, PENDING]
 
@@ -89,7 +89,7 @@ async def test_a_message_is_part_of_the_caller_s_transaction(runtime: Runtime) -
 async def put_and_fail(work: Work, actor: Actor) -> None:
     """Write a message in a unit of work that fails afterwards."""
     async with work.begin(actor) as uow:
-        await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+        await writing.enqueue(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
         raise ZeroDivisionError
 
 
@@ -99,7 +99,7 @@ async def test_a_dedupe_key_is_unique_in_an_organization(runtime: Runtime) -> No
 
     async def put_with_key(actor: Actor, key: str | None) -> bool:
         async with runtime.work.begin(actor) as uow:
-            row = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
+            row = await writing.enqueue(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
         return row is not None
 
     assert sorted(await asyncio.gather(*(put_with_key(mine, "report:1") for _ in range(4)))) == [
@@ -357,7 +357,7 @@ async def unconfirmed_senders(runtime: Runtime, how_many: int) -> Actor:
     for _ in range(how_many):
         sender_id = await factories.sender(runtime, actor, confirmed=False)
         async with runtime.work.begin(actor) as uow:
-            await writing.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
+            await writing.enqueue(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
     return actor
 
 

@@ -344,7 +344,7 @@ def test_topics_contain_the_organization() -> None:
 
 
 async def test_a_cancelled_close_completes(server: ValkeyServer) -> None:
-    """A hub whose `aclose` is cancelled while its pumps end still closes its connection."""
+    """A hub whose `aclose` is cancelled while its forwarders end still closes its connection."""
     before = asyncio.all_tasks()
     hub = await Hub(RedisBackend(server.url, timing=SLOW_TIMING)).__aenter__()
     with suppress(HubClosed), hub.watch("topic") as watcher:
@@ -358,12 +358,12 @@ async def test_a_cancelled_close_completes(server: ValkeyServer) -> None:
 
 
 async def test_a_topic_delivers_again_after_a_cancellation(server: ValkeyServer, publisher: Publisher) -> None:
-    """A pump that is cancelled without a request is restarted; its watchers get a gap."""
+    """A forwarder that is cancelled without a request is restarted; its watchers get a gap."""
     async with Hub(RedisBackend(server.url, timing=SLOW_TIMING)) as hub:
         with hub.watch("topic") as watcher, hub.watch("other") as other:
             await asyncio.gather(expect(watcher, GAP), expect(other, GAP))
             for _ in range(3):
-                (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic-run"]
+                (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "forward topic-run"]
                 cancel_without_request(run)
                 await expect(watcher, GAP)
                 await until(lambda: signals_arrive(watcher, publisher))

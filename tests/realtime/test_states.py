@@ -211,7 +211,7 @@ async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publishe
 
 
 async def test_a_slow_follower_skips_to_the_newest(hub: Hub, publisher: Publisher) -> None:
-    """A slow follower misses states in between; it neither delays the others nor misses the last state."""
+    """A slow subscriber misses states in between; it neither delays the others nor misses the last state."""
     store = Store(final=10)
     all_changes_made = asyncio.Event()
     received_values: list[int] = []
@@ -241,12 +241,12 @@ async def test_a_slow_follower_skips_to_the_newest(hub: Hub, publisher: Publishe
 
 
 async def is_shown(values: list[int], value: int) -> bool:
-    """Whether the quick follower has got the value."""
+    """Whether the quick subscriber has got the value."""
     return value in values
 
 
 async def test_the_shared_reader_stops_with_its_last_follower(hub: Hub) -> None:
-    """The reader runs until its last follower leaves; the next follower starts another."""
+    """The reader runs until its last subscriber leaves; the next subscriber starts another."""
     store = Store()
 
     def values() -> AsyncIterator[int]:
@@ -266,12 +266,12 @@ async def test_the_shared_reader_stops_with_its_last_follower(hub: Hub) -> None:
 
 
 async def no_shared_reader() -> bool:
-    """Whether no task reads for followers."""
+    """Whether no task reads for subscribers."""
     return all(task.get_name() != "pubsub-shared-state" for task in asyncio.all_tasks())
 
 
 async def test_a_late_follower_does_not_end_a_newer_reader(hub: Hub) -> None:
-    """While a follower of an ended reader is still open, new followers share the next reader."""
+    """While a subscriber of an ended reader is still open, new subscribers share the next reader."""
     store = Store(final=0)
 
     def values() -> AsyncGenerator[int, None]:
@@ -293,7 +293,7 @@ async def test_a_late_follower_does_not_end_a_newer_reader(hub: Hub) -> None:
 
 
 async def test_errors_reach_every_follower_of_the_key(hub: Hub, publisher: Publisher) -> None:
-    """A failed read ends all streams of its key with the error; a later follower starts a new reader."""
+    """A failed read ends all streams of its key with the error; a later subscriber starts a new reader."""
     store = Store(final=5)
     watchers = [
         asyncio.create_task(collect(hub.shared("key", "topic", store.read, is_final=store.is_final)))

@@ -51,7 +51,7 @@ async def details(request: Request) -> Response:
     message = sandbox.ledger.by_id.get(request.path_params["message_id"])
     if message is None:
         raise refusal(422, 701, "This message was not found.")
-    stored = sandbox.ledger.previews.get(message.message_id, {})
+    stored = sandbox.ledger.bodies.get(message.message_id, {})
     return reply(
         {
             **_hit(message),
