@@ -105,7 +105,7 @@ def _field_description(resolver: Callable[..., object], rule: AccessRule, cost: 
 
 
 COMMON_ARGUMENTS = {
-    "id": "An ID. The result is `null` if there is no such object in the organization.",
+    "id": "ID of the object. The result is `null` if there is no such object in the organization.",
     "ids": "IDs of the objects, at most 100.",
     "email": "E-mail address, case-insensitive.",
 }

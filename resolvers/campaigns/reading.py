@@ -49,7 +49,7 @@ class CampaignQueries:
         return await connection(info, CAMPAIGNS, request, condition=condition, order=order)
 
     @query(Requires(Permission.CAMPAIGN_READ))
-    async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
+    async def campaign(self, info: Info, id: strawberry.ID) -> Campaign | None:  # noqa: A002 - the contract's name
         """A campaign by its ID, or `null` if it does not exist."""
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
