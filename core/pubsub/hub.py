@@ -112,7 +112,7 @@ class Hub:
         if topic not in self._forwarders:
             starts = itertools.count()
             self._forwarders[topic] = self._track(
-                self._supervisors.start(f"forward {topic}", lambda: self._forward(topic, watchers, next(starts)))
+                self._supervisors.start(f"forwarder {topic}", lambda: self._forward(topic, watchers, next(starts)))
             )
         try:
             yield watcher

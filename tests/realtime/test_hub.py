@@ -363,7 +363,7 @@ async def test_a_topic_delivers_again_after_a_cancellation(server: ValkeyServer,
         with hub.watch("topic") as watcher, hub.watch("other") as other:
             await asyncio.gather(expect(watcher, GAP), expect(other, GAP))
             for _ in range(3):
-                (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "forward topic-run"]
+                (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "forwarder topic-run"]
                 cancel_without_request(run)
                 await expect(watcher, GAP)
                 await until(lambda: signals_arrive(watcher, publisher))

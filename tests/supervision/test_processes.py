@@ -106,15 +106,15 @@ async def test_a_worker_that_has_lost_a_task_ends(servers: Servers, victim: str)
 
 
 async def test_any_supervised_task_counts(servers: Servers) -> None:
-    """A topic's pump that ends makes the process unfit as well: its watchers would get no signals."""
+    """A topic's forwarder that ends makes the process unfit as well: its watchers would get no signals."""
     async with running(settings_for(servers, await copy_template(servers))) as runtime, served(runtime) as server:
         with runtime.hub.watch("topic"):
             assert await readiness(server.base) == (200, None)
-            (pump,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic"]
-            pump.cancel()
+            (forwarder,) = [task for task in asyncio.all_tasks() if task.get_name() == "forwarder topic"]
+            forwarder.cancel()
             await until(lambda: is_unfit(server.base))
 
 
 async def is_unfit(url: str) -> bool:
-    """Whether the process reports that it has lost a pump; the topic is only in its log."""
-    return await readiness(url) == (503, "supervisor: pump has ended")
+    """Whether the process reports that it has lost a forwarder; the topic is only in its log."""
+    return await readiness(url) == (503, "supervisor: forwarder has ended")

@@ -56,7 +56,7 @@ async def cancel_each(before: set[asyncio.Task[Any]], names: set[str]) -> None:
         runs = {name: task for name, task in tasks.items() if name.endswith("-run")}
         await until(partial(restarted, before, runs))
         # These end with their last watcher, and their watchers were cancelled as well.
-        watched = ("pump ", "pubsub-shared-state")
+        watched = ("forwarder ", "pubsub-shared-state")
         lasting = [task for name, task in tasks.items() if name not in runs and not name.startswith(watched)]
         assert [task for task in lasting if task.done()] == []
 
@@ -84,7 +84,7 @@ async def before() -> set[asyncio.Task[Any]]:
 
 
 async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
-    """Connection, listener, pumps, budgets, a shared stream and a WebSocket's monitor still do their work."""
+    """Connection, listener, forwarders, budgets, a shared stream and a WebSocket's monitor still do their work."""
     runtime = with_settings(fresh_runtime, realtime={"ping_seconds": 3600.0, "recheck_seconds": 3600.0})
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
@@ -95,7 +95,7 @@ async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: R
             await socket.subscribe(WATCH, variables={"id": encode_global_id("Campaign", campaign_id)})
             assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
             await settles(lambda: runtime.hub.connected)
-            topic = f"pump session:{actor.user_id}"
+            topic = f"forwarder session:{actor.user_id}"
             names = {"pubsub-connection", "pubsub-listener", "budgets", "connection-monitor", "fanout-group", topic}
             await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.ended == ()
@@ -109,7 +109,7 @@ async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: R
                 uow.publish(session_topic(actor.require_user_id()))
             assert (await socket.closed())[0] == 4403
     logged = {entry.get("task") for entry in logs if "without a request" in entry["event"]}
-    assert names - {topic} <= logged  # a pump without a watcher at that moment has nothing to restart
+    assert names - {topic} <= logged  # a forwarder without a watcher at that moment has nothing to restart
 
 
 async def signals_flow(runtime: Runtime) -> None:
