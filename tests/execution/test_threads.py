@@ -55,8 +55,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {"min_uses": 1, "time_share": 1000.0, "max_operations": 5, "max_fields": 60}.items():
         monkeypatch.setattr(execution.limits, name, value)
     before = sys.getswitchinterval()
-    if sys.gettrace() is None:  # a switch at nearly each line would take minutes while coverage is measured
-        sys.setswitchinterval(1e-6)
+    sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
 
