@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from tests.mutation.checkouts import HERE, Checkout, MutationError, PytestRun, copy_checkout, end_all, list_paths
-from tests.mutation.coverage_data import LineCoverage, measure_coverage
+from tests.mutation.coverage_data import LineCoverage, is_test, measure_coverage
 from tests.mutation.mutants import Mutant, sample_mutants
 
 CACHE: Final = ".mutation_cache"
@@ -103,7 +103,7 @@ def _modules(root: Path, paths: Sequence[Path], base: str) -> list[Path]:
     product = [
         path
         for name in list_paths(root, "ls-files", "--cached", "--others", "--exclude-standard", "*.py")
-        if (path := Path(name)).parts[0] not in _EXCLUDED_FOLDERS and not path.name.startswith("test_")
+        if (path := Path(name)).parts[0] not in _EXCLUDED_FOLDERS and not is_test(name)
     ]
     if paths:
         modules = [path for path in product if any(path.is_relative_to(each) for each in paths)]

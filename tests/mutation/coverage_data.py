@@ -80,7 +80,7 @@ def measure_coverage(
     hashes = {str(path.relative_to(checkout.root)): _hash(path) for path in checkout.root.rglob("*.py")}
     changed_files = {name for name in hashes | state["hashes"] if hashes.get(name) != state["hashes"].get(name)}
     modules = changed_files & data.measured_files()
-    stale = set(filter(_is_test, changed_files)) | _files_of_tests(data, modules)
+    stale = set(filter(is_test, changed_files)) | _files_of_tests(data, modules)
     if modules:
         data.purge_files(modules)
     seconds = {test: value for test, value in state["seconds"].items() if _file(test) not in stale}
@@ -118,8 +118,10 @@ def _file(test: str) -> str:
     return test.partition("::")[0]
 
 
-def _is_test(name: str) -> bool:
-    return Path(name).name.startswith("test_")
+def is_test(name: str) -> bool:
+    """Whether a path is a file of tests; the module of test messages, `test_sends.py`, is not."""
+    path = Path(name)
+    return path.name.startswith("test_") and (path.parts[0] == "tests" or len(path.parts) == 1)
 
 
 def _is_in(name: str, folders: Sequence[Path]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.local.waiting import is_running, until
 from tests.mutation.checkouts import copy_checkout
+from tests.mutation.coverage_data import is_test
 from tests.mutation.mutants import mutants_of, sample_mutants
 
 pytestmark = pytest.mark.skipif(
@@ -189,3 +190,17 @@ def test_the_sample_is_repeatable_and_spread_over_lines() -> None:
     assert sorted(lines) == sorted(set(lines)) == [6, 11, 12, 14, 15, 16]
     for mutant in mutants:
         compile(mutant.applied_to(source), "a.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("tests/campaigns/test_test_sends.py", True),
+        ("test_sample.py", True),
+        ("services/campaigns/test_sends.py", False),
+        ("tests/factories.py", False),
+    ],
+)
+def test_which_files_contain_tests(name: str, is_one: bool) -> None:
+    """A module of the product that is named like a test is changed like any other, and never run."""
+    assert is_test(name) is is_one
