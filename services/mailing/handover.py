@@ -24,6 +24,8 @@ _BODY_SHARE = 0.8
 """Share of the provider's size limit that a request may have, because its size is only estimated."""
 _MIN_REFUSALS = 2
 """With fewer refusals nothing can be concluded about the campaign or the account."""
+_INDIVIDUAL = frozenset({SubmissionStatus.INACTIVE, SubmissionStatus.RETRY_LATER})
+"""Results that concern one recipient or moment, and show nothing about the sender or the content."""
 MAX_REASON_LENGTH = 500
 """Characters of the provider's error text that are stored."""
 
@@ -72,13 +74,11 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     """The refusal of the campaign or the account, if all of several messages were refused with one code and text.
 
     The cause is then most likely the sender or the content, such as a From address that the provider does not accept.
-    If sending continued, the whole audience would be rejected. Inactive addresses do not count, because each concerns
-    its recipient alone. If all others are refused, they are not recorded as rejected, but sent again later.
+    If sending continued, the whole audience would be rejected. Inactive addresses and messages to be retried do not
+    count, because they show nothing about that cause. If all others are refused, they are sent again later as well.
     """
     processed = [each.outcome for each in outcomes if isinstance(each.outcome, BatchProcessed)]
-    results = [
-        result for each in processed for result in each.results if result.status is not SubmissionStatus.INACTIVE
-    ]
+    results = [result for each in processed for result in each.results if result.status not in _INDIVIDUAL]
     refusals = {(result.status, result.code, result.text) for result in results}
     if len(results) < _MIN_REFUSALS or len(refusals) > 1:
         return None

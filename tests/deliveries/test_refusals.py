@@ -17,6 +17,7 @@ from tests.deliveries.worker import drain, finish, go, progress, sending
 
 NO = SubmissionResult(SubmissionStatus.REFUSED, None, 300, "Invalid 'From' address.")
 YES = SubmissionResult(SubmissionStatus.ACCEPTED, "m")
+LATER = SubmissionResult(SubmissionStatus.RETRY_LATER, None, 429, "Rate limit exceeded.")
 INACTIVE = SubmissionResult(SubmissionStatus.INACTIVE, None, 406, "Inactive recipient.")
 
 
@@ -117,9 +118,13 @@ def request_outcome(*results: SubmissionResult) -> RequestOutcome:
         ([request_outcome(INACTIVE, NO)], False),
         ([request_outcome(INACTIVE, YES)], False),
         ([request_outcome(INACTIVE, INACTIVE)], False),
+        ([request_outcome(NO, LATER, NO)], True),
+        ([request_outcome(NO, LATER)], False),
+        ([request_outcome(YES, LATER)], False),
+        ([request_outcome(LATER, LATER)], False),
         ([], False),
     ],
 )
 def test_when_all_messages_count_as_refused(parts: list[RequestOutcome], all_refused: bool) -> None:
-    """Several messages with the same refusal, also in halves or next to inactive addresses; not a single one."""
+    """Several messages with the same refusal, also in halves or next to other causes; not a single one."""
     assert (refusal_of_all("The provider", parts) is not None) is all_refused
